@@ -1,0 +1,12 @@
+"""Pure tensor functions. They import torch and nothing of OpenMMLab."""
+
+from .boundary_weight import boundary_edges, boundary_weight_map, check_boundary_weight_args
+from .pyramid_atrous_conv import available_backends, pyramid_atrous_conv2d
+
+__all__ = [
+    'available_backends',
+    'boundary_edges',
+    'boundary_weight_map',
+    'check_boundary_weight_args',
+    'pyramid_atrous_conv2d',
+]
