@@ -1,0 +1,23 @@
+"""Pyramid Atrous Convolution and Boundary-aware Loss for MMSegmentation."""
+
+from . import compat
+
+compat.apply()  # before anything of OpenMMLab is imported
+
+from . import datasets, models  # noqa: E402 (importing registers)
+from .models import BoundaryAwareLoss, PACHead, PyramidAtrousConv  # noqa: E402
+from .ops import boundary_weight_map, pyramid_atrous_conv2d  # noqa: E402
+from .paths import config  # noqa: E402
+from .version import __version__  # noqa: E402
+
+__all__ = [
+    'BoundaryAwareLoss',
+    'PACHead',
+    'PyramidAtrousConv',
+    '__version__',
+    'boundary_weight_map',
+    'config',
+    'datasets',
+    'models',
+    'pyramid_atrous_conv2d',
+]

@@ -1,0 +1,3 @@
+from .pac_head import PACHead
+
+__all__ = ['PACHead']

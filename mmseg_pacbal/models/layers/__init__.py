@@ -1,0 +1,3 @@
+from .pyramid_atrous_conv import PyramidAtrousConv
+
+__all__ = ['PyramidAtrousConv']

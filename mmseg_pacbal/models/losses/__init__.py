@@ -1,0 +1,3 @@
+from .boundary_aware_loss import BoundaryAwareLoss
+
+__all__ = ['BoundaryAwareLoss']

@@ -1,0 +1,238 @@
+"""Cross entropy weighted by the blurred edges of the label (Eq. 4)."""
+
+import inspect
+
+import torch
+import torch.nn.functional as F
+from mmseg.models.losses.utils import get_class_weight
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from ...ops import boundary_weight_map, check_boundary_weight_args
+from ...ops.boundary_weight import check_label
+from .label_check import LabelCheck
+
+REDUCTIONS = ('none', 'mean', 'sum')
+
+
+@MODELS.register_module()
+class BoundaryAwareLoss(nn.Module):
+    r"""Boundary-aware Loss: per-pixel cross entropy times the boundary weight map.
+
+    .. math:: BAL = \frac{1}{n} \sum_{(x, y)} E_{G(x, y)} L_{(x, y)}
+
+    (Eq. 4), with :math:`E_G` from :func:`mmseg_pacbal.ops.boundary_weight_map`, L the cross
+    entropy of a pixel (0 at void) and n the number of pixels of the label. Weights and loss are
+    computed in float32 or better, under autocast too.
+
+    Args:
+        kernel: ``'gaussian'`` or ``'linear'``; the defaults of this and the next four are the
+            best row of Table 1.
+        kernel_size: Odd size of the blur, in pixels of the downsampled edges.
+        sigma: Width of the Gaussian (Eq. 5).
+        beta: Least weight, added everywhere (Eq. 3).
+        downsample: Factor by which the edges are shrunk before the blur.
+        antialias: See :func:`mmseg_pacbal.ops.boundary_weight_map`.
+        void_edges: Whether the border between a class and void is an edge.
+        ignore_padding: Whether the line where image meets padding is left out.
+        class_weight: Factor for each class, a list or the name of a file (npy, pkl, json,
+            yaml); void needs none.
+        avg_non_ignore: Whether n counts only pixels that are not void. The default counts all,
+            as the paper and MMSegmentation do.
+        normalize: ``'mean'`` divides E_G by its mean over the batch's non-void pixels (of this
+            process), so that the loss keeps the scale of plain cross entropy. The literal E_G
+            of None acts like a learning rate several times larger.
+        pixel_loss: A registered loss to weight in place of cross entropy. It must accept
+            ``reduction_override='none'`` and return (N, H, W), or (N, C, H, W), of which the
+            mean over C is taken.
+        use_sigmoid: For heads with one output channel: binary cross entropy, labels 0 and 1.
+        reduction: ``'mean'`` (over n), ``'sum'`` or ``'none'``.
+        loss_weight: Factor of the result.
+        loss_name: Name in the log. Only names that begin with ``loss_`` are trained.
+
+    Raises:
+        ValueError: An argument is not one of those above.
+    """
+
+    def __init__(
+        self,
+        kernel: str = 'gaussian',
+        kernel_size: int = 35,
+        sigma: float = 3.0,
+        beta: float = 0.5,
+        downsample: int = 4,
+        antialias: bool = True,
+        void_edges: bool = True,
+        ignore_padding: bool = True,
+        class_weight: list[float] | str | None = None,
+        avg_non_ignore: bool = False,
+        normalize: str | None = None,
+        pixel_loss: dict | None = None,
+        use_sigmoid: bool = False,
+        reduction: str = 'mean',
+        loss_weight: float = 1.0,
+        loss_name: str = 'loss_bal',
+    ) -> None:
+        super().__init__()
+        check_boundary_weight_args(kernel, kernel_size, sigma, beta, downsample)
+        if normalize not in (None, 'mean'):
+            raise ValueError(f"normalize must be None or 'mean', but got {normalize!r}")
+        if pixel_loss is not None and (class_weight is not None or use_sigmoid):
+            raise ValueError(
+                'class_weight and use_sigmoid belong to the cross entropy that pixel_loss '
+                'replaces; give them to pixel_loss instead'
+            )
+        if use_sigmoid and class_weight is not None:
+            raise ValueError(f'class_weight {class_weight!r} needs use_sigmoid=False')
+        self.map_args = dict(
+            kernel=kernel,
+            kernel_size=kernel_size,
+            sigma=sigma,
+            beta=beta,
+            downsample=downsample,
+            antialias=antialias,
+            void_edges=void_edges,
+            ignore_padding=ignore_padding,
+        )
+        self.class_weight = get_class_weight(class_weight)
+        self.avg_non_ignore = avg_non_ignore
+        self.normalize = normalize
+        self.pixel_loss = None if pixel_loss is None else _build_pixel_loss(pixel_loss)
+        self.use_sigmoid = use_sigmoid
+        self.reduction = _checked_reduction(reduction)
+        self.loss_weight = loss_weight
+        self._loss_name = loss_name
+        self._check_label = LabelCheck()
+
+    @property
+    def loss_name(self) -> str:
+        """Name of this loss in the log."""
+        return self._loss_name
+
+    def forward(
+        self,
+        cls_score: Tensor,
+        label: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: float | None = None,
+        reduction_override: str | None = None,
+        ignore_index: int = 255,
+        **kwargs,
+    ) -> Tensor:
+        """Weighted loss of a batch.
+
+        Args:
+            cls_score: Logits, (N, C, H, W).
+            label: Classes or void, (N, H, W), integer.
+            weight: Further factor of every pixel, (N, H, W), as pixel samplers give.
+            avg_factor: Takes the place of n.
+            reduction_override: Takes the place of ``reduction``.
+            ignore_index: The void label.
+            **kwargs: Ignored; MMSegmentation passes what other losses need.
+
+        Returns:
+            A scalar, or (N, H, W) for reduction ``'none'``.
+
+        Raises:
+            ValueError: Sizes differ, a label is neither a class nor void (on CUDA reported by
+                a later call), or avg_factor is combined with ``'sum'``.
+        """
+        reduction = _checked_reduction(reduction_override or self.reduction)
+        check_label(label)
+        _check_sizes(cls_score, label, self.use_sigmoid)
+        num_classes = 2 if self.use_sigmoid else cls_score.shape[1]
+        label = self._check_label(label.long(), num_classes, ignore_index)
+        with torch.autocast(cls_score.device.type, enabled=False):
+            if cls_score.dtype in (torch.float16, torch.bfloat16):
+                cls_score = cls_score.float()
+            loss = self.weight_map(label, ignore_index) * self._per_pixel(
+                cls_score, label, ignore_index
+            )
+            if weight is not None:
+                loss = loss * weight.reshape(loss.shape).to(loss.dtype)
+            if avg_factor is None:
+                avg_factor = self._num_pixels(label, ignore_index)
+            elif reduction == 'sum':
+                raise ValueError("avg_factor goes with reduction='mean', but reduction is 'sum'")
+            return self.loss_weight * _reduce(loss, reduction, avg_factor)
+
+    def weight_map(self, label: Tensor, ignore_index: int = 255) -> Tensor:
+        """E_G as this loss applies it, ``normalize`` included: (N, H, W) -> (N, H, W), float32."""
+        weight = boundary_weight_map(label, ignore_index=ignore_index, **self.map_args)
+        if self.normalize == 'mean':
+            valid = label != ignore_index
+            mean = (weight * valid).sum() / valid.sum().clamp(min=1)
+            # Neither void alone nor beta=0 without an edge has a mean to divide by.
+            weight = weight / torch.where(mean > 0, mean, 1)
+        return weight
+
+    def _per_pixel(self, cls_score: Tensor, label: Tensor, ignore_index: int) -> Tensor:
+        """L: the loss of every pixel, (N, H, W), 0 at void."""
+        valid = label != ignore_index
+        if self.pixel_loss is not None:
+            loss = self.pixel_loss(
+                cls_score, label, reduction_override='none', ignore_index=ignore_index
+            )
+            loss = loss.mean(dim=1) if loss.dim() == 4 else loss
+            if loss.shape != label.shape:
+                raise ValueError(
+                    f'pixel_loss must return {tuple(label.shape)}, but gave {tuple(loss.shape)}'
+                )
+            return loss.masked_fill(~valid, 0)
+        if self.use_sigmoid:
+            target = (label * valid).to(cls_score.dtype)
+            loss = F.binary_cross_entropy_with_logits(cls_score[:, 0], target, reduction='none')
+            return loss.masked_fill(~valid, 0)
+        class_weight = None
+        if self.class_weight is not None:
+            class_weight = cls_score.new_tensor(self.class_weight)
+        return F.cross_entropy(
+            cls_score, label, class_weight, ignore_index=ignore_index, reduction='none'
+        )
+
+    def _num_pixels(self, label: Tensor, ignore_index: int) -> Tensor | int:
+        if self.avg_non_ignore:
+            return (label != ignore_index).sum()
+        return label.numel()
+
+    def extra_repr(self) -> str:
+        return ', '.join(f'{name}={value!r}' for name, value in self.map_args.items())
+
+
+def _build_pixel_loss(cfg: dict) -> nn.Module:
+    loss = MODELS.build(cfg)
+    if 'reduction_override' not in inspect.signature(loss.forward).parameters:
+        raise ValueError(
+            f'pixel_loss {type(loss).__name__} cannot give a loss for every pixel: its forward '
+            'takes no reduction_override; choose a loss that does'
+        )
+    return loss
+
+
+def _checked_reduction(reduction: str) -> str:
+    if reduction not in REDUCTIONS:
+        raise ValueError(f'reduction must be one of {REDUCTIONS}, but got {reduction!r}')
+    return reduction
+
+
+def _check_sizes(cls_score: Tensor, label: Tensor, use_sigmoid: bool) -> None:
+    if cls_score.dim() != 4:
+        raise ValueError(f'cls_score must be (N, C, H, W), but got {tuple(cls_score.shape)}')
+    expected = (cls_score.shape[0], *cls_score.shape[2:])
+    if label.shape != expected:
+        raise ValueError(
+            f'label must be {expected} for cls_score {tuple(cls_score.shape)}, '
+            f'but got {tuple(label.shape)}'
+        )
+    if use_sigmoid != (cls_score.shape[1] == 1):
+        raise ValueError(
+            f'cls_score has {cls_score.shape[1]} channels with use_sigmoid={use_sigmoid}; '
+            'use_sigmoid=True goes with exactly 1 channel, use_sigmoid=False with 2 or more'
+        )
+
+
+def _reduce(loss: Tensor, reduction: str, n: Tensor | float) -> Tensor:
+    if reduction == 'none':
+        return loss
+    # As MMSegmentation does, so that an avg_factor of 0 gives no NaN.
+    return loss.sum() / (n + torch.finfo(torch.float32).eps) if reduction == 'mean' else loss.sum()
