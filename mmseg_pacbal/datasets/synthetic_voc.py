@@ -1,0 +1,142 @@
+"""Synthetic scenes in the VOC devkit layout, for a demo without data or network."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS
+from PIL import Image
+
+from .synthetic_scene import (
+    CLASSES,
+    MIN_SIDE,
+    PALETTE,
+    VERSION,
+    render_scene,
+    voc_colormap,
+    void_rim,
+)
+
+_RECORD = 'synthetic_voc.json'
+
+
+@DATASETS.register_module()
+class SyntheticVOCDataset(BaseSegDataset):
+    """The demo's data: :func:`generate_synthetic_voc` at ``data_root``, made if not yet there.
+
+    Args:
+        data_root: The VOC2012 folder to make or to find.
+        generate: Arguments of :func:`generate_synthetic_voc`.
+        **kwargs: Those of MMSegmentation's ``BaseSegDataset``.
+    """
+
+    METAINFO: ClassVar[dict] = dict(classes=CLASSES, palette=PALETTE)
+    makes_its_data = True  # nothing to check before it is built
+
+    def __init__(self, data_root: str, generate: dict | None = None, **kwargs) -> None:
+        generate_synthetic_voc(data_root, **(generate or {}))
+        super().__init__(data_root=data_root, **kwargs)
+
+
+def _lists(num_train: int, num_val: int) -> dict[str, list[str]]:
+    """Image names of every list; taking turns keeps an image's list whatever the counts."""
+    trainaug = [f'2012_{index:06d}' for index in range(1, num_train + 1)]
+    train, aug = trainaug[::2], trainaug[1::2]
+    val = [f'2011_{index:06d}' for index in range(1, num_val + 1)]
+    return dict(train=train, aug=aug, trainaug=trainaug, val=val, trainval=train + val)
+
+
+def _write_mask(folder: Path, name: str, mask: np.ndarray) -> None:
+    picture = Image.fromarray(mask)
+    picture.putpalette(voc_colormap().tobytes())  # which turns the mode from L to P
+    picture.save(folder / f'{name}.png')
+
+
+def _write(folder: Path, record: dict) -> None:
+    """Write the whole data set of a record into a folder that does not exist yet."""
+    lists = _lists(record['num_train'], record['num_val'])
+    rimmed, rimless = folder / 'SegmentationClass', folder / 'SegmentationClassAug'
+    images, splits = folder / 'JPEGImages', folder / 'ImageSets' / 'Segmentation'
+    for path in (rimmed, rimless, images, splits):
+        path.mkdir(parents=True)
+    for split, names in enumerate((lists['trainaug'], lists['val'])):
+        for index, name in enumerate(names):
+            rng = np.random.default_rng([record['seed'], split, index])
+            image, label = render_scene(rng, tuple(record['size']))
+            Image.fromarray(image).save(images / f'{name}.jpg', quality=95)
+            if name in lists['trainval']:
+                _write_mask(rimmed, name, void_rim(label))
+            if name in lists['trainaug']:
+                _write_mask(rimless, name, label)
+    for title, names in lists.items():
+        (splits / f'{title}.txt').write_text(''.join(f'{name}\n' for name in names))
+    (folder / _RECORD).write_text(json.dumps(record, indent=2) + '\n')
+
+
+def _require_same(root: Path, record: dict) -> None:
+    """Raise FileExistsError unless `root` is the complete data set of this record."""
+    try:
+        found = json.loads((root / _RECORD).read_text())
+    except (OSError, ValueError):
+        found = None
+    if found != record:
+        what = 'was not made by generate_synthetic_voc' if found is None else f'holds {found}'
+        raise FileExistsError(
+            f'root={str(root)!r} exists and {what}, wanted {record}: '
+            'remove it or give a folder that does not exist'
+        )
+
+
+def generate_synthetic_voc(
+    root: str | Path,
+    *,
+    num_train: int = 160,
+    num_val: int = 40,
+    size: tuple[int, int] = (128, 160),
+    seed: int = 0,
+) -> Path:
+    """Make `root` a VOC2012 folder of synthetic scenes, or find it already made.
+
+    The folder appears complete or not at all, also where several processes call at once. Scene
+    `index` of a split depends on `seed`, `size`, the split and `index` only. As in VOC with its
+    SBD extension, `train` and `val` have masks with void rims in `SegmentationClass`, and
+    `trainaug` (`train` and `aug`, half of it each) has masks without in `SegmentationClassAug`.
+
+    Args:
+        root: The folder that a config names as `data_root`, such as `data/VOCdevkit/VOC2012`.
+        num_train: Images in `trainaug`, at least 2.
+        num_val: Images in `val`, at least 1.
+        size: Height and width of every image in pixels, each at least `MIN_SIDE`.
+        seed: Not negative.
+
+    Returns:
+        `root` as a path.
+
+    Raises:
+        ValueError: An argument is out of its range.
+        FileExistsError: `root` exists and is not this data set; it is left as it is.
+    """
+    sizes = dict(num_train=(num_train, 2), num_val=(num_val, 1), seed=(seed, 0))
+    sizes |= {'size height': (size[0], MIN_SIDE), 'size width': (size[1], MIN_SIDE)}
+    for name, (value, least) in sizes.items():
+        if value < least:
+            raise ValueError(f'{name} must be at least {least}, got {value}')
+    root = Path(root)
+    record = dict(version=VERSION, num_train=num_train, num_val=num_val, size=[*size], seed=seed)
+    if os.path.lexists(root):
+        _require_same(root, record)
+        return root
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f'.{root.name}-', dir=root.parent) as temporary:
+        _write(Path(temporary, root.name), record)
+        try:
+            os.rename(Path(temporary, root.name), root)
+        except OSError:
+            if not os.path.lexists(root):
+                raise
+            _require_same(root, record)  # another process was first
+    return root
