@@ -1,0 +1,19 @@
+# Beyond the paper: MMSegmentation's own ResNet-101-D8 DeepLabV3 recipe for VOC, unchanged but
+# for head and loss. At output stride 8 all rates double.
+_base_ = ['mmseg::deeplabv3/deeplabv3_r101-d8_4xb4-20k_voc12aug-512x512.py', './_base_/bal.py']
+custom_imports = dict(imports=['mmseg_pacbal'], allow_failed_imports=False)
+model = dict(
+    decode_head=dict(
+        _delete_=True,  # ASPPHead's arguments
+        type='PACHead',
+        in_channels=2048,
+        in_index=3,
+        channels=256,
+        rates=(2, 6, 10, 14, 18),
+        dropout_ratio=0.1,
+        num_classes=21,
+        norm_cfg=_base_.norm_cfg,
+        align_corners=False,
+        loss_decode=_base_.bal,
+    )
+)

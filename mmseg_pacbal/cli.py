@@ -1,0 +1,142 @@
+"""What the tools share: arguments, configs and errors of one sentence."""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, ConfigDict, DictAction
+
+# Values that a config uses in several places. mmengine copies a variable's value to where the
+# file uses it, so overriding the variable later would change nothing: see _spread.
+SPREAD = ('data_root', 'crop_size', 'max_iters')
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """The arguments that training and testing share, named as in MMSegmentation."""
+    p = argparse.ArgumentParser(description=description)
+    p.add_argument('config', help='config file')
+    p.add_argument('--work-dir', help='folder for logs and checkpoints')
+    p.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config, such as train_dataloader.batch_size=4; '
+        f'{", ".join(SPREAD)} are carried to every place that uses them',
+    )
+    p.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='launcher'
+    )
+    p.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    p.add_argument('--traceback', action='store_true', help='show the frames of an error')
+    return p
+
+
+def run(main: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> None:
+    """Run a tool; an error ends it with one sentence and exit code 1."""
+    try:
+        main(args)
+    except Exception as error:
+        if args.traceback:
+            traceback.print_exc()
+        print(f'error: {one_sentence(error)}', file=sys.stderr)
+        if not args.traceback:
+            print('(--traceback shows where it was raised)', file=sys.stderr)
+        # Other processes of a distributed run wait for this one: end without joining them.
+        sys.stderr.flush()
+        sys.exit(1)
+
+
+def one_sentence(error: Exception) -> str:
+    """The message of an error on one line, with its type where the message alone says little."""
+    text = ' '.join(str(error.args[0] if error.args else error).split())
+    telling = isinstance(error, (ValueError, FileNotFoundError, FileExistsError, ImportError))
+    return text if telling and text else f'{type(error).__name__}: {text}'
+
+
+def load_config(path: str, options: dict | None = None) -> Config:
+    """Parse a config and apply ``--cfg-options``.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It does not parse, or an option does not fit it.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f'config {path} does not exist; give the path of a config file, such as '
+            'configs/pac_bal_demo.py'
+        )
+    try:
+        cfg = Config.fromfile(path)
+    except Exception as error:
+        raise ValueError(f'config {path} does not parse: {one_sentence(error)}') from error
+    try:
+        cfg.merge_from_dict(options or {})
+    except (KeyError, TypeError, AssertionError) as error:
+        raise ValueError(f'--cfg-options do not fit {path}: {one_sentence(error)}') from error
+    _spread(cfg, options or {})
+    return cfg
+
+
+def work_dir(args: argparse.Namespace, cfg: Config) -> str:
+    """``--work-dir``, else the config's, else ``work_dirs/<name of the config>``."""
+    return args.work_dir or cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
+
+
+def prepare_launcher(cfg: Config, args: argparse.Namespace) -> None:
+    """Set the launcher; where there is no GPU, several processes talk through gloo."""
+    cfg.launcher = args.launcher
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if args.launcher == 'pytorch' and not torch.cuda.is_available():
+        torch.distributed.init_process_group('gloo')
+        cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', broadcast_buffers=False)
+        for node in _walk(cfg._cfg_dict):
+            if node.get('type') == 'SyncBN':  # torch has it on GPUs only
+                node['type'] = 'BN'
+
+
+def datasets(loader: ConfigDict) -> Iterator[ConfigDict]:
+    """Configs of the data sets a loader reads, those inside wrappers included."""
+    for node in _walk(loader.dataset):
+        if 'data_prefix' in node or 'data_root' in node:
+            yield node
+
+
+def _spread(cfg: Config, options: dict) -> None:
+    """Carry the variables of SPREAD that were overridden to where the config uses them."""
+    if 'data_root' in options:
+        for name in ('train', 'val', 'test'):
+            for dataset in datasets(cfg[f'{name}_dataloader']):
+                dataset.data_root = cfg.data_root
+    if 'crop_size' in options:
+        cfg.crop_size = _pair(cfg.crop_size)
+        cfg.model.data_preprocessor.size = cfg.crop_size
+        for node in _walk(cfg.train_dataloader):
+            if 'crop_size' in node:
+                node.crop_size = cfg.crop_size
+    if 'max_iters' in options:
+        cfg.train_cfg.max_iters = cfg.max_iters
+        for scheduler in cfg.param_scheduler:
+            if scheduler.type == 'PolyLR':
+                scheduler.end = cfg.max_iters
+
+
+def _pair(size: object) -> tuple[int, int]:
+    pair = tuple(size) if isinstance(size, (list, tuple)) else (size, size)
+    if len(pair) != 2 or not all(isinstance(n, int) and n > 0 for n in pair):
+        raise ValueError(f'crop_size must be height,width in pixels, but got {size!r}')
+    return pair
+
+
+def _walk(node: object) -> Iterator[ConfigDict]:
+    """Every dict of a config tree."""
+    if isinstance(node, dict):
+        yield node
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        for child in node:
+            yield from _walk(child)

@@ -1,0 +1,48 @@
+"""Measure mIoU of a checkpoint: python tools/test.py CONFIG CHECKPOINT"""
+
+import argparse
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from mmseg_pacbal import cli
+from mmseg_pacbal.preflight import check_checkpoint, check_data
+
+
+def parse_args() -> argparse.Namespace:
+    parser = cli.parser('Test a segmentation model')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--out', metavar='DIR', help='save predictions as label maps (PNG)')
+    parser.add_argument('--show-dir', metavar='DIR', help='save pictures of the predictions')
+    parser.add_argument('--tta', action='store_true', help='test-time augmentation')
+    return parser.parse_args()
+
+
+def save_predictions(cfg: Config, folder: str) -> None:
+    evaluators = cfg.test_evaluator
+    for evaluator in evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]:
+        if evaluator.type == 'IoUMetric':
+            evaluator.output_dir = folder
+
+
+def main(args: argparse.Namespace) -> None:
+    cfg = cli.load_config(args.config, args.cfg_options)
+    cfg.work_dir = cli.work_dir(args, cfg)
+    cfg.load_from = args.checkpoint
+    check_data(cfg, 'test_dataloader')
+    if args.out:
+        save_predictions(cfg, args.out)
+    if args.show_dir:
+        cfg.default_hooks.visualization.update(draw=True, interval=1)
+        cfg.visualizer.save_dir = args.show_dir
+    if args.tta:
+        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+        cfg.model = dict(**cfg.tta_model, module=cfg.model)
+    cli.prepare_launcher(cfg, args)
+    runner = Runner.from_cfg(cfg)
+    check_checkpoint(getattr(runner.model, 'module', runner.model), args.checkpoint)
+    runner.test()
+
+
+if __name__ == '__main__':
+    cli.run(main, parse_args())
