@@ -1,0 +1,579 @@
+"""What `mmseg_pacbal.compat` mends: each test fails on the stack without it, or on a stack it
+should leave alone."""
+
+import importlib.util
+import json
+import os
+import pathlib
+import pickle
+import pickletools
+import re
+import subprocess
+import sys
+import textwrap
+import zipfile
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mmseg_pacbal import compat
+
+compat.apply()
+
+from mmengine.config import Config  # noqa: E402
+from mmengine.evaluator import BaseMetric  # noqa: E402
+from mmengine.logging import HistoryBuffer  # noqa: E402
+from mmengine.model import BaseModel  # noqa: E402
+from mmengine.runner import CheckpointLoader, Runner  # noqa: E402
+from packaging.version import Version  # noqa: E402
+
+TORCH = Version(Version(torch.__version__).base_version)
+ALLOW_LIST = hasattr(torch.serialization, 'add_safe_globals')
+needs_allow_list = pytest.mark.skipif(not ALLOW_LIST, reason='torch before 2.4 has no allow-list')
+STAND_IN_OPS = 'mmcv._ext' in sys.modules and sys.modules['mmcv._ext'].__spec__.loader is None
+needs_lite = pytest.mark.skipif(not STAND_IN_OPS, reason='mmcv has its compiled ops')
+STAND_IN_RESOURCES = any(isinstance(f, compat._PkgResources) for f in sys.meta_path)
+needs_new_setuptools = pytest.mark.skipif(
+    not STAND_IN_RESOURCES, reason='setuptools still has pkg_resources'
+)
+
+STOCK = {
+    'torch': '2.13.0+cpu',
+    'numpy': '2.4.6',
+    'mmengine': '0.10.7',
+    'mmengine-lite': None,
+    'onedl-mmengine': None,
+    'mmcv': None,
+    'mmcv-lite': '2.1.0',
+    'mmcv-full': None,
+    'onedl-mmcv': None,
+    'mmsegmentation': '1.2.2',
+    'onedl-mmsegmentation': None,
+    'ftfy': '6.3.1',
+    'regex': '2024.1.1',
+}
+FORK = {
+    'mmengine': None,
+    'onedl-mmengine': '0.10.12',
+    'mmcv-lite': None,
+    'onedl-mmcv': '2.3.6',
+    'mmsegmentation': None,
+    'onedl-mmsegmentation': '1.4.2',
+}
+
+
+def run_python(code: str, *path: object) -> subprocess.CompletedProcess:
+    """Run code in a fresh interpreter in which nothing has been mended."""
+    env = dict(os.environ, PYTHONPATH=os.pathsep.join(map(str, path)))
+    command = [sys.executable, '-W', 'ignore', '-c', textwrap.dedent(code)]
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+
+
+def load_compat(*calls: str) -> str:
+    """Code that loads compat.py alone, without the package that applies it, and calls it."""
+    return textwrap.dedent(f"""
+        import importlib.util, sys
+        spec = importlib.util.spec_from_file_location('compat', {compat.__file__!r})
+        compat = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(compat)
+        finders = list(sys.meta_path)
+        """) + '\n'.join(f'compat.{call}()' for call in calls)
+
+
+# --- versions ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        {},
+        FORK,
+        {'mmcv': '2.1.0', 'mmcv-lite': None},
+        {'mmcv': '2.0.0rc4+cu118', 'mmcv-lite': None},
+        {'mmengine-lite': '0.10.7'},
+        {'mmsegmentation': '1.3.0', 'mmcv-lite': '2.2.0'},
+        {'onedl-mmengine': '0.10.12', 'mmengine': None},
+        {'torch': '2.0.1', 'numpy': '1.26.4'},
+        {'torch': '2.6.0a0+ecf3bae40a.nv25.1'},
+    ],
+)
+def test_supported_stack_is_accepted(change):
+    compat.check_versions({**STOCK, **change})
+
+
+def test_unknown_versions_are_not_judged():
+    compat.check_versions({})
+
+
+@pytest.mark.parametrize(
+    ('change', 'found', 'accepted', 'command'),
+    [
+        (
+            {'mmcv-lite': None},
+            'mmcv is not installed',
+            'mmcv>=2.0.0rc4,<2.2.0',
+            compat._LITE,
+        ),
+        (
+            {'mmcv-lite': None, 'mmcv': '2.2.0'},
+            'mmcv 2.2.0 is installed with mmsegmentation 1.2.2',
+            'mmcv>=2.0.0rc4,<2.2.0',
+            'pip uninstall -y mmcv && pip install "mmcv-lite==2.1.0"',
+        ),
+        (
+            {'mmcv-lite': '2.2.0'},
+            'mmcv-lite 2.2.0 is installed with mmsegmentation 1.2.2',
+            'mmcv>=2.0.0rc4,<2.2.0',
+            'pip uninstall -y mmcv-lite && pip install "mmcv-lite==2.1.0"',
+        ),
+        (
+            {'mmcv-lite': None, 'mmcv': '2.0.0rc3'},
+            'mmcv 2.0.0rc3 is installed',
+            'mmcv>=2.0.0rc4,<2.2.0',
+            'pip uninstall -y mmcv && ',
+        ),
+        (
+            {'mmcv-lite': None, 'mmcv-full': '1.7.2'},
+            'mmcv-full 1.7.2 is installed',
+            'mmcv>=2.0.0rc4,<2.2.0',
+            'pip uninstall -y mmcv-full && ',
+        ),
+        (
+            {'mmcv-lite': None, 'onedl-mmcv': '2.3.6'},
+            'onedl-mmcv 2.3.6 is installed with mmsegmentation 1.2.2',
+            'mmcv>=2.0.0rc4,<2.2.0',
+            'pip uninstall -y onedl-mmcv && ',
+        ),
+        (
+            {'mmcv': '2.1.0'},
+            'mmcv 2.1.0 and mmcv-lite 2.1.0 overwrite each other',
+            'one of them as mmcv',
+            'pip uninstall -y mmcv mmcv-lite && pip install "mmcv-lite==2.1.0"',
+        ),
+        (
+            {'onedl-mmsegmentation': '1.4.2'},
+            'mmsegmentation 1.2.2 and onedl-mmsegmentation 1.4.2 overwrite each other',
+            'one of them as mmseg',
+            'pip uninstall -y mmsegmentation onedl-mmsegmentation && ',
+        ),
+        (
+            {'mmsegmentation': None},
+            'mmsegmentation is not installed',
+            'mmsegmentation>=1.0.0',
+            'pip install "mmsegmentation==1.2.2"',
+        ),
+        (
+            {'mmsegmentation': '0.30.0', 'mmcv-lite': None, 'mmcv': '2.1.0'},
+            'mmsegmentation 0.30.0 is installed',
+            'mmsegmentation>=1.0.0',
+            'pip install "mmsegmentation==1.2.2"',
+        ),
+        (
+            {'mmengine': None},
+            'mmengine is not installed',
+            'mmengine>=0.5.0,<1.0.0',
+            'pip install "mmengine==0.10.7"',
+        ),
+        ({'ftfy': None}, 'ftfy is not installed', 'ftfy', 'pip install ftfy regex'),
+        ({'regex': None}, 'regex is not installed', 'regex', 'pip install ftfy regex'),
+        ({'torch': '1.13.1'}, 'torch 1.13.1', 'torch>=2.0', 'pip install "torch>=2.0"'),
+        (
+            {'torch': '2.2.2'},
+            'numpy 2.4.6 is installed with torch 2.2.2',
+            'numpy<2',
+            'pip install "numpy<2"',
+        ),
+    ],
+)
+def test_unsupported_stack_is_refused_with_what_mends_it(change, found, accepted, command):
+    with pytest.raises(ImportError) as error:
+        compat.check_versions({**STOCK, **change})
+    assert isinstance(error.value, compat.UnsupportedStackError)
+    start, _, end = str(error.value).partition(', but mmseg-pacbal needs ')
+    assert start.startswith(found)
+    assert end.startswith(accepted)
+    assert f'; mend it: {command}' in end
+
+
+def test_installed_versions_are_those_of_this_stack():
+    versions = compat.installed_versions()
+    assert versions['torch'] == importlib.metadata.version('torch')
+    assert versions['numpy'] == np.__version__
+    assert set(versions) <= set(STOCK)
+
+
+def test_source_tree_on_the_path_is_not_judged_but_a_leftover_folder_is(monkeypatch, tmp_path):
+    (tmp_path / 'mmcv_of_test').mkdir()
+    (tmp_path / 'mmcv_of_test' / '__init__.py').touch()
+    (tmp_path / 'mmseg_of_test' / 'models').mkdir(parents=True)
+    need = (('no-such-distribution',), '', '')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(compat, '_NEEDS', {'mmcv_of_test': need})
+    assert set(compat.installed_versions()) == {'numpy'}
+    monkeypatch.setattr(compat, '_NEEDS', {'mmseg_of_test': need})
+    assert compat.installed_versions()['no-such-distribution'] is None
+    with pytest.raises(compat.UnsupportedStackError, match='no-such-distribution is not installed'):
+        compat.check_versions(compat.installed_versions())
+
+
+# --- compiled ops -----------------------------------------------------------------------------
+
+
+@needs_lite
+def test_models_import_and_a_called_op_names_itself():
+    result = run_python(
+        load_compat('apply', 'apply')
+        + textwrap.dedent("""
+        import json, mmseg.models, torch
+        from mmcv.ops import nms
+        from mmcv.utils import collect_env
+        from mmengine.utils.dl_utils import mmcv_full_available
+        try:
+            nms(torch.rand(3, 4), torch.rand(3), 0.5)
+        except RuntimeError as error:
+            message = str(error)
+        print(json.dumps({
+            'message': message,
+            'heads': 'ASPPHead' in mmseg.models.HEADS or 'ASPPHead' in dir(mmseg.models),
+            'full': mmcv_full_available(),
+            'compiler': collect_env()['MMCV Compiler'],
+            'finders': sum(isinstance(f, compat._PkgResources) for f in sys.meta_path),
+        }))
+        """)
+    )
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout.splitlines()[-1])
+    assert "the compiled op 'nms' of mmcv was called" in found['message']
+    assert 'install full mmcv: pip' in found['message']
+    assert found['heads']
+    assert found['full'] is False  # the stand-in does not pass for compiled ops
+    assert found['compiler'] == 'n/a'
+    assert found['finders'] <= 1  # after two calls of apply
+
+
+@needs_lite
+def test_models_do_not_import_without_compat():
+    result = run_python('import mmseg.models')
+    assert "No module named 'mmcv._ext'" in result.stderr
+
+
+def test_missing_ops_has_no_special_attributes():
+    assert not hasattr(compat._MissingOps('mmcv._ext'), '__file__')
+
+
+@pytest.fixture
+def sound_stack(tmp_path):
+    """A tree with a real `mmcv._ext` and a real `pkg_resources`."""
+    (tmp_path / 'mmcv').mkdir()
+    (tmp_path / 'mmcv' / '__init__.py').touch()
+    (tmp_path / 'mmcv' / '_ext.py').write_text('nms = "compiled"')
+    (tmp_path / 'pkg_resources.py').write_text('get_distribution = "real"')
+    return tmp_path
+
+
+def test_sound_stack_is_left_alone(sound_stack):
+    code = """
+    assert sys.meta_path == finders and 'mmcv._ext' not in sys.modules
+    import mmcv._ext, pkg_resources
+    print(mmcv._ext.nms, pkg_resources.get_distribution)
+    """
+    calls = load_compat('provide_pkg_resources', 'provide_compiled_ops')
+    result = run_python(calls + textwrap.dedent(code), sound_stack)
+    assert result.stdout.split() == ['compiled', 'real'], result.stderr
+
+
+def test_broken_binary_keeps_its_own_error(sound_stack):
+    (sound_stack / 'mmcv' / '_ext.py').write_text('raise ImportError("undefined symbol: _Z1x")')
+    result = run_python(load_compat('provide_compiled_ops') + '\nimport mmcv._ext', sound_stack)
+    assert result.stderr.splitlines()[-1] == 'ImportError: undefined symbol: _Z1x'
+
+
+# --- pkg_resources ----------------------------------------------------------------------------
+
+VOC = 'mmseg::deeplabv3/deeplabv3_r101-d8_4xb4-20k_voc12aug-512x512.py'
+
+
+def test_base_config_of_mmseg_is_found(tmp_path):
+    file = tmp_path / 'config.py'
+    file.write_text(f'_base_ = {VOC!r}\n')
+    model = Config.fromfile(file).model
+    assert (model.decode_head.type, model.backbone.depth) == ('ASPPHead', 101)
+
+
+@needs_new_setuptools
+def test_pkg_resources_stand_in_answers_what_mmengine_asks():
+    pkg_resources = importlib.reload(importlib.import_module('pkg_resources'))
+    distribution = pkg_resources.get_distribution('mmengine')
+    assert distribution.version == importlib.metadata.version('mmengine')
+    assert pathlib.Path(distribution.location, 'mmengine', '__init__.py').is_file()
+    assert distribution.has_metadata('top_level.txt')
+    assert distribution.get_metadata('top_level.txt').split() == ['mmengine']
+    assert not distribution.has_metadata('no_such_file.txt')
+    with pytest.raises(pkg_resources.DistributionNotFound):
+        pkg_resources.get_distribution('no-such-distribution')
+
+
+@needs_new_setuptools
+def test_namespace_package_of_pkg_resources_spans_two_folders(monkeypatch, tmp_path):
+    for part in ('one', 'two'):
+        package = tmp_path / part / 'namespace_of_test'
+        package.mkdir(parents=True)
+        (package / '__init__.py').write_text(
+            "__import__('pkg_resources').declare_namespace(__name__)"
+        )
+        (package / f'{part}.py').touch()
+        monkeypatch.syspath_prepend(str(tmp_path / part))
+    importlib.import_module('namespace_of_test.one')
+    importlib.import_module('namespace_of_test.two')
+
+
+# --- checkpoints ------------------------------------------------------------------------------
+
+
+class Toy(BaseModel):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(2, 1)
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        outputs = self.linear(torch.stack(list(inputs)))
+        return {'loss': outputs.square().mean()} if mode == 'loss' else [outputs]
+
+
+class Points(torch.utils.data.Dataset):
+    metainfo: ClassVar = {'classes': ('a', 'b'), 'palette': [[0, 0, 0], [1, 1, 1]]}
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return {'inputs': torch.tensor([index, 1.0]), 'data_samples': index}
+
+
+class Score(BaseMetric):
+    """Of the type that mmseg's IoUMetric gives."""
+
+    def process(self, data_batch, data_samples):
+        self.results.append(0.5)
+
+    def compute_metrics(self, results):
+        return {'mIoU': np.float32(62.5), 'per_class': np.array([25.0, 100.0])}
+
+
+def toy_runner(work_dir, scheduler, epochs=2, **kwargs) -> Runner:
+    def loader():
+        sampler = {'type': 'DefaultSampler', 'shuffle': False}
+        return {'batch_size': 2, 'sampler': sampler, 'dataset': Points()}
+
+    torch.manual_seed(0)
+    return Runner(
+        model=Toy(),
+        work_dir=str(work_dir),
+        train_dataloader=loader(),
+        train_cfg={'by_epoch': True, 'max_epochs': epochs, 'val_interval': 1},
+        val_dataloader=loader(),
+        val_cfg={},
+        val_evaluator=[Score()],
+        optim_wrapper={'optimizer': {'type': 'SGD', 'lr': 0.01, 'momentum': 0.9}},
+        param_scheduler=scheduler,
+        default_hooks={
+            'checkpoint': {'type': 'CheckpointHook', 'interval': 1, 'save_best': 'mIoU'}
+        },
+        experiment_name=f'{work_dir.name}-{epochs}',
+        log_level='ERROR',
+        randomness={'seed': 0},
+        **kwargs,
+    )
+
+
+POLY = [
+    {'type': 'LinearLR', 'start_factor': 0.1, 'by_epoch': False, 'begin': 0, 'end': 2},
+    {'type': 'PolyLR', 'eta_min': 1e-4, 'power': 0.9, 'by_epoch': False, 'begin': 2, 'end': 4},
+    {'type': 'MultiStepLR', 'milestones': [1]},
+]
+ONE_CYCLE = [{'type': 'OneCycleLR', 'eta_max': 0.1, 'total_steps': 4, 'by_epoch': False}]
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    runner = toy_runner(tmp_path_factory.mktemp('trained'), POLY)
+    runner.train()
+    return runner
+
+
+@pytest.fixture(scope='module')
+def checkpoint(trained) -> pathlib.Path:
+    return pathlib.Path(trained.work_dir, 'epoch_2.pth')
+
+
+def pickled(file: pathlib.Path) -> tuple[str, bytes]:
+    with zipfile.ZipFile(file) as archive:
+        name = next(name for name in archive.namelist() if name.endswith('/data.pkl'))
+        return name, archive.read(name)
+
+
+def test_checkpoint_names_what_the_allow_list_was_made_for(checkpoint):
+    names = {
+        argument.replace(' ', '.').replace('numpy._core', 'numpy.core')
+        for opcode, argument, _ in pickletools.genops(pickled(checkpoint)[1])
+        if opcode.name == 'GLOBAL' and not argument.startswith('torch')
+    }
+    assert names == {
+        '__builtin__.getattr',
+        '_codecs.encode',
+        'collections.Counter',
+        'collections.OrderedDict',
+        'mmengine.logging.history_buffer.HistoryBuffer',
+        'numpy.core.multiarray._reconstruct',
+        'numpy.core.multiarray.scalar',
+        'numpy.dtype',
+        'numpy.ndarray',
+    }
+
+
+def check_message_hub(hub: dict) -> None:
+    assert hub['runtime_info']['best_score'] == 62.5
+    assert type(hub['runtime_info']['best_score']) is np.float32
+    assert hub['runtime_info']['val/per_class'].tolist() == [25.0, 100.0]
+    losses = hub['log_scalars']['train/loss']
+    assert type(losses) is HistoryBuffer
+    assert losses._count_history.tolist() == [1, 1, 1, 1]
+    # `statistics` goes through what the checkpoint holds as the result of getattr.
+    assert losses.statistics('max') == losses._log_history.max() > 0
+
+
+@needs_allow_list
+def test_checkpoint_loads_with_weights_only(trained, checkpoint):
+    loaded = torch.load(checkpoint, weights_only=True)
+    check_message_hub(loaded['message_hub'])
+    assert loaded['meta']['dataset_meta'] == Points.metainfo
+    assert len(loaded['param_schedulers']) == 3
+    assert torch.equal(
+        loaded['state_dict']['linear.weight'], trained.model.state_dict()['linear.weight']
+    )
+
+
+@needs_allow_list
+@pytest.mark.parametrize('written_by', ['numpy.core', 'numpy._core'])
+def test_checkpoint_of_either_numpy_loads(checkpoint, tmp_path, written_by):
+    file, (target, _) = tmp_path / 'epoch_2.pth', pickled(checkpoint)
+    with zipfile.ZipFile(checkpoint) as source, zipfile.ZipFile(file, 'w') as copy:
+        for name in source.namelist():
+            data = source.read(name)
+            if name == target:
+                data = re.sub(rb'cnumpy\._?core\.', f'c{written_by}.'.encode(), data)
+                assert f'c{written_by}.multiarray\nscalar\n'.encode() in data
+            copy.writestr(name, data)
+    check_message_hub(compat.load_from_local(str(file))['message_hub'])
+
+
+def test_training_resumed_from_a_checkpoint_ends_where_an_unbroken_one_does(checkpoint, tmp_path):
+    unbroken = toy_runner(tmp_path / 'unbroken', POLY, epochs=3)
+    unbroken.train()
+    resumed = toy_runner(
+        tmp_path / 'resumed', POLY, epochs=3, load_from=str(checkpoint), resume=True
+    )
+    resumed.train()
+    assert (resumed.epoch, resumed.iter) == (3, 6)
+    losses = [
+        runner.message_hub.get_scalar('train/loss')._log_history.tolist()
+        for runner in (unbroken, resumed)
+    ]
+    assert losses[0] == losses[1]
+    assert len(losses[1]) == 6
+    for name, weight in unbroken.model.state_dict().items():
+        assert torch.equal(weight, resumed.model.state_dict()[name]), name
+
+
+def test_checkpoint_with_one_cycle_schedule_loads(tmp_path):
+    toy_runner(tmp_path, ONE_CYCLE, epochs=1).train()
+    loaded = CheckpointLoader.load_checkpoint(str(tmp_path / 'epoch_1.pth'))
+    schedule = loaded['param_schedulers'][0]
+    assert schedule['anneal_func'](0.0, 1.0, 0.5) == pytest.approx(0.5)
+
+
+@pytest.mark.skipif(Version('2.6') > TORCH, reason='torch before 2.6 loads anything')
+def test_checkpoint_does_not_load_without_compat(checkpoint):
+    result = run_python(
+        'from mmengine.runner import CheckpointLoader\n'
+        f'CheckpointLoader.load_checkpoint({str(checkpoint)!r})'
+    )
+    assert result.returncode == 1
+    assert 'UnpicklingError: Weights only load failed' in result.stderr
+
+
+@needs_allow_list
+def test_local_loader_keeps_its_name_in_the_log_and_is_registered_once():
+    known = set(torch.serialization.get_safe_globals())
+    compat.apply()
+    assert set(torch.serialization.get_safe_globals()) == known
+    loader = CheckpointLoader._get_checkpoint_loader('work_dirs/epoch_1.pth')
+    assert loader is compat.load_from_local
+    assert loader.__name__ == 'load_from_local'
+    assert CheckpointLoader._get_checkpoint_loader('https://x.org/a.pth') is not loader
+
+
+class Call:
+    """Pickles as the call of a function."""
+
+    def __init__(self, function, *args):
+        self.call = function, args
+
+    def __reduce__(self):
+        return self.call
+
+
+@needs_allow_list
+@pytest.mark.parametrize(
+    ('make', 'named'),
+    [
+        (lambda mark: Call(pathlib.Path.touch, mark), 'getattr|pathlib'),
+        (lambda mark: Call(os.mkdir, str(mark)), f'{os.name}.mkdir'),
+        (lambda mark: Call(eval, f'open({str(mark)!r}, "w")'), 'eval'),
+        (lambda mark: Call(getattr, HistoryBuffer, '__init__'), 'getattr'),
+        (lambda mark: Call(getattr, np.ndarray, 'tofile'), 'getattr'),
+        (lambda mark: {'message_hub': np.array([mark], dtype=object)}, 'pathlib|dtype'),
+        (lambda mark: np.array([None]), 'ObjectDType|object_'),
+    ],
+)
+def test_hostile_checkpoint_is_refused_and_not_run(tmp_path, make, named):
+    mark, file = tmp_path / 'mark', tmp_path / 'hostile.pth'
+    torch.save({'state_dict': {'weight': torch.zeros(1)}, 'meta': make(mark)}, file)
+    with pytest.raises(pickle.UnpicklingError) as error:
+        CheckpointLoader.load_checkpoint(str(file))
+    message = str(error.value)
+    assert re.match(re.escape(f'{file} was not loaded, as it carries '), message)
+    assert re.search(named, message.removeprefix(str(file)))
+    assert '\n' not in message
+    assert not mark.exists()
+
+
+@needs_allow_list
+@pytest.mark.parametrize('kept', [0.0, 0.001, 0.1, 0.5, 0.999])
+def test_truncated_checkpoint_says_so(checkpoint, tmp_path, kept):
+    file, data = tmp_path / 'cut.pth', checkpoint.read_bytes()
+    file.write_bytes(data[: int(kept * len(data))])
+    with pytest.raises(pickle.UnpicklingError, match=r'cut\.pth could not be read .* truncated'):
+        compat.load_from_local(str(file))
+
+
+@needs_allow_list
+@pytest.mark.parametrize('data', [b'version https://git-lfs.github.com/spec/v1', b'hello world\n'])
+def test_file_of_another_kind_says_so(tmp_path, data):
+    file = tmp_path / 'text.pth'
+    file.write_bytes(data)
+    with pytest.raises(pickle.UnpicklingError, match=r'was not written by torch\.save'):
+        compat.load_from_local(str(file))
+
+
+@needs_allow_list
+def test_missing_file_and_missing_device_keep_their_errors(checkpoint, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'no\.pth can not be found'):
+        compat.load_from_local(str(tmp_path / 'no.pth'))
+    # torch 2.4 wraps the RuntimeError.
+    with pytest.raises((RuntimeError, pickle.UnpicklingError), match='CUDA') as error:
+        compat.load_from_local(str(checkpoint), map_location='cuda:99')
+    assert 'could not be read' not in str(error.value)
