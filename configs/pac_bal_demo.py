@@ -6,7 +6,7 @@ data_root = 'data/synthetic_voc'
 crop_size = (112, 144)
 max_iters = 600
 
-norm_cfg = dict(type='BN', requires_grad=True)
+batch_norm = dict(type='BN', requires_grad=True, momentum=0.1)
 num_classes = 7
 model = dict(
     pretrained=None,
@@ -18,7 +18,7 @@ model = dict(
         strides=(1, 1, 2, 1),  # output stride 8: the objects are small
         dilations=(1, 1, 1, 2),
         multi_grid=None,
-        norm_cfg=norm_cfg,
+        norm_cfg=batch_norm,
     ),
     decode_head=dict(
         _delete_=True,  # ASPPHead's arguments
@@ -28,7 +28,7 @@ model = dict(
         channels=64,
         rates=(1, 3, 5, 7, 9),
         num_classes=num_classes,
-        norm_cfg=norm_cfg,
+        norm_cfg=batch_norm,
         # The kernel of Table 1 fits images of 500 pixels; these are a third as large.
         loss_decode=dict(type='BoundaryAwareLoss', kernel_size=15, downsample=2, normalize='mean'),
     ),

@@ -12,7 +12,7 @@ model = dict(
         rates=(2, 6, 10, 14, 18),
         dropout_ratio=0.1,
         num_classes=21,
-        norm_cfg=_base_.norm_cfg,
+        norm_cfg=dict(type='SyncBN', requires_grad=True),
         align_corners=False,
         loss_decode=_base_.bal,
     )

@@ -10,7 +10,7 @@ model = dict(
         rates=(1, 3, 5, 7, 9),
         dropout_ratio=0.1,
         num_classes=_base_.num_classes,
-        norm_cfg=_base_.norm_cfg,
+        norm_cfg=_base_.batch_norm,
         align_corners=False,
         loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
     )

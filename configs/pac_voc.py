@@ -11,7 +11,7 @@ model = dict(
         merge='sum',
         dropout_ratio=0.1,
         num_classes=21,
-        norm_cfg=_base_.norm_cfg,
+        norm_cfg=_base_.batch_norm,
         align_corners=False,
         loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
     )

@@ -1,6 +1,5 @@
-# Boundary-aware Loss with the best row of Table 1, in place of the head's cross entropy.
+# Boundary-aware Loss with the best row of Table 1.
 bal = dict(
-    _delete_=True,
     type='BoundaryAwareLoss',
     kernel='gaussian',
     kernel_size=35,

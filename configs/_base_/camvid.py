@@ -7,13 +7,13 @@ crop_size = (321, 321)
 max_iters = 8000
 
 # From scratch the statistics move fast: PyTorch's default momentum, not the paper's 0.0003.
-norm_cfg = dict(type='SyncBN', requires_grad=True, momentum=0.1)
+batch_norm = dict(type='SyncBN', requires_grad=True, momentum=0.1)
 num_classes = 11
 model = dict(
     pretrained=None,
     data_preprocessor=dict(size=crop_size),
-    backbone=dict(depth=18, multi_grid=None, norm_cfg=norm_cfg),
-    decode_head=dict(in_channels=512, num_classes=num_classes, norm_cfg=norm_cfg),
+    backbone=dict(depth=18, multi_grid=None, norm_cfg=batch_norm),
+    decode_head=dict(in_channels=512, num_classes=num_classes, norm_cfg=batch_norm),
 )
 
 train_pipeline = [
@@ -53,7 +53,7 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-optimizer = dict(lr=0.02)
+optimizer = dict(lr=0.05)
 optim_wrapper = dict(optimizer=optimizer)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, begin=0, end=200, by_epoch=False),

@@ -7,7 +7,7 @@ crop_size = (513, 513)
 max_iters = 30000
 
 # Batch norm decay 0.9997 is PyTorch's momentum 0.0003.
-norm_cfg = dict(type='SyncBN', requires_grad=True, momentum=0.0003)
+batch_norm = dict(type='SyncBN', requires_grad=True, momentum=0.0003)
 # DeepLabV3's multi-grid (1, 2, 4) multiplies the stage's dilation, 2 at output stride 16;
 # MMSegmentation's multi_grid takes the dilations themselves.
 multi_grid = tuple(2 * unit for unit in (1, 2, 4))
@@ -18,9 +18,9 @@ model = dict(
         dilations=(1, 1, 1, 2),
         multi_grid=multi_grid,
         contract_dilation=False,
-        norm_cfg=norm_cfg,
+        norm_cfg=batch_norm,
     ),
-    decode_head=dict(channels=256, dilations=(1, 6, 12, 18), norm_cfg=norm_cfg),
+    decode_head=dict(channels=256, dilations=(1, 6, 12, 18), norm_cfg=batch_norm),
     auxiliary_head=None,
 )
 

@@ -1,0 +1,80 @@
+"""Figure panels: image, label, weights, loss and prediction side by side."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+VOID_COLOUR = (224, 224, 192)  # as the VOC devkit paints it
+
+
+@dataclass
+class PanelRow:
+    """What is known of one image; H x W is the size of the image.
+
+    Args:
+        name: Title of the row.
+        image: RGB, uint8 (H, W, 3).
+        label: Classes or void, (H, W).
+        weight: E_G, (H, W).
+        loss: Cross entropy of every pixel, (H, W), 0 at void.
+        prediction: Classes, (H, W).
+    """
+
+    name: str
+    image: np.ndarray
+    label: np.ndarray
+    weight: np.ndarray
+    loss: np.ndarray
+    prediction: np.ndarray
+
+
+def paint(label: np.ndarray, palette: Sequence, ignore_index: int = 255) -> np.ndarray:
+    """Colour a label map: (H, W) integers -> (H, W, 3) uint8, void in the devkit's colour.
+
+    Raises:
+        ValueError: A label is neither a colour of the palette nor void.
+    """
+    wrong = (label != ignore_index) & ((label < 0) | (label >= len(palette)))
+    if wrong.any():
+        raise ValueError(
+            f'label holds {label[wrong][0]}, but accepted are 0..{len(palette) - 1} and '
+            f'ignore_index={ignore_index}'
+        )
+    colours = np.array([*palette, VOID_COLOUR], dtype=np.uint8)
+    return colours[np.where(label == ignore_index, len(palette), label)]
+
+
+def panel_figure(rows: Sequence[PanelRow], classes: Sequence[str], palette: Sequence) -> Figure:
+    """Draw a row of five panels for each image, with colour bars and a class legend."""
+    aspect = max(row.image.shape[0] / row.image.shape[1] for row in rows)
+    figure = Figure(figsize=(13, 0.9 + 2.55 * aspect * len(rows)), layout='constrained')
+    axes = figure.subplots(len(rows), 5, squeeze=False)
+    for line, row in zip(axes, rows, strict=True):
+        line[0].imshow(row.image)
+        line[0].set_ylabel(row.name, fontsize=8)
+        line[1].imshow(paint(row.label, palette))
+        line[4].imshow(paint(row.prediction, palette))
+        for ax, field in ((line[2], row.weight), (line[3], row.loss)):
+            mappable = ax.imshow(field, cmap='inferno', vmin=0)
+            figure.colorbar(mappable, ax=ax, fraction=0.035, pad=0.01).ax.tick_params(labelsize=7)
+        for ax in line:
+            ax.set(xticks=[], yticks=[])
+    titles = ('image', 'label', 'weights $E_G$', 'cross entropy', 'prediction')
+    for ax, title in zip(axes[0], titles, strict=True):
+        ax.set_title(title, fontsize=10)
+    _legend(figure, classes, palette)
+    return figure
+
+
+def _legend(figure: Figure, classes: Sequence[str], palette: Sequence) -> None:
+    colours = np.array([*palette, VOID_COLOUR]) / 255
+    handles = [
+        Patch(facecolor=colour, edgecolor='grey', label=name)
+        for colour, name in zip(colours, [*classes, 'void'], strict=True)
+    ]
+    figure.legend(
+        handles=handles, loc='outside lower center', ncols=min(len(handles), 11), fontsize=8
+    )
