@@ -1,0 +1,122 @@
+"""Timing, memory and provenance for all benchmarks; benchmarks/README.md is the contract."""
+
+import argparse
+import datetime
+import json
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+Run = Callable[[], object]
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(description=description)
+    p.add_argument('--repeats', type=int, default=15, help='timed calls of each candidate')
+    p.add_argument('--threads', type=int, default=2, help='CPU threads')
+    p.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    p.add_argument('--out', help='JSON file to write; default benchmarks/results/')
+    return p
+
+
+def measure_times(candidates: dict[str, Run], repeats: int, device: str = 'cpu') -> dict[str, dict]:
+    """Seconds of each candidate: p20, p50 and p80 over ``repeats`` calls.
+
+    Candidates take turns call by call, so that a machine that slows down or has other work
+    slows all of them alike; two calls of each come first, untimed.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    for round_ in range(repeats + 2):
+        for name, run in candidates.items():
+            _synchronize(device)
+            start = time.perf_counter()
+            run()
+            _synchronize(device)
+            if round_ >= 2:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: _quantiles(values) for name, values in seconds.items()}
+
+
+def peak_memory(run: Run, device: str = 'cpu') -> int:
+    """Most bytes of tensors that ``run`` holds at once, beyond what was there before it."""
+    run()
+    if device != 'cpu':
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        run()
+        return torch.cuda.max_memory_allocated() - before
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+    ) as profile:
+        run()
+    held = peak = 0
+    events = profile.profiler.kineto_results.events()
+    for event in sorted(events, key=lambda e: e.start_ns()):
+        if event.name() == '[memory]':
+            held += event.nbytes()
+            peak = max(peak, held)
+    return peak
+
+
+def save(name: str, results: object, args: argparse.Namespace) -> Path:
+    """Write results with everything that is needed to judge them."""
+    record = dict(benchmark=name, environment=environment(args), results=results)
+    machine = record['environment']['machine'].lower().replace(' ', '-')
+    path = Path(args.out or ROOT / 'benchmarks' / 'results' / f'{name}-{machine}.json')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + '\n')
+    print(f'\nwritten to {path}')
+    return path
+
+
+def environment(args: argparse.Namespace) -> dict:
+    machine = f'{_cpu()} x{args.threads}'
+    if args.device != 'cpu':
+        machine = torch.cuda.get_device_name()
+    return dict(
+        machine=machine,
+        device=args.device,
+        threads=args.threads,
+        repeats=args.repeats,
+        commit=_commit(),
+        date=datetime.date.today().isoformat(),
+        python=platform.python_version(),
+        **{name: version(name) for name in ('torch', 'numpy', 'mmsegmentation', 'mmengine')},
+    )
+
+
+def _quantiles(values: list[float]) -> dict[str, float]:
+    q = torch.tensor(values, dtype=torch.float64).quantile(
+        torch.tensor([0.2, 0.5, 0.8], dtype=torch.float64)
+    )
+    return dict(p20=q[0].item(), p50=q[1].item(), p80=q[2].item())
+
+
+def _synchronize(device: str) -> None:
+    if device != 'cpu':
+        torch.cuda.synchronize()
+
+
+def _cpu() -> str:
+    info = Path('/proc/cpuinfo')
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith('model name'):
+                return line.partition(':')[2].strip().replace('(R)', '')
+    return platform.processor() or platform.machine()
+
+
+def _commit() -> str:
+    def git(*command: str) -> str:
+        return subprocess.run(
+            ['git', *command], cwd=ROOT, capture_output=True, text=True, check=False
+        ).stdout.strip()
+
+    changed = git('status', '--porcelain', '--', 'mmseg_pacbal', 'benchmarks/*.py')
+    return git('rev-parse', '--short', 'HEAD') + ('-modified' if changed else '')
