@@ -8,7 +8,6 @@ model = dict(
         in_index=3,
         channels=256,
         rates=(1, 3, 5, 7, 9),
-        merge='sum',
         dropout_ratio=0.1,
         num_classes=21,
         norm_cfg=_base_.batch_norm,

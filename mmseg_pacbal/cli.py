@@ -53,7 +53,9 @@ def run(main: Callable[[argparse.Namespace], None], args: argparse.Namespace) ->
 
 def one_sentence(error: Exception) -> str:
     """The message of an error on one line, with its type where the message alone says little."""
-    text = ' '.join(str(error.args[0] if error.args else error).split())
+    # A KeyError prints its message in quotes.
+    text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    text = ' '.join(text.split())
     telling = isinstance(error, (ValueError, FileNotFoundError, FileExistsError, ImportError))
     return text if telling and text else f'{type(error).__name__}: {text}'
 
@@ -93,7 +95,9 @@ def prepare_launcher(cfg: Config, args: argparse.Namespace) -> None:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     if args.launcher == 'pytorch' and not torch.cuda.is_available():
         torch.distributed.init_process_group('gloo')
-        cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', broadcast_buffers=False)
+        cfg.model_wrapper_cfg = dict(
+            type='MMDistributedDataParallel', broadcast_buffers=False, device_ids=None
+        )
         for node in _walk(cfg._cfg_dict):
             if node.get('type') == 'SyncBN':  # torch has it on GPUs only
                 node['type'] = 'BN'

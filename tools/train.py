@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from mmengine.device import get_device
 from mmengine.runner import Runner
 
 from mmseg_pacbal import cli
@@ -28,6 +29,8 @@ def main(args: argparse.Namespace) -> None:
         )
     cfg.resume = args.resume
     if args.amp:
+        if get_device() == 'cpu':
+            raise ValueError('--amp needs a GPU, and none is found here; train without it')
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
     check_data(cfg, 'train_dataloader', 'val_dataloader')

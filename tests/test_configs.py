@@ -1,0 +1,206 @@
+"""Every config builds and trains a step; the VOC family says exactly what the spec says."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.structures import PixelData
+from mmseg.registry import DATASETS, MODELS
+from mmseg.structures import SegDataSample
+
+import mmseg_pacbal
+
+CONFIGS = Path(__file__).resolve().parent.parent / 'configs'
+NAMES = sorted(
+    path.relative_to(CONFIGS).as_posix()
+    for path in CONFIGS.rglob('*.py')
+    if '_base_' not in path.parts
+)
+BASELINE = 'mmseg::deeplabv3/deeplabv3_r101-d8_4xb4-20k_voc12aug-512x512.py'
+
+
+def load(name: str) -> Config:
+    return Config.fromfile(CONFIGS / name)
+
+
+def build(cfg: Config) -> torch.nn.Module:
+    init_default_scope('mmseg')
+    cfg.model.pretrained = None
+    for norm in ('backbone', 'decode_head', 'auxiliary_head'):
+        if cfg.model.get(norm):
+            cfg.model[norm].norm_cfg.type = 'BN'  # SyncBN runs on GPUs only
+    torch.manual_seed(0)
+    return MODELS.build(cfg.model)
+
+
+def batch(num_classes: int, size: int = 65) -> tuple[torch.Tensor, list[SegDataSample]]:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(2, 3, size, size, generator=generator)
+    labels = torch.randint(0, num_classes, (2, 1, size, size), generator=generator)
+    labels[:, :, :10] = 255
+    samples = [SegDataSample(gt_sem_seg=PixelData(data=label)) for label in labels]
+    for sample in samples:
+        sample.set_metainfo(dict(img_shape=(size, size)))
+    return images, samples
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_trains_one_step(name):
+    model = build(load(name)).train()
+    images, samples = batch(model.decode_head.num_classes)
+
+    losses = model.loss(images, samples)
+    sum(value for key, value in losses.items() if 'loss' in key).backward()
+
+    assert all(torch.isfinite(value).all() for value in losses.values())
+    without = [name for name, p in model.named_parameters() if p.grad is None]
+    assert without == []
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters())
+    # Deep in the backbone something arrives.
+    assert model.backbone.layer1[0].conv1.weight.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize(
+    ('name', 'head', 'loss'),
+    [
+        ('deeplabv3', 'ASPPHead', 'CrossEntropyLoss'),
+        ('pac', 'PACHead', 'CrossEntropyLoss'),
+        ('bal', 'ASPPHead', 'BoundaryAwareLoss'),
+        ('pac_bal', 'PACHead', 'BoundaryAwareLoss'),
+    ],
+)
+@pytest.mark.parametrize('dataset', ['voc', 'camvid'])
+def test_rows_of_table_3(name, head, loss, dataset):
+    decode_head = load(f'{name}_{dataset}.py').model.decode_head
+    assert (decode_head.type, decode_head.loss_decode.type) == (head, loss)
+    assert decode_head.channels == 256
+    assert decode_head.num_classes == dict(voc=21, camvid=11)[dataset]
+    if head == 'PACHead':
+        assert decode_head.rates == (1, 3, 5, 7, 9)
+    else:
+        assert decode_head.dilations == (1, 6, 12, 18)
+    if loss == 'BoundaryAwareLoss':
+        keys = ('kernel', 'kernel_size', 'sigma', 'beta', 'downsample')
+        best_row_of_table_1 = ('gaussian', 35, 3.0, 0.5, 4)
+        assert tuple(decode_head.loss_decode[key] for key in keys) == best_row_of_table_1
+        # The paper's weights are literal; CamVid's recipe keeps the scale of cross entropy.
+        assert decode_head.loss_decode.get('normalize') == dict(voc=None, camvid='mean')[dataset]
+
+
+@pytest.mark.parametrize('name', ['deeplabv3_voc', 'pac_voc', 'bal_voc', 'pac_bal_voc'])
+def test_protocol_of_the_paper(name):
+    cfg = load(f'{name}.py')
+    sgd = dict(type='SGD', lr=0.007, momentum=0.9, weight_decay=1e-4)
+    assert cfg.optim_wrapper.optimizer == sgd
+    poly = dict(type='PolyLR', power=0.9, eta_min=0, begin=0, end=30000, by_epoch=False)
+    assert cfg.param_scheduler == [poly]
+    assert (cfg.train_cfg.max_iters, cfg.train_dataloader.batch_size) == (30000, 8)
+    assert cfg.model.data_preprocessor.size == (513, 513)
+    assert cfg.model.pretrained == 'open-mmlab://resnet101_v1c'
+    assert cfg.model.auxiliary_head is None
+    backbone = cfg.model.backbone
+    assert (backbone.depth, backbone.strides, backbone.dilations) == (
+        101,
+        (1, 2, 2, 1),
+        (1, 1, 1, 2),
+    )
+    assert backbone.multi_grid == (2, 4, 8)  # DeepLabV3's (1, 2, 4) times the dilation of 2
+    for part in (backbone, cfg.model.decode_head):
+        assert part.norm_cfg.momentum == pytest.approx(1 - 0.9997)
+
+
+def test_voc_pipelines():
+    cfg = load('pac_bal_voc.py')
+    sets = cfg.train_dataloader.dataset.datasets
+    assert [d.ann_file for d in sets] == [
+        'ImageSets/Segmentation/train.txt',
+        'ImageSets/Segmentation/aug.txt',
+    ]
+    assert [d.data_prefix.seg_map_path for d in sets] == [
+        'SegmentationClass',
+        'SegmentationClassAug',
+    ]
+    for pipeline in (d.pipeline for d in sets):
+        types = [step.type for step in pipeline]
+        assert types == [
+            'LoadImageFromFile',
+            'LoadAnnotations',
+            'RandomChoice',
+            'RandomCrop',
+            'RandomFlip',
+            'PackSegInputs',
+        ]
+        factors = [step[0].scale_factor for step in pipeline[2].transforms]
+        assert factors == [0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0]
+        assert (pipeline[3].crop_size, pipeline[4].prob) == ((513, 513), 0.5)
+    for loader in (cfg.val_dataloader, cfg.test_dataloader):
+        types = [step.type for step in loader.dataset.pipeline]
+        assert types == ['LoadImageFromFile', 'LoadAnnotations', 'PackSegInputs']
+        assert loader.dataset.ann_file == 'ImageSets/Segmentation/val.txt'
+
+
+def test_d8_changes_head_and_loss_only():
+    stock, ours = Config.fromfile(mmseg_config(BASELINE)), load('pac_bal_voc_d8.py')
+    assert ours.model.decode_head.type == 'PACHead'
+    assert ours.model.decode_head.rates == (2, 6, 10, 14, 18)  # stride 8 doubles the rates
+    assert ours.model.decode_head.loss_decode.type == 'BoundaryAwareLoss'
+    for cfg in (stock, ours):
+        cfg.model.pop('decode_head')
+    same = ('model', 'train_dataloader', 'val_dataloader', 'optim_wrapper', 'param_scheduler')
+    for key in (*same, 'train_cfg', 'default_hooks', 'val_evaluator'):
+        assert without_scope(ours[key]) == without_scope(stock[key]), key
+
+
+def mmseg_config(name: str) -> str:
+    import mmseg
+
+    return str(Path(mmseg.__file__).parent / '.mim' / 'configs' / name.removeprefix('mmseg::'))
+
+
+def without_scope(node: object) -> object:
+    """mmengine marks what comes from another package with `_scope_`."""
+    if isinstance(node, dict):
+        return {key: without_scope(value) for key, value in node.items() if key != '_scope_'}
+    return [without_scope(child) for child in node] if isinstance(node, (list, tuple)) else node
+
+
+def test_inherits_mmsegmentation():
+    for name in NAMES:
+        assert load(name).model.type == 'EncoderDecoder', name
+        assert load(name).custom_imports.imports == ['mmseg_pacbal'], name
+
+
+def test_camvid_reads_real_data(camvid_root):
+    cfg = load('pac_bal_camvid.py')
+    init_default_scope('mmseg')
+    for loader, images in (('train_dataloader', 367), ('val_dataloader', 101)):
+        cfg[loader].dataset.data_root = str(camvid_root)
+        dataset = DATASETS.build(cfg[loader].dataset)
+        assert len(dataset) == images
+    label = dataset[0]['data_samples'].gt_sem_seg.data
+    assert label.shape == (1, 360, 480)
+    assert set(label.unique().tolist()) <= {*range(11), 255}
+
+
+@pytest.fixture
+def camvid_root() -> Path:
+    root = CONFIGS.parent.parent / 'shared' / 'data' / 'camvid'
+    if not root.is_dir():
+        pytest.skip('the real CamVid images are not beside this checkout')
+    return root
+
+
+def test_config_helper_finds_shipped_configs(tmp_path):
+    assert Path(mmseg_pacbal.config('pac_bal_voc.py')) == CONFIGS / 'pac_bal_voc.py'
+    with pytest.raises(FileNotFoundError, match=r"'nothing\.py'.*pac_bal_voc\.py"):
+        mmseg_pacbal.config('nothing.py')
+
+    mine = tmp_path / 'mine.py'
+    mine.write_text(
+        "_base_ = __import__('mmseg_pacbal').config('pac_bal_voc.py')\n"
+        'model = dict(decode_head=dict(rates=(1, 2)))\n'
+    )
+    cfg = Config.fromfile(mine)
+    assert (cfg.model.decode_head.rates, cfg.max_iters) == ((1, 2), 30000)

@@ -1,0 +1,297 @@
+"""The tools as users run them: train, resume, test, and one sentence for every mistake."""
+
+import argparse
+import json
+import os
+import pickle
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from PIL import Image
+
+from mmseg_pacbal import cli
+from mmseg_pacbal.datasets import generate_synthetic_voc
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+DEMO = ROOT / 'configs' / 'pac_bal_demo.py'
+VOC_SAMPLE = ROOT.parent / 'shared' / 'data' / 'voc_sample' / 'VOCdevkit' / 'VOC2012'
+
+
+def tool(name: str, *args: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(ROOT / 'tools' / f'{name}.py'), *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+
+
+def small(data: Path, *options: str) -> list[str]:
+    return ['--cfg-options', f'data_root={data}', 'crop_size=64,64', *options]
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp('data') / 'VOC2012'
+    # The demo's own data, since the config asks for exactly that.
+    return generate_synthetic_voc(root)
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory, data) -> Path:
+    """A work dir with checkpoints after 2 and 4 iterations."""
+    work_dir = tmp_path_factory.mktemp('work')
+    every_2 = ['default_hooks.checkpoint.interval=2', 'default_hooks.checkpoint.max_keep_ckpts=-1']
+    options = small(data, 'max_iters=4', 'val_dataloader.dataset.indices=2', *every_2)
+    result = tool('train', DEMO, '--work-dir', work_dir, *options)
+    assert result.returncode == 0, result.stderr
+    assert (work_dir / 'iter_2.pth').is_file()
+    return work_dir
+
+
+def test_resume_goes_on(trained, data, tmp_path):
+    interrupted = tmp_path / 'work'
+    interrupted.mkdir()
+    shutil.copy(trained / 'iter_2.pth', interrupted)
+    (interrupted / 'last_checkpoint').write_text(str(interrupted / 'iter_2.pth'))
+
+    options = small(data, 'max_iters=4', 'default_hooks.logger.interval=1')
+    options.append('val_dataloader.dataset.indices=2')
+    result = tool('train', DEMO, '--work-dir', interrupted, '--resume', *options)
+
+    assert result.returncode == 0, result.stderr
+    log = next(interrupted.glob('*/vis_data/scalars.json'))
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [r['step'] for r in records if 'loss' in r] == [3, 4]
+    before = torch.load(interrupted / 'iter_2.pth', weights_only=True)
+    after = torch.load(interrupted / 'iter_4.pth', weights_only=True)
+    assert after['meta']['iter'] == 4
+    name = 'decode_head.pac.weight'
+    assert not torch.equal(before['state_dict'][name], after['state_dict'][name])
+    momentum = [o['optimizer']['state'][0]['momentum_buffer'] for o in (before, after)]
+    assert not torch.equal(*momentum)
+
+
+def test_test_writes_predictions_and_pictures(trained, data, tmp_path):
+    checkpoint = trained / 'iter_2.pth'
+    folders = ['--out', tmp_path / 'out', '--show-dir', tmp_path / 'show']
+    result = tool('test', DEMO, checkpoint, '--work-dir', tmp_path, *folders, *small(data))
+
+    assert result.returncode == 0, result.stderr
+    assert 'mIoU' in result.stdout + result.stderr
+    names = (data / 'ImageSets' / 'Segmentation' / 'val.txt').read_text().split()
+    predictions = {path.stem: np.array(Image.open(path)) for path in (tmp_path / 'out').iterdir()}
+    assert sorted(predictions) == sorted(names)
+    assert all(p.shape == (128, 160) and p.max() < 7 for p in predictions.values())
+    assert len(list((tmp_path / 'show').rglob('*.png'))) == len(names)
+
+
+def test_reported_miou_is_that_of_the_predictions(trained, data, tmp_path):
+    """mIoU from the saved label maps, counted here, is the printed one."""
+    checkpoint = trained / 'iter_2.pth'
+    result = tool(
+        'test', DEMO, checkpoint, '--work-dir', tmp_path, '--out', tmp_path / 'out', *small(data)
+    )
+    assert result.returncode == 0, result.stderr
+    record = json.loads(next(iter(tmp_path.glob('*/*.json'))).read_text())
+    confusion = np.zeros((7, 7))
+    for path in (tmp_path / 'out').iterdir():
+        truth = np.array(Image.open(data / 'SegmentationClass' / path.name))
+        valid = truth != 255
+        np.add.at(confusion, (truth[valid], np.array(Image.open(path))[valid]), 1)
+    union = confusion.sum(0) + confusion.sum(1) - confusion.diagonal()
+    miou = np.nanmean(confusion.diagonal() / union)
+    assert record['mIoU'] == pytest.approx(100 * miou, abs=0.005 + 1e-6)
+
+
+def test_tta_runs(trained, data, tmp_path):
+    checkpoint = trained / 'iter_2.pth'
+    options = ['test_dataloader.dataset.indices=2']
+    result = tool('test', DEMO, checkpoint, '--work-dir', tmp_path, '--tta', *small(data, *options))
+    assert result.returncode == 0, result.stderr
+    assert '[2/2]' in result.stdout + result.stderr
+
+
+@pytest.mark.slow
+def test_real_voc_trains_and_tests_with_options_only(tmp_path):
+    if not VOC_SAMPLE.is_dir():
+        pytest.skip('the real VOC sample is not beside this checkout')
+    config = ROOT / 'configs' / 'pac_bal_voc.py'
+    options = [
+        *('--cfg-options', f'data_root={VOC_SAMPLE}', 'crop_size=65,65', 'max_iters=2'),
+        *('train_dataloader.batch_size=2', 'model.pretrained=None'),
+    ]
+    result = tool('train', config, '--work-dir', tmp_path, *options)
+    assert result.returncode == 0, result.stderr
+    result = tool('test', config, tmp_path / 'iter_2.pth', '--work-dir', tmp_path, *options)
+    assert result.returncode == 0, result.stderr
+    record = json.loads(max(tmp_path.glob('*/*.json')).read_text())
+    assert 0 <= record['mIoU'] <= 100
+
+
+@pytest.mark.slow
+def test_two_processes_train_on_cpu(data, tmp_path):
+    command = ['bash', ROOT / 'tools' / 'dist_train.sh', DEMO, '2', '--work-dir', tmp_path]
+    torchrun = Path(sys.executable).parent
+    path = f'{torchrun}{os.pathsep}{os.environ["PATH"]}'
+    environment = {**os.environ, 'PATH': path, 'OMP_NUM_THREADS': '1', 'PORT': '29611'}
+    result = subprocess.run(
+        [*map(str, command), *small(data, 'max_iters=2')],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env=environment,
+    )
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / 'iter_2.pth').is_file()
+
+
+# --- mistakes: one sentence that says what to do, a non-zero exit code, no frames ---
+
+
+def mistake(capsys, name: str, *args: object) -> str:
+    """Run a tool in this process; the sentence it ends with."""
+    argv = sys.argv
+    sys.argv = [f'tools/{name}.py', *map(str, args)]
+    try:
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(ROOT / 'tools' / f'{name}.py'), run_name='__main__')
+    finally:
+        sys.argv = argv
+    assert ended.value.code == 1
+    err = capsys.readouterr().err
+    assert 'Traceback' not in err
+    sentences = [line for line in err.splitlines() if line.startswith('error: ')]
+    assert len(sentences) == 1
+    return sentences[0].removeprefix('error: ')
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
+def test_amp_without_gpu(capsys, tmp_path):
+    sentence = mistake(capsys, 'train', DEMO, '--work-dir', tmp_path, '--amp')
+    assert sentence == '--amp needs a GPU, and none is found here; train without it'
+
+
+def test_missing_config(capsys):
+    sentence = mistake(capsys, 'train', 'configs/no_such.py')
+    assert sentence.startswith('config configs/no_such.py does not exist')
+
+
+def test_broken_config(capsys, tmp_path):
+    path = tmp_path / 'broken.py'
+    path.write_text('model = dict(\n')
+    assert f'config {path} does not parse' in mistake(capsys, 'train', path)
+
+
+def test_missing_base(capsys, tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text("_base_ = './nothing.py'\n")
+    sentence = mistake(capsys, 'train', path)
+    assert f'config {path} does not parse' in sentence
+    assert 'nothing.py' in sentence
+
+
+def test_unknown_option(capsys, tmp_path):
+    options = ['--cfg-options', 'model.decode_head.ratez=1']
+    sentence = mistake(
+        capsys, 'train', DEMO, '--work-dir', tmp_path / 'w', *options, f'data_root={tmp_path / "d"}'
+    )
+    assert 'ratez' in sentence
+
+
+def test_missing_data_root(capsys, tmp_path):
+    config = ROOT / 'configs' / 'pac_bal_camvid.py'
+    sentence = mistake(capsys, 'train', config, '--cfg-options', f'data_root={tmp_path}/none')
+    assert f'data_root {tmp_path}/none does not exist' in sentence
+    assert '--cfg-options data_root=' in sentence
+
+
+def test_incomplete_data(capsys, tmp_path):
+    config = ROOT / 'configs' / 'pac_bal_voc.py'
+    options = ['--cfg-options', f'data_root={tmp_path}']
+    assert 'JPEGImages does not exist' in mistake(capsys, 'train', config, *options)
+    for folder in ('JPEGImages', 'SegmentationClass', 'SegmentationClassAug'):
+        (tmp_path / folder).mkdir()
+    assert 'train.txt is missing' in mistake(capsys, 'train', config, *options)
+    lists = tmp_path / 'ImageSets' / 'Segmentation'
+    lists.mkdir(parents=True)
+    for name in ('train', 'aug', 'val'):
+        (lists / f'{name}.txt').write_text('2007_000032\n2007_000039\n')
+    sentence = mistake(capsys, 'train', config, *options)
+    assert '2007_000032.jpg and 3 more is missing' in sentence
+
+
+def test_wrong_number_of_classes(capsys, data, tmp_path):
+    options = small(data, 'model.decode_head.num_classes=5')
+    sentence = mistake(capsys, 'train', DEMO, '--work-dir', tmp_path, *options)
+    assert 'num_classes is 5' in sentence
+    assert 'model.decode_head.num_classes=7' in sentence
+
+
+def test_earlier_run_is_not_overwritten(capsys, trained, data):
+    before = (trained / 'last_checkpoint').read_text()
+    sentence = mistake(capsys, 'train', DEMO, '--work-dir', trained, *small(data))
+    assert f'{trained} holds checkpoints of an earlier run' in sentence
+    assert '--resume' in sentence
+    assert (trained / 'last_checkpoint').read_text() == before
+
+
+def test_missing_checkpoint(capsys, data, tmp_path):
+    args = [DEMO, tmp_path / 'none.pth', '--work-dir', tmp_path]
+    assert 'none.pth' in mistake(capsys, 'test', *args, *small(data))
+
+
+def test_checkpoint_of_another_model(capsys, trained, data, tmp_path):
+    args = [DEMO, trained / 'iter_2.pth', '--work-dir', tmp_path]
+    sentence = mistake(capsys, 'test', *args, *small(data, 'model.decode_head.channels=32'))
+    assert 'is not of this config' in sentence
+    assert 'instead of' in sentence
+
+
+def test_hostile_checkpoint_never_runs(capsys, trained, data, tmp_path):
+    class Payload:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / 'executed',)
+
+    checkpoint = torch.load(trained / 'iter_2.pth', weights_only=True)
+    checkpoint['meta']['payload'] = Payload()
+    torch.save(checkpoint, tmp_path / 'hostile.pth', pickle_module=pickle)
+    args = [DEMO, tmp_path / 'hostile.pth', '--work-dir', tmp_path]
+    sentence = mistake(capsys, 'test', *args, *small(data))
+    assert 'hostile.pth was not loaded' in sentence
+    assert not (tmp_path / 'executed').exists()
+
+
+def test_bad_crop_size():
+    with pytest.raises(ValueError, match="crop_size must be height,width in pixels, but got 'x'"):
+        cli.load_config(str(DEMO), dict(crop_size='x'))
+
+
+def test_spread_reaches_every_place():
+    cfg = cli.load_config(
+        str(ROOT / 'configs' / 'pac_bal_voc.py'),
+        dict(data_root='elsewhere', crop_size=[33, 65], max_iters=7),
+    )
+    roots = [
+        d.data_root for n in ('train', 'val', 'test') for d in cli.datasets(cfg[f'{n}_dataloader'])
+    ]
+    assert roots == ['elsewhere'] * 4
+    assert cfg.model.data_preprocessor.size == (33, 65)
+    crops = [d.pipeline[3].crop_size for d in cfg.train_dataloader.dataset.datasets]
+    assert crops == [(33, 65)] * 2
+    assert (cfg.train_cfg.max_iters, cfg.param_scheduler[0].end) == (7, 7)
+    # What was not overridden stays.
+    assert Config.fromfile(ROOT / 'configs' / 'pac_bal_voc.py').max_iters == 30000
+
+
+def test_traceback_on_request(capsys):
+    def main(args):
+        raise ValueError('too small')
+
+    with pytest.raises(SystemExit):
+        cli.run(main, argparse.Namespace(traceback=True))
+    assert 'Traceback' in capsys.readouterr().err
