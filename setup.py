@@ -58,6 +58,6 @@ setup(
         'lite': ['mmcv-lite>=2.1,<2.2'],
         'full': ['mmcv>=2.0.0rc4,<2.2'],
         'test': TEST,
-        'dev': [*TEST, 'ruff', 'mypy'],
+        'dev': [*TEST, 'ruff'],
     },
 )

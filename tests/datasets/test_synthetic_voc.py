@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg_pacbal.datasets import synthetic_voc
-from mmseg_pacbal.datasets.synthetic_voc import (
+from mmseg_pacbal.datasets import SyntheticVOCDataset, synthetic_scene, synthetic_voc
+from mmseg_pacbal.datasets.synthetic_scene import (
     CLASSES,
     PALETTE,
-    generate_synthetic_voc,
     render_scene,
     voc_colormap,
     void_rim,
 )
+from mmseg_pacbal.datasets.synthetic_voc import generate_synthetic_voc
 
 SMALL = dict(num_train=4, num_val=2, size=(64, 72))
 DISK, BOX, RING, BAR, STAR, TRIANGLE = range(1, 7)
@@ -335,8 +335,10 @@ def test_objects_cut_by_the_frame(labels):
 
 def test_scenes_hold_three_to_seven_objects(monkeypatch):
     patches = []
-    paint = synthetic_voc._patch
-    monkeypatch.setattr(synthetic_voc, '_patch', lambda o: patches.append(paint(o)) or patches[-1])
+    paint = synthetic_scene._patch
+    monkeypatch.setattr(
+        synthetic_scene, '_patch', lambda o: patches.append(paint(o)) or patches[-1]
+    )
     counts = set()
     for index in range(40):
         patches.clear()
@@ -362,6 +364,23 @@ def test_centres_against_trying_every_place(relation, class_id):
         fits['overlap'] = 0.15 * 9 < covered < 0.7 * 9
         if fits[relation] and inside.size > 4.5 and not (near and class_id == DISK):
             expected.append([y, x])
-    centres = synthetic_voc._centres(label, patch, class_id, relation)
+    centres = synthetic_scene._centres(label, patch, class_id, relation)
     assert centres.tolist() == expected
     assert bool(expected) == (class_id == BOX or relation in ('apart', 'any'))
+
+
+def test_dataset_makes_its_data_once(tmp_path):
+    folders = dict(img_path='JPEGImages', seg_map_path='SegmentationClass')
+    settings = dict(
+        data_root=str(tmp_path / 'VOC2012'),
+        generate=SMALL,
+        ann_file='ImageSets/Segmentation/val.txt',
+        data_prefix=folders,
+    )
+    first = SyntheticVOCDataset(**settings)
+    before = snapshot(tmp_path)
+    second = SyntheticVOCDataset(**settings)
+    assert snapshot(tmp_path) == before
+    assert len(first) == len(second) == SMALL['num_val']
+    assert first.metainfo['classes'] == CLASSES
+    assert first.metainfo['palette'] == PALETTE

@@ -1,0 +1,66 @@
+"""What several test files share."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from mmseg_pacbal.datasets.synthetic_scene import render_scene, void_rim
+
+DATA = Path(__file__).resolve().parents[2] / 'shared' / 'data'
+
+# The tensors are small: threads cost more than they give, and sums keep their order.
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope='session')
+def voc_labels() -> list[Tensor]:
+    """40 label maps (H, W) uint8, some with a void rim along every object, some without."""
+    labels = _read_labels(DATA / 'voc_labels', 40) or _render_labels(40)
+    rimmed = [bool((label == 255).any()) for label in labels]
+    assert any(rimmed) and not all(rimmed)
+    return labels
+
+
+@pytest.fixture(scope='session')
+def camvid_labels() -> list[Tensor]:
+    """12 label maps (H, W) uint8, densely labelled, with patches of void."""
+    return _read_labels(DATA / 'camvid' / 'labels', 12) or _render_labels(12)
+
+
+@pytest.fixture
+def make_samples() -> Callable[[Tensor], list]:
+    """(N, H, W) labels -> the SegDataSample that MMSegmentation's heads take, one an image."""
+    # At the top they would come before mmseg_pacbal, which mends what OpenMMLab's imports need.
+    from mmengine.structures import PixelData
+    from mmseg.structures import SegDataSample
+
+    def make(label: Tensor) -> list[SegDataSample]:
+        return [SegDataSample(gt_sem_seg=PixelData(data=image[None])) for image in label]
+
+    return make
+
+
+def _read_labels(folder: Path, count: int) -> list[Tensor]:
+    """Evenly spaced files of a folder; none where the folder is absent."""
+    paths = sorted(folder.rglob('*.png'))
+    paths = paths[:: max(1, len(paths) // count)][:count]
+    return [torch.from_numpy(np.array(Image.open(path))) for path in paths]
+
+
+def _render_labels(count: int) -> list[Tensor]:
+    """Generated scenes of both kinds in turn, for where the data is absent."""
+    labels = []
+    for index in range(count):
+        label = render_scene(np.random.default_rng(index), (120 + index, 160 - index))[1]
+        labels.append(torch.from_numpy(void_rim(label) if index % 2 else label))
+    return labels
