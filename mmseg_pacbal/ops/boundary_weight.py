@@ -69,19 +69,28 @@ def boundary_edges(
         TypeError: label does not hold integers.
     """
     check_label(label)
-    right, below = _neighbours(label, ignore_padding, ignore_index)
-    is_class = label != ignore_index
+    if label.numel() == 0:
+        return label.float()
+    # Labels are compared first and moved after that, as bytes 0 and 1: an int64 is eight times as
+    # wide. The rest is done in place: fresh memory costs more than the arithmetic.
+    is_class = _is_class(label, ignore_index)
+    right, below = torch.zeros_like(is_class), torch.zeros_like(is_class)  # whether they differ
+    right[:, :, :-1] = label[:, :, 1:] != label[:, :, :-1]
+    below[:, :-1] = label[:, 1:] != label[:, :-1]
+    if ignore_padding:
+        right &= _before_padding(is_class, dim=1)
+        below &= _before_padding(is_class, dim=2)
     if not void_edges:
-        right = torch.where(right == ignore_index, label, right)
-        below = torch.where(below == ignore_index, label, below)
-    right_differs, below_differs = right != label, below != label
+        right[:, :, :-1] &= is_class[:, :, 1:] & is_class[:, :, :-1]
+        below[:, :-1] &= is_class[:, 1:] & is_class[:, :-1]
 
-    own = (right_differs | below_differs) & is_class
-    of_right = right_differs & (right != ignore_index)
-    of_below = below_differs & (below != ignore_index) & (below != right)
-    if not void_edges:
-        of_right, of_below = of_right & is_class, of_below & is_class
-    return own.float().add_(of_right).add_(of_below)
+    edges = (right | below).bitwise_and_(is_class)
+    # Each neighbour counts its own class, the two of them once if they share it.
+    share = (label[:, 1:, :-1] == label[:, :-1, 1:]).view(torch.uint8)
+    below[:, :-1, :-1] &= share.bitwise_and_(right[:, :-1, :-1]).bitwise_xor_(1)
+    right[:, :, :-1] &= is_class[:, :, 1:]
+    below[:, :-1] &= is_class[:, 1:]
+    return edges.add_(right).add_(below).float()
 
 
 def boundary_weight_map(
@@ -154,21 +163,22 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _neighbours(label: Tensor, ignore_padding: bool, ignore_index: int) -> tuple[Tensor, Tensor]:
-    """The right and the lower neighbour of every pixel; itself at the frame and at padding."""
-    right = torch.cat([label[:, :, 1:], label[:, :, -1:]], dim=2)
-    below = torch.cat([label[:, 1:], label[:, -1:]], dim=1)
-    if ignore_padding:
-        is_class = label != ignore_index
-        right = torch.where(_next_is_padding(is_class.any(dim=1))[:, None, :], label, right)
-        below = torch.where(_next_is_padding(is_class.any(dim=2))[:, :, None], label, below)
-    return right, below
+def _is_class(label: Tensor, ignore_index: int) -> Tensor:
+    """Where label is not void: (N, H, W), uint8 0 or 1."""
+    accepted = torch.iinfo(label.dtype)
+    if accepted.min <= ignore_index <= accepted.max:
+        return (label != ignore_index).view(torch.uint8)
+    return torch.ones_like(label, dtype=torch.uint8)  # torch would compare with what is left of it
 
 
-def _next_is_padding(line_has_class: Tensor) -> Tensor:
-    """(N, L) -> (N, L): whether all lines after this one are void; True for the last line."""
-    classes_up_to_here = line_has_class.cumsum(dim=1)
-    return classes_up_to_here == classes_up_to_here[:, -1:]
+def _before_padding(is_class: Tensor, dim: int) -> Tensor:
+    """Whether a class follows in a later line, lines being what remains when dim is reduced.
+
+    (N, H, W) -> (N, 1, W) for columns (dim 1), (N, H, 1) for rows (dim 2), uint8 0 or 1.
+    """
+    lines = 3 - dim
+    classes_up_to_here = is_class.amax(dim, keepdim=True).cumsum(lines)
+    return (classes_up_to_here < classes_up_to_here.amax(lines, keepdim=True)).view(torch.uint8)
 
 
 @lru_cache(maxsize=32)

@@ -1,12 +1,14 @@
 """One filter at many atrous rates: the sum of convolutions, exact, at the price of one."""
 
+import importlib.util
+import os
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .shifted_products import shifted_products
+from . import custom_op, shifted_products
 
 MERGES = ('sum', 'concat')
 
@@ -30,7 +32,7 @@ def pyramid_atrous_conv2d(
         rates: Atrous rates, at least one, each 1 or more; they may exceed the image.
         merge: ``'sum'`` adds the results, ``'concat'`` stacks them along channels.
         backend: ``'reference'`` (one ``conv2d`` for each rate), ``'factorized'`` (plain
-            PyTorch, any device) or ``'auto'``. All agree to rounding.
+            PyTorch, any device), ``'triton'`` (CUDA) or ``'auto'``. All agree to rounding.
 
     Returns:
         (N, C_out, H, W), or (N, len(rates) * C_out, H, W) for ``merge='concat'``.
@@ -39,32 +41,58 @@ def pyramid_atrous_conv2d(
         ValueError: A shape, rate, merge or backend is not one of those above.
         TypeError: x and weight differ in dtype outside autocast.
     """
-    check_pyramid_args(rates, merge, backend)
+    check_pyramid_args(rates, merge, backend, x.device.type)
     _check_shapes(x, weight)
-    x, weight = _autocast(x, weight)
+    x, weight = _autocast(x), _autocast(weight)
     if x.dtype != weight.dtype:
         raise TypeError(f'x and weight must share a dtype, but got {x.dtype} and {weight.dtype}')
+    rates = tuple(rates)
     if backend == 'auto':
-        backend = 'reference' if len(rates) == 1 else 'factorized'
-    return _BACKENDS[backend](x, weight, tuple(rates), merge)
+        backend = _choose(x, weight, rates)
+    if backend == 'reference':
+        return _reference(x, weight, rates, merge)
+    if _is_exporting():  # to operators that every runtime knows
+        return shifted_products.traceable(x, weight, rates, merge == 'concat')
+    if backend == 'triton':
+        from . import triton  # noqa: F401 (registers itself; imports Triton)
+    return custom_op.apply(backend, x, weight, rates, merge == 'concat')
 
 
-def available_backends() -> tuple[str, ...]:
-    """Names that ``backend`` accepts on this machine."""
-    return ('auto', *_BACKENDS)
+def available_backends(device: str = 'cpu') -> tuple[str, ...]:
+    """Names that ``backend`` accepts for tensors on a type of device, such as ``'cuda'``."""
+    names = ('auto', 'reference', 'factorized')
+    if importlib.util.find_spec('triton') is None:
+        return names
+    # Triton's interpreter runs the kernels on CPU, for tests.
+    interpreted = os.environ.get('TRITON_INTERPRET') == '1'
+    return (*names, 'triton') if device == 'cuda' or interpreted else names
 
 
-def check_pyramid_args(rates: Sequence[int], merge: str, backend: str) -> None:
-    """Raise ValueError unless rates, merge and backend are accepted."""
-    whole = all(isinstance(rate, int) and not isinstance(rate, bool) for rate in rates)
-    if len(rates) == 0 or not whole or min(rates) < 1:
+def check_pyramid_args(
+    rates: Sequence[int], merge: str, backend: str, device: str | None = None
+) -> None:
+    """Raise ValueError unless rates, merge and backend are accepted.
+
+    Args:
+        rates: See :func:`pyramid_atrous_conv2d`.
+        merge: See :func:`pyramid_atrous_conv2d`.
+        backend: See :func:`pyramid_atrous_conv2d`.
+        device: Type of the device it is to run on, None for any device of this machine.
+    """
+    if not isinstance(rates, Sequence) or not rates or not all(map(_is_rate, rates)):
         raise ValueError(f'rates must be one or more integers, each 1 or more, but got {rates!r}')
     if merge not in MERGES:
         raise ValueError(f'merge must be one of {MERGES}, but got {merge!r}')
-    if backend not in available_backends():
+    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    available = available_backends(device)
+    if backend not in available:
         raise ValueError(
-            f'backend {backend!r} cannot run here; available are {available_backends()}'
+            f'backend {backend!r} cannot run here, on {device}; available are {available}'
         )
+
+
+def _is_rate(rate: object) -> bool:
+    return isinstance(rate, int) and not isinstance(rate, bool) and rate >= 1
 
 
 def _check_shapes(x: Tensor, weight: Tensor) -> None:
@@ -80,15 +108,18 @@ def _check_shapes(x: Tensor, weight: Tensor) -> None:
         )
 
 
-def _autocast(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Under autocast, the dtype in which conv2d would compute."""
-    if x.device.type == 'cuda':
-        enabled, dtype = torch.is_autocast_enabled(), torch.get_autocast_gpu_dtype()
-    elif x.device.type == 'cpu':
-        enabled, dtype = torch.is_autocast_cpu_enabled(), torch.get_autocast_cpu_dtype()
-    else:
-        enabled, dtype = False, x.dtype
-    return (x.to(dtype), weight.to(dtype)) if enabled else (x, weight)
+def _autocast(tensor: Tensor) -> Tensor:
+    """Under autocast, in the dtype in which conv2d would compute."""
+    if torch.is_autocast_enabled() or torch.is_autocast_cpu_enabled():
+        # Autocast's own rules, read off a product of nothing.
+        return tensor.to((tensor.new_empty(1, 0) @ tensor.new_empty(0, 1)).dtype)
+    return tensor
+
+
+def _is_exporting() -> bool:
+    if torch.onnx.is_in_onnx_export():
+        return True
+    return getattr(torch.compiler, 'is_exporting', bool)()  # torch >= 2.7
 
 
 def _reference(x: Tensor, weight: Tensor, rates: tuple[int, ...], merge: str) -> Tensor:
@@ -97,9 +128,21 @@ def _reference(x: Tensor, weight: Tensor, rates: tuple[int, ...], merge: str) ->
     return sum(outputs) if merge == 'sum' else torch.cat(outputs, dim=1)
 
 
-def _factorized(x: Tensor, weight: Tensor, rates: tuple[int, ...], merge: str) -> Tensor:
-    groups = (rates,) if merge == 'sum' else tuple((rate,) for rate in rates)
-    return shifted_products(x, weight, groups)
+def _choose(x: Tensor, weight: Tensor, rates: tuple[int, ...]) -> str:
+    """What ``'auto'`` stands for.
+
+    Measured on CPU by benchmarks/pyramid_atrous_conv.py: for every pixel and tap the fast form
+    saves C_in * (rates - 1) multiplications and pays one addition for each rate, which the
+    convolution does for nothing. Training saves more: convolutions also add up one gradient of
+    x for each rate. On CUDA nothing was measured: the kernel where Triton is installed.
+    """
+    saved = x.shape[1] * (len(rates) - 1)
+    if x.dtype == torch.bfloat16 and not x.is_cuda:
+        saved //= 4  # matrix units make multiplications that much cheaper, additions not
+    training = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
+    if saved < (128 if training else 512):
+        return 'reference'
+    return 'triton' if 'triton' in available_backends(x.device.type) and x.is_cuda else 'factorized'
 
 
-_BACKENDS = {'reference': _reference, 'factorized': _factorized}
+custom_op.register('factorized', shifted_products.forward, shifted_products.backward)

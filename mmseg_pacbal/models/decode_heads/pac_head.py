@@ -9,10 +9,11 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ..layers import PyramidAtrousConv
+from .lean_loss import LeanLossMixin
 
 
 @MODELS.register_module()
-class PACHead(BaseDecodeHead):
+class PACHead(LeanLossMixin, BaseDecodeHead):
     """1x1 convolution, global pooling and Pyramid Atrous Convolution, side by side.
 
     Three branches of ``channels`` each, every one with norm and activation, are concatenated
@@ -22,6 +23,8 @@ class PACHead(BaseDecodeHead):
         rates: Atrous rates of the PAC branch; (1, 3, 5, 7, 9) is the best row of Table 2.
         merge: How the rates are merged, ``'sum'`` or ``'concat'`` (Table 2).
         backend: See :func:`mmseg_pacbal.ops.pyramid_atrous_conv2d`.
+        lean_loss: Whether the loss is computed strip by strip, in less memory; see
+            :class:`LeanLossMixin`.
         **kwargs: Those of MMSegmentation's ``BaseDecodeHead``: ``in_channels``, ``channels``,
             ``num_classes``, ``norm_cfg``, ``loss_decode`` and so on.
 
@@ -30,7 +33,8 @@ class PACHead(BaseDecodeHead):
         (N, num_classes, H, W).
 
     Raises:
-        ValueError: rates, merge or backend is not accepted.
+        ValueError: rates, merge or backend is not accepted, or something that lean_loss cannot
+            compute.
     """
 
     def __init__(
@@ -38,9 +42,10 @@ class PACHead(BaseDecodeHead):
         rates: Sequence[int] = (1, 3, 5, 7, 9),
         merge: str = 'sum',
         backend: str = 'auto',
+        lean_loss: bool = False,
         **kwargs,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(lean_loss=lean_loss, **kwargs)
         layer_cfg = dict(norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
         conv1x1 = dict(kernel_size=1, conv_cfg=self.conv_cfg, **layer_cfg)
         self.conv1x1 = ConvModule(self.in_channels, self.channels, **conv1x1)

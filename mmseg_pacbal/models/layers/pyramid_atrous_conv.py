@@ -81,6 +81,21 @@ class PyramidAtrousConv(nn.Module):
             x = self.norm(x)
         return x if self.activate is None else self.activate(x)
 
+    @torch.no_grad()
+    def fuse_norm(self) -> None:
+        """Fold a batch norm into filter and bias, for inference: everything before it is linear.
+
+        mmcv's ``fuse_conv_bn`` does this for pairs of modules; here the filter is no module.
+        Other norms stay as they are.
+        """
+        if not isinstance(self.norm, nn.modules.batchnorm._BatchNorm):
+            return
+        scale = self.norm.weight * (self.norm.running_var + self.norm.eps).rsqrt()
+        conv = self if self.squeeze is None else self.squeeze
+        conv.weight = nn.Parameter(conv.weight * scale[:, None, None, None])
+        self.bias = nn.Parameter(self.norm.bias - self.norm.running_mean * scale)
+        self.norm = None
+
     def extra_repr(self) -> str:
         c_out, c_in, *_ = self.weight.shape
         return f'{c_in}, {c_out}, rates={self.rates}, merge={self.merge}, backend={self.backend}'

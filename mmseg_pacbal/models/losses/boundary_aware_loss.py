@@ -4,15 +4,20 @@ import inspect
 
 import torch
 import torch.nn.functional as F
-from mmseg.models.losses.utils import get_class_weight
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ...ops import boundary_weight_map, check_boundary_weight_args
-from ...ops.boundary_weight import check_label
 from .label_check import LabelCheck
-
-REDUCTIONS = ('none', 'mean', 'sum')
+from .reduction import (
+    check_pixel_weight,
+    check_scores,
+    checked_number,
+    checked_reduction,
+    class_weight_of,
+    reduce_pixels,
+    register_class_weight,
+)
 
 
 @MODELS.register_module()
@@ -42,7 +47,8 @@ class BoundaryAwareLoss(nn.Module):
         normalize: ``'mean'`` divides E_G by its mean over the batch's non-void pixels (of this
             process), so that the loss keeps the scale of plain cross entropy. The literal E_G
             of None acts like a learning rate several times larger.
-        pixel_loss: A registered loss to weight in place of cross entropy. It must accept
+        pixel_loss: A registered loss to weight in place of cross entropy, such as
+            ``dict(type='SoftmaxFocalLoss')`` or ``dict(type='OHEMPixelLoss')``. It must accept
             ``reduction_override='none'`` and return (N, H, W), or (N, C, H, W), of which the
             mean over C is taken.
         use_sigmoid: For heads with one output channel: binary cross entropy, labels 0 and 1.
@@ -94,13 +100,13 @@ class BoundaryAwareLoss(nn.Module):
             void_edges=void_edges,
             ignore_padding=ignore_padding,
         )
-        self.class_weight = get_class_weight(class_weight)
+        register_class_weight(self, class_weight)
         self.avg_non_ignore = avg_non_ignore
         self.normalize = normalize
         self.pixel_loss = None if pixel_loss is None else _build_pixel_loss(pixel_loss)
         self.use_sigmoid = use_sigmoid
-        self.reduction = _checked_reduction(reduction)
-        self.loss_weight = loss_weight
+        self.reduction = checked_reduction(reduction)
+        self.loss_weight = checked_number('loss_weight', loss_weight)
         self._loss_name = loss_name
         self._check_label = LabelCheck()
 
@@ -137,9 +143,9 @@ class BoundaryAwareLoss(nn.Module):
             ValueError: Sizes differ, a label is neither a class nor void (on CUDA reported by
                 a later call), or avg_factor is combined with ``'sum'``.
         """
-        reduction = _checked_reduction(reduction_override or self.reduction)
-        check_label(label)
-        _check_sizes(cls_score, label, self.use_sigmoid)
+        reduction = checked_reduction(reduction_override or self.reduction)
+        check_scores(cls_score, label)
+        _check_channels(cls_score, self.use_sigmoid)
         num_classes = 2 if self.use_sigmoid else cls_score.shape[1]
         label = self._check_label(label.long(), num_classes, ignore_index)
         with torch.autocast(cls_score.device.type, enabled=False):
@@ -149,12 +155,13 @@ class BoundaryAwareLoss(nn.Module):
                 cls_score, label, ignore_index
             )
             if weight is not None:
+                check_pixel_weight(weight, label)
                 loss = loss * weight.reshape(loss.shape).to(loss.dtype)
             if avg_factor is None:
                 avg_factor = self._num_pixels(label, ignore_index)
             elif reduction == 'sum':
                 raise ValueError("avg_factor goes with reduction='mean', but reduction is 'sum'")
-            return self.loss_weight * _reduce(loss, reduction, avg_factor)
+            return self.loss_weight * reduce_pixels(loss, reduction, avg_factor)
 
     def weight_map(self, label: Tensor, ignore_index: int = 255) -> Tensor:
         """E_G as this loss applies it, ``normalize`` included: (N, H, W) -> (N, H, W), float32."""
@@ -183,11 +190,9 @@ class BoundaryAwareLoss(nn.Module):
             target = (label * valid).to(cls_score.dtype)
             loss = F.binary_cross_entropy_with_logits(cls_score[:, 0], target, reduction='none')
             return loss.masked_fill(~valid, 0)
-        class_weight = None
-        if self.class_weight is not None:
-            class_weight = cls_score.new_tensor(self.class_weight)
+        weight = class_weight_of(self, cls_score)
         return F.cross_entropy(
-            cls_score, label, class_weight, ignore_index=ignore_index, reduction='none'
+            cls_score, label, weight, ignore_index=ignore_index, reduction='none'
         )
 
     def _num_pixels(self, label: Tensor, ignore_index: int) -> Tensor | int:
@@ -209,30 +214,9 @@ def _build_pixel_loss(cfg: dict) -> nn.Module:
     return loss
 
 
-def _checked_reduction(reduction: str) -> str:
-    if reduction not in REDUCTIONS:
-        raise ValueError(f'reduction must be one of {REDUCTIONS}, but got {reduction!r}')
-    return reduction
-
-
-def _check_sizes(cls_score: Tensor, label: Tensor, use_sigmoid: bool) -> None:
-    if cls_score.dim() != 4:
-        raise ValueError(f'cls_score must be (N, C, H, W), but got {tuple(cls_score.shape)}')
-    expected = (cls_score.shape[0], *cls_score.shape[2:])
-    if label.shape != expected:
-        raise ValueError(
-            f'label must be {expected} for cls_score {tuple(cls_score.shape)}, '
-            f'but got {tuple(label.shape)}'
-        )
+def _check_channels(cls_score: Tensor, use_sigmoid: bool) -> None:
     if use_sigmoid != (cls_score.shape[1] == 1):
         raise ValueError(
             f'cls_score has {cls_score.shape[1]} channels with use_sigmoid={use_sigmoid}; '
             'use_sigmoid=True goes with exactly 1 channel, use_sigmoid=False with 2 or more'
         )
-
-
-def _reduce(loss: Tensor, reduction: str, n: Tensor | float) -> Tensor:
-    if reduction == 'none':
-        return loss
-    # As MMSegmentation does, so that an avg_factor of 0 gives no NaN.
-    return loss.sum() / (n + torch.finfo(torch.float32).eps) if reduction == 'mean' else loss.sum()

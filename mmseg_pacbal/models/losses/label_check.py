@@ -1,5 +1,7 @@
 """Labels outside the classes, found without stopping a GPU."""
 
+from collections import deque
+
 import torch
 from torch import Tensor
 
@@ -9,12 +11,16 @@ class LabelCheck:
 
     On CPU the call that brings the label raises. On CUDA that would make the host wait for the
     device in every step, so the verdict is copied to the host in the background and raised by
-    the next call that finds it there; meanwhile such pixels count as void, which keeps the
-    device free of asserts that would end the process.
+    the first later call that finds it there; meanwhile such pixels count as void, which keeps
+    the device free of asserts that would end the process.
     """
 
     def __init__(self) -> None:
-        self._pending: tuple[torch.cuda.Event, Tensor, int] | None = None
+        self._pending: deque[tuple[torch.cuda.Event, Tensor, int]] = deque()
+
+    def __getstate__(self) -> dict:
+        # Copies of a model start without verdicts: events can be neither copied nor pickled.
+        return dict(_pending=deque())
 
     def __call__(self, label: Tensor, num_classes: int, ignore_index: int) -> Tensor:
         """Check label, (N, H, W) int64; the same label, with void in place of what is wrong.
@@ -34,16 +40,14 @@ class LabelCheck:
         on_host.copy_(found, non_blocking=True)
         event = torch.cuda.Event()
         event.record()
-        self._pending = (event, on_host, num_classes)
+        self._pending.append((event, on_host, num_classes))
         return label.masked_fill(wrong, ignore_index)
 
     def _raise_pending(self, ignore_index: int) -> None:
-        if self._pending is None or not self._pending[0].query():
-            return
-        _, on_host, num_classes = self._pending
-        self._pending = None
-        if on_host.item() != torch.iinfo(on_host.dtype).min:
-            raise ValueError(_message(int(on_host), num_classes, ignore_index))
+        while self._pending and self._pending[0][0].query():
+            _, on_host, num_classes = self._pending.popleft()
+            if on_host.item() != torch.iinfo(on_host.dtype).min:
+                raise ValueError(_message(int(on_host), num_classes, ignore_index))
 
 
 def _message(value: int, num_classes: int, ignore_index: int) -> str:

@@ -1,0 +1,168 @@
+"""Losses of single pixels, to be used alone or as ``pixel_loss`` of BoundaryAwareLoss.
+
+MMSegmentation 1.2.2 has both, but its ``FocalLoss`` takes class labels on CUDA only, and
+``OhemCrossEntropy`` gives one number for a batch.
+"""
+
+import torch
+import torch.nn.functional as F
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from .label_check import LabelCheck
+from .reduction import (
+    check_pixel_weight,
+    check_scores,
+    checked_number,
+    checked_reduction,
+    class_weight_of,
+    reduce_pixels,
+    register_class_weight,
+)
+
+
+class PixelLoss(nn.Module):
+    """Base of losses over softmax that know a value for every pixel, 0 at void.
+
+    Args:
+        class_weight: Factor for each class, a list or the name of a file; void needs none.
+        reduction: ``'mean'``, ``'sum'`` or ``'none'``.
+        loss_weight: Factor of the result.
+        loss_name: Name in the log. Only names that begin with ``loss_`` are trained.
+
+    Raises:
+        ValueError: An argument is not one of those above.
+    """
+
+    def __init__(
+        self,
+        class_weight: list[float] | str | None = None,
+        reduction: str = 'mean',
+        loss_weight: float = 1.0,
+        loss_name: str = 'loss_pixel',
+    ) -> None:
+        super().__init__()
+        register_class_weight(self, class_weight)
+        self.reduction = checked_reduction(reduction)
+        self.loss_weight = checked_number('loss_weight', loss_weight)
+        self._loss_name = loss_name
+        self._check_label = LabelCheck()
+
+    @property
+    def loss_name(self) -> str:
+        """Name of this loss in the log."""
+        return self._loss_name
+
+    def forward(
+        self,
+        cls_score: Tensor,
+        label: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: float | None = None,
+        reduction_override: str | None = None,
+        ignore_index: int = 255,
+        **kwargs,
+    ) -> Tensor:
+        """Logits (N, C, H, W) and label (N, H, W) to a scalar, or (N, H, W) unreduced.
+
+        Arguments as of :meth:`BoundaryAwareLoss.forward`.
+        """
+        reduction = checked_reduction(reduction_override or self.reduction)
+        check_scores(cls_score, label)
+        label = self._check_label(label.long(), cls_score.shape[1], ignore_index)
+        with torch.autocast(cls_score.device.type, enabled=False):
+            if cls_score.dtype in (torch.float16, torch.bfloat16):
+                cls_score = cls_score.float()
+            loss, counted = self.per_pixel(cls_score, label, ignore_index)
+            if weight is not None:
+                check_pixel_weight(weight, label)
+                loss = loss * weight.reshape(loss.shape).to(loss.dtype)
+            n = counted.sum() if avg_factor is None else avg_factor
+            return self.loss_weight * reduce_pixels(loss, reduction, n)
+
+    def per_pixel(
+        self, cls_score: Tensor, label: Tensor, ignore_index: int
+    ) -> tuple[Tensor, Tensor]:
+        """The loss of every pixel, and which pixels a mean counts: both (N, H, W)."""
+        raise NotImplementedError
+
+
+@MODELS.register_module()
+class SoftmaxFocalLoss(PixelLoss):
+    r"""Focal loss over softmax: pixels that are already right count less.
+
+    .. math:: FL = -\alpha_l (1 - p_l)^\gamma \log p_l
+
+    with p the softmax probability of the pixel's class l (Lin et al. 2017, Eq. 5). A mean
+    counts the pixels that are not void.
+
+    Args:
+        gamma: 0 is cross entropy; the paper's best is 2.
+        class_weight: alpha; see :class:`PixelLoss` for it and the rest.
+        loss_name: Name in the log.
+        **kwargs: ``reduction`` and ``loss_weight``.
+    """
+
+    def __init__(
+        self,
+        gamma: float = 2.0,
+        class_weight: list[float] | str | None = None,
+        loss_name: str = 'loss_focal',
+        **kwargs,
+    ) -> None:
+        super().__init__(class_weight=class_weight, loss_name=loss_name, **kwargs)
+        self.gamma = checked_number('gamma', gamma)
+
+    def per_pixel(
+        self, cls_score: Tensor, label: Tensor, ignore_index: int
+    ) -> tuple[Tensor, Tensor]:
+        valid = label != ignore_index
+        log_p = cls_score.log_softmax(dim=1)
+        options = dict(ignore_index=ignore_index, reduction='none')
+        own = F.nll_loss(log_p, label, **options)  # -log p_l, 0 at void
+        loss = F.nll_loss(log_p, label, class_weight_of(self, cls_score), **options)
+        # Where p_l rounds to 1, the power of a gamma below 1 would have an infinite gradient.
+        wrong = -torch.expm1(-own.clamp(min=torch.finfo(own.dtype).tiny))
+        return wrong**self.gamma * loss, valid
+
+
+@MODELS.register_module()
+class OHEMPixelLoss(PixelLoss):
+    """Cross entropy of the hardest pixels of the batch; that of all others is 0.
+
+    Online hard example mining (Shrivastava et al. 2016) over pixels. A mean counts the pixels
+    that are kept.
+
+    Args:
+        keep_ratio: Share of the label's pixels that is kept, above 0, at most 1. Void pixels
+            have no loss and are never kept.
+        class_weight: Counts in what is hard; see :class:`PixelLoss` for it and the rest.
+        loss_name: Name in the log.
+        **kwargs: ``reduction`` and ``loss_weight``.
+    """
+
+    def __init__(
+        self,
+        keep_ratio: float = 0.25,
+        class_weight: list[float] | str | None = None,
+        loss_name: str = 'loss_ohem',
+        **kwargs,
+    ) -> None:
+        super().__init__(class_weight=class_weight, loss_name=loss_name, **kwargs)
+        if not 0 < checked_number('keep_ratio', keep_ratio) <= 1:
+            raise ValueError(f'keep_ratio must be above 0 and at most 1, but got {keep_ratio!r}')
+        self.keep_ratio = keep_ratio
+
+    def per_pixel(
+        self, cls_score: Tensor, label: Tensor, ignore_index: int
+    ) -> tuple[Tensor, Tensor]:
+        valid = label != ignore_index
+        weight = class_weight_of(self, cls_score)
+        loss = F.cross_entropy(
+            cls_score, label, weight, ignore_index=ignore_index, reduction='none'
+        )
+        # The number is known on the host: nothing waits for a GPU. Equals are kept together.
+        dropped = label.numel() - max(1, round(self.keep_ratio * label.numel()))
+        easiest = loss.detach().flatten().kthvalue(dropped + 1).values
+        kept = valid & (loss.detach() >= easiest)
+        return loss * kept, kept

@@ -1,0 +1,154 @@
+"""Upsampling and weighted cross entropy, strip by strip: full-size logits are never held.
+
+The gradient with respect to the small logits is computed together with the loss, while a strip
+of large ones is at hand, as Liger-Kernel's fused linear cross entropy does for a vocabulary
+(Hsu et al. 2024, arXiv:2410.10989). What is kept for the backward pass is that gradient.
+"""
+
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+# Strips that stay in a CPU's cache are fastest; a GPU needs larger ones to be busy.
+STRIP_BYTES = {'cpu': 2**22, 'cuda': 2**25}
+
+
+def lean_cross_entropy(
+    logits: Tensor,
+    label: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = 255,
+    align_corners: bool = False,
+    strip_bytes: int | None = None,
+) -> tuple[Tensor, Tensor]:
+    r"""Weighted cross entropy of logits that are smaller than the label.
+
+    .. math:: \sum_p w_p \left( \log \sum_c e^{z_{cp}} - z_{l_p p} \right), \quad
+        z = \mathrm{up}(logits) \text{ (bilinear)}
+
+    over the pixels p whose label is not void. Class weights and the divisor of a mean are
+    factors of a pixel: put them into ``weight``. Equal to ``F.interpolate`` and
+    ``F.cross_entropy`` to rounding, in value and gradient. Memory beyond the arguments: a
+    gradient of the size of logits, and a few strips.
+
+    Upsampling is separable, so a strip is ``rows @ logits @ columns`` with two small matrices,
+    and its transpose takes the gradient back. Under TF32, if switched on for matrix products,
+    it is as exact as they are.
+
+    Args:
+        logits: (N, C, h, w), floating; half precision is computed in float32, also in autocast.
+        label: Classes 0..C-1 or void, (N, H, W), integer. Others have no defined result; see
+            ``LabelCheck``.
+        weight: Factor of every pixel, (N, H, W); no gradient flows to it. None: 1.
+        ignore_index: The void label.
+        align_corners: That of ``F.interpolate``.
+        strip_bytes: Most memory for the large logits of a strip, but at least one row of one
+            image. None: 4 MiB on CPU, 32 MiB elsewhere.
+
+    Returns:
+        The loss, a scalar that can be differentiated once, and the number of pixels whose label
+        has the largest logit (int64; among equals each counts as largest).
+
+    Raises:
+        ValueError: A shape or strip_bytes is not one of those above.
+    """
+    _check(logits, label, weight, strip_bytes)
+    with torch.autocast(logits.device.type, enabled=False):
+        if logits.dtype in (torch.float16, torch.bfloat16):
+            logits = logits.float()
+        label = label.long()
+        valid = label != ignore_index
+        target = torch.where(valid, label, 0)
+        weight = valid.to(logits.dtype) if weight is None else weight.to(logits.dtype) * valid
+        strip_bytes = strip_bytes or STRIP_BYTES.get(logits.device.type, 2**25)
+        row_bytes = logits.shape[1] * label.shape[2] * logits.element_size()
+        step = max(1, strip_bytes // max(1, row_bytes))
+        return _LeanCrossEntropy.apply(logits, target, weight, valid, align_corners, step)
+
+
+class _LeanCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, logits, target, weight, valid, align_corners, step):
+        """Loss, count and, where it is asked for, the gradient; ``step`` rows at a time."""
+        strips = _row_strips(logits, target.shape[1], align_corners, step)
+        columns = _resize_matrix(
+            logits.shape[3], target.shape[2], align_corners, logits.dtype, logits.device
+        ).T  # (w, W)
+        grad = torch.zeros_like(logits) if ctx.needs_input_grad[0] else None
+        loss, correct = logits.new_zeros(()), target.new_zeros(())
+        for n in range(len(logits)):
+            for out, source, rows in strips:
+                large = rows @ logits[n, :, source] @ columns  # (C, R, W)
+                strip_target = target[n, None, out]  # (1, R, W)
+                at_label = large.gather(0, strip_target)[0]
+                correct += ((at_label == large.amax(dim=0)) & valid[n, out]).sum()
+                log_p = large.log_softmax(dim=0)
+                loss -= (log_p.gather(0, strip_target)[0] * weight[n, out]).sum()
+                if grad is not None:
+                    # w (p - onehot), in place of log_p, then back through both matrices
+                    large_grad = log_p.exp_().mul_(weight[n, out])
+                    large_grad.scatter_add_(0, strip_target, -weight[n, None, out])
+                    grad[n, :, source] += rows.T @ (large_grad @ columns.T)
+        if grad is not None:
+            ctx.save_for_backward(grad)
+        ctx.mark_non_differentiable(correct)
+        return loss, correct
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, loss_grad, _):
+        return ctx.saved_tensors[0] * loss_grad, None, None, None, None, None
+
+
+def _row_strips(
+    logits: Tensor, height: int, align_corners: bool, step: int
+) -> list[tuple[slice, slice, Tensor]]:
+    """Strips of output rows: where they lie, which rows of logits they read, and the matrix."""
+    args = (logits.shape[2], height, align_corners, logits.dtype)
+    matrix, on_cpu = (_resize_matrix(*args, device) for device in (logits.device, _CPU))
+    strips = []
+    for start in range(0, height, step):
+        out = slice(start, min(start + step, height))
+        read = on_cpu[out].any(dim=0).nonzero()  # on the CPU: no wait for a GPU
+        source = slice(int(read[0]), int(read[-1]) + 1)
+        strips.append((out, source, matrix[out, source]))
+    return strips
+
+
+_CPU = torch.device('cpu')
+
+
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)
+@torch.no_grad()
+def _resize_matrix(
+    short: int, long: int, align_corners: bool, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """Bilinear resizing of one axis as a matrix, (long, short)."""
+    # An axis that keeps its length is left alone by interpolate: this resizes the rows only.
+    identity = torch.eye(short, dtype=dtype)[None, None]
+    size = (long, short)
+    matrix = F.interpolate(identity, size, mode='bilinear', align_corners=align_corners)
+    return matrix[0, 0].to(device)
+
+
+def _check(logits: Tensor, label: Tensor, weight: Tensor | None, strip_bytes: int | None) -> None:
+    if logits.dim() != 4 or not logits.is_floating_point():
+        raise ValueError(
+            f'logits must be floating, (N, C, h, w), but got {logits.dtype} {tuple(logits.shape)}'
+        )
+    if label.dim() != 3 or label.shape[0] != logits.shape[0] or label.is_floating_point():
+        raise ValueError(
+            f'label must be integer, ({logits.shape[0]}, H, W) for logits '
+            f'{tuple(logits.shape)}, but got {label.dtype} {tuple(label.shape)}'
+        )
+    if weight is not None and weight.shape != label.shape:
+        raise ValueError(
+            f'weight must be {tuple(label.shape)} as label is, but got {tuple(weight.shape)}'
+        )
+    if strip_bytes is not None and strip_bytes <= 0:
+        raise ValueError(f'strip_bytes must be None or above 0, but got {strip_bytes!r}')

@@ -1,0 +1,141 @@
+"""The fast form for CUDA: matrix products by cuBLAS, all shifted sums in one Triton kernel.
+
+The kernel gathers: every element of its output is written once, by the program that sums it.
+The gradient of a gather over shifts is a gather over the opposite shifts, so one kernel serves
+both directions.
+
+Block sizes follow from the memory layout alone and were not tuned on a GPU.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from ..tap_products import (
+    add_multiplied,
+    add_outer_products,
+    empty_maps,
+    is_channels_last,
+    multiply,
+    shifts,
+    stack_taps,
+    sum_dtype,
+    unstack_taps,
+    with_plain_layout,
+)
+
+# For each output map the terms of its sum: source map, dy, dx, count.
+Terms = tuple[tuple[tuple[int, int, int, int], ...], ...]
+
+
+def forward(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Tensor:
+    """See ``mmseg_pacbal.ops.shifted_products.forward``."""
+    c_out, _, kh, kw = weight.shape
+    groups = len(rates) if concat else 1
+    terms: list[list] = [[] for _ in range(groups)]
+    for tap, group, dy, dx, count in shifts((kh, kw), rates, concat):
+        terms[group].append((tap, dy, dx, count))
+    x = with_plain_layout(x)
+    out = empty_maps(x, groups * c_out, x.dtype)
+    taps = stack_taps(weight)
+    for x_part, out_part in _in_parts(x, out):
+        products = multiply(taps, x_part.flatten(2))  # (n, kh * kw * C_out, HW)
+        _gather(products, out_part, c_out, _freeze(terms))
+    return out
+
+
+def backward(
+    x: Tensor,
+    weight: Tensor,
+    grad: Tensor,
+    rates: Sequence[int],
+    concat: bool,
+    needs_grad: Sequence[bool],
+) -> list[Tensor]:
+    """See ``mmseg_pacbal.ops.shifted_products.backward``."""
+    c_out, _, kh, kw = weight.shape
+    terms: list[list] = [[] for _ in range(kh * kw)]
+    for tap, group, dy, dx, count in shifts((kh, kw), rates, concat):
+        terms[tap].append((group, -dy, -dx, count))
+    x = with_plain_layout(x)
+    layout = torch.channels_last if is_channels_last(x) else torch.contiguous_format
+    taps = stack_taps(weight)
+    grad_x = empty_maps(x, x.shape[1], x.dtype)
+    grad_taps = torch.zeros(taps.shape, dtype=sum_dtype(x), device=x.device)
+    parts = _in_parts(x, grad.contiguous(memory_format=layout), grad_x)
+    for x_part, grad_part, grad_x_part in parts:
+        products_grad = empty_maps(x_part, kh * kw * c_out, x.dtype)
+        _gather(grad_part.flatten(2), products_grad, c_out, _freeze(terms))
+        if needs_grad[0]:
+            add_multiplied(grad_x_part.flatten(2), taps.T, products_grad.flatten(2), beta=0)
+        if needs_grad[1]:
+            add_outer_products(grad_taps, products_grad.flatten(2), x_part.flatten(2))
+    grads = (grad_x, unstack_taps(grad_taps.to(weight.dtype), weight))
+    return [grad for grad, needed in zip(grads, needs_grad, strict=True) if needed]
+
+
+def _in_parts(*tensors: Tensor) -> zip:
+    """A quarter of the batch at a time, so that all products of the batch are never held."""
+    images = max(1, -(-len(tensors[0]) // 4))
+    return zip(*(tensor.split(images) for tensor in tensors), strict=True)
+
+
+def _freeze(terms: list[list]) -> Terms:
+    return tuple(tuple(sums) for sums in terms)
+
+
+def _gather(maps: Tensor, out: Tensor, channels: int, terms: Terms) -> None:
+    """out_i(p) = sum of count * maps_j(p + (dy, dx)) over the terms (j, dy, dx, count) of i.
+
+    Args:
+        maps: (N, J * channels, HW), zero beyond the image.
+        out: (N, I * channels, H, W), written.
+        channels: Of each map.
+        terms: For each of the I outputs.
+    """
+    if out.numel() == 0:
+        return
+    n, _, h, w = out.shape
+    out = out.flatten(2)  # (N, I * channels, HW)
+    # Neighbours in memory are neighbours in a block: channels in channels_last, else pixels.
+    block_pixels, block_channels = (16, 64) if out.stride(1) == 1 else (256, 2)
+    grid = (triton.cdiv(h * w, block_pixels), triton.cdiv(channels, block_channels), n)
+    with torch.cuda.device_of(out):
+        _gather_kernel[grid](
+            maps, out, h, w, channels, *maps.stride(), *out.stride(),
+            terms=terms, block_pixels=block_pixels, block_channels=block_channels,
+        )  # fmt: skip
+
+
+@triton.jit
+def _gather_kernel(
+    maps, out, h, w, channels,
+    maps_stride_n, maps_stride_c, maps_stride_p,
+    out_stride_n, out_stride_c, out_stride_p,
+    terms: tl.constexpr, block_pixels: tl.constexpr, block_channels: tl.constexpr,
+):  # fmt: skip
+    pixel = tl.program_id(0) * block_pixels + tl.arange(0, block_pixels)[:, None]
+    channel = tl.program_id(1) * block_channels + tl.arange(0, block_channels)[None, :]
+    image = tl.program_id(2).to(tl.int64)
+    inside = (pixel < h * w) & (channel < channels)
+    y, x = pixel // w, pixel % w
+    # A tensor may have more than 2^31 elements: offsets are int64.
+    pixel, channel = pixel.to(tl.int64), channel.to(tl.int64)
+    sum_type: tl.constexpr = tl.float64 if out.dtype.element_ty == tl.float64 else tl.float32
+    for index in tl.static_range(len(terms)):
+        total = tl.zeros((block_pixels, block_channels), dtype=sum_type)
+        for term in tl.static_range(len(terms[index])):
+            source = terms[index][term][0]
+            dy = terms[index][term][1]
+            dx = terms[index][term][2]
+            count = terms[index][term][3]
+            valid = (y + dy >= 0) & (y + dy < h) & (x + dx >= 0) & (x + dx < w)
+            offset = (channel + source * channels) * maps_stride_c
+            offset += (pixel + dy * w + dx) * maps_stride_p
+            value = tl.load(maps + image * maps_stride_n + offset, mask=inside & valid, other=0.0)
+            total += count * value.to(sum_type)
+        offset = (channel + index * channels) * out_stride_c + pixel * out_stride_p
+        tl.store(out + image * out_stride_n + offset, total.to(out.dtype.element_ty), mask=inside)

@@ -1,0 +1,177 @@
+"""The module: the op, then bias or norm, then activation, each once."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmseg_pacbal import PACHead, PyramidAtrousConv
+
+RATES = (1, 3, 5)
+BACKENDS = ('auto', 'reference', 'factorized')  # those of any device
+EXACT = dict(rtol=1e-10, atol=1e-10)  # in float64
+
+
+def convolutions(module: PyramidAtrousConv, x: Tensor) -> list[Tensor]:
+    return [F.conv2d(x, module.weight, padding=r, dilation=r) for r in RATES]
+
+
+def with_random_norm(module: PyramidAtrousConv) -> PyramidAtrousConv:
+    """In float64 and evaluation mode, with statistics that are not 0 and 1."""
+    for tensor in (module.norm.weight, module.norm.bias, module.norm.running_mean):
+        torch.nn.init.normal_(tensor)
+    torch.nn.init.uniform_(module.norm.running_var, 0.5, 2.0)
+    return module.double().eval()
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+def test_sum_by_hand(backend, generator):
+    module = PyramidAtrousConv(4, 6, RATES, norm_cfg=dict(type='BN'), backend=backend)
+    module = with_random_norm(module)
+    x = torch.randn(2, 4, 9, 11, generator=generator, dtype=torch.float64)
+    norm = module.norm
+    expected = sum(convolutions(module, x))
+    expected = F.batch_norm(expected, norm.running_mean, norm.running_var, norm.weight, norm.bias)
+    torch.testing.assert_close(module(x), expected.relu(), **EXACT)
+    assert 0.1 < (expected < 0).double().mean() < 0.9  # so the activation has a say
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+def test_concat_by_hand(backend, generator):
+    module = PyramidAtrousConv(
+        4, 6, RATES, merge='concat', norm_cfg=dict(type='BN'), backend=backend
+    )
+    module = with_random_norm(module)
+    x = torch.randn(2, 4, 9, 11, generator=generator, dtype=torch.float64)
+    norm = module.norm
+    expected = F.conv2d(torch.cat(convolutions(module, x), dim=1), module.squeeze.weight)
+    expected = F.batch_norm(expected, norm.running_mean, norm.running_var, norm.weight, norm.bias)
+    torch.testing.assert_close(module(x), expected.relu(), **EXACT)
+
+
+@pytest.mark.parametrize('merge', ['sum', 'concat'])
+def test_bias_where_there_is_no_norm(merge, generator):
+    module = PyramidAtrousConv(4, 6, RATES, merge=merge, act_cfg=None).double()
+    torch.nn.init.normal_(module.bias)
+    x = torch.randn(2, 4, 9, 11, generator=generator, dtype=torch.float64)
+    expected = convolutions(module, x)
+    if merge == 'concat':
+        expected = F.conv2d(torch.cat(expected, dim=1), module.squeeze.weight, module.bias)
+    else:
+        expected = sum(expected) + module.bias[:, None, None]
+    torch.testing.assert_close(module(x), expected, **EXACT)
+    assert (expected < 0).any()  # as there is no activation
+
+
+def test_norm_replaces_the_bias():
+    assert PyramidAtrousConv(4, 6, norm_cfg=dict(type='BN')).bias is None
+    assert torch.equal(PyramidAtrousConv(4, 6).bias, torch.zeros(6))
+
+
+def test_other_activation(generator):
+    module = PyramidAtrousConv(4, 6, RATES, act_cfg=dict(type='LeakyReLU', negative_slope=0.3))
+    x = torch.randn(2, 4, 9, 11, generator=generator)
+    expected = F.leaky_relu(sum(convolutions(module, x)), 0.3)
+    torch.testing.assert_close(module(x), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_configs_are_left_alone():
+    norm_cfg, act_cfg = dict(type='BN', requires_grad=True), dict(type='ReLU')
+    PyramidAtrousConv(4, 6, norm_cfg=norm_cfg, act_cfg=act_cfg)
+    assert norm_cfg == dict(type='BN', requires_grad=True)
+    assert act_cfg == dict(type='ReLU')
+
+
+def test_initialisation_is_that_of_he_by_fan_out():
+    torch.manual_seed(0)
+    module = PyramidAtrousConv(64, 128, RATES, merge='concat')
+    for weight, fan_out in ((module.weight, 128 * 9), (module.squeeze.weight, 128)):
+        assert weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.02)
+        assert abs(weight.mean().item()) < 0.001
+
+
+@pytest.mark.parametrize('merge', ['sum', 'concat'])
+def test_weights_of_one_backend_load_with_every_other(merge, generator):
+    x = torch.randn(2, 4, 9, 11, generator=generator, dtype=torch.float64)
+    modules = [
+        PyramidAtrousConv(4, 6, RATES, merge=merge, norm_cfg=dict(type='BN'), backend=backend)
+        for backend in BACKENDS
+    ]
+    state = with_random_norm(modules[0]).state_dict()
+    for module in modules[1:]:
+        module = module.double().eval()
+        assert module.state_dict().keys() == state.keys()
+        assert not torch.equal(module(x), modules[0](x))
+        module.load_state_dict(state)
+        torch.testing.assert_close(module(x), modules[0](x), **EXACT)
+
+
+def test_keys_of_the_state():
+    def keys(**options):
+        return set(PyramidAtrousConv(4, 6, RATES, **options).state_dict())
+
+    norm = {
+        f'norm.{name}'
+        for name in ('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked')
+    }
+    assert keys() == {'weight', 'bias'}
+    assert keys(merge='concat') == {'weight', 'bias', 'squeeze.weight'}
+    assert keys(norm_cfg=dict(type='BN')) == {'weight'} | norm
+    assert keys(norm_cfg=dict(type='BN'), merge='concat') == {'weight', 'squeeze.weight'} | norm
+
+
+def test_filter_of_a_sum_loads_into_a_concatenation():
+    summed, stacked = PyramidAtrousConv(4, 6, RATES), PyramidAtrousConv(4, 6, RATES, merge='concat')
+    result = stacked.load_state_dict(summed.state_dict(), strict=False)
+    assert result.missing_keys == ['squeeze.weight']
+    assert result.unexpected_keys == []
+    assert torch.equal(stacked.weight, summed.weight)
+
+
+def test_taps_stay_outermost_in_memory():
+    # Or the fast form would copy the filter in every step.
+    module = PyramidAtrousConv(4, 6)
+    other = copy.deepcopy(module)
+    other.load_state_dict(dict(module.state_dict(), weight=torch.randn(6, 4, 3, 3)))
+    other.half().float()
+    other(torch.randn(1, 4, 5, 5)).sum().backward()
+    torch.optim.SGD(other.parameters(), 0.1).step()
+    for weight in (module.weight, other.weight):
+        assert weight.permute(2, 3, 0, 1).is_contiguous()
+
+
+def test_every_parameter_gets_a_gradient(generator):
+    x = torch.randn(2, 4, 9, 11, generator=generator)
+    for merge in ('sum', 'concat'):
+        for norm_cfg in (None, dict(type='BN')):
+            module = PyramidAtrousConv(4, 6, RATES, merge=merge, norm_cfg=norm_cfg)
+            module(x).square().sum().backward()
+            for name, parameter in module.named_parameters():
+                assert parameter.grad.abs().max() > 0, (merge, norm_cfg, name)
+
+
+@pytest.mark.parametrize(
+    ('argument', 'value', 'accepted'),
+    [
+        ('rates', (), 'one or more integers, each 1 or more'),
+        ('rates', (1, 0), 'one or more integers, each 1 or more'),
+        ('merge', 'mean', "'sum', 'concat'"),
+        ('backend', 'cudnn', "'auto', 'reference', 'factorized"),
+    ],
+)
+def test_error_names_argument_value_and_accepted(argument, value, accepted):
+    for build in (
+        lambda **options: PyramidAtrousConv(4, 6, **options),
+        lambda **options: PACHead(in_channels=4, channels=6, num_classes=3, **options),
+    ):
+        with pytest.raises(ValueError, match=argument) as error:
+            build(**{argument: value})
+        assert repr(value) in str(error.value)
+        assert accepted in str(error.value)
+
+
+def test_repr_tells_what_it_is():
+    text = repr(PyramidAtrousConv(4, 6, RATES, merge='concat', backend='factorized'))
+    assert '4, 6, rates=(1, 3, 5), merge=concat, backend=factorized' in text

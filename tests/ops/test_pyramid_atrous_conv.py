@@ -1,0 +1,456 @@
+"""One filter at many rates: every backend against the convolutions written out."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmseg_pacbal.ops import available_backends, pyramid_atrous_conv2d
+from mmseg_pacbal.ops.pyramid_atrous_conv import check_pyramid_args
+from mmseg_pacbal.ops.shifted_products import taps_outermost
+
+PAPER_RATES = (1, 3, 5, 7, 9)
+ANY_DEVICE = ('auto', 'reference', 'factorized')
+BACKENDS = pytest.mark.parametrize('backend', ANY_DEVICE)
+EXACT = dict(rtol=1e-10, atol=1e-10)  # in float64
+
+
+def random_input(
+    generator: torch.Generator,
+    size: tuple[int, int] = (7, 5),
+    kernel: tuple[int, int] = (3, 3),
+    channels: tuple[int, int] = (6, 4),
+    batch: int = 2,
+    dtype: torch.dtype = torch.float64,
+) -> tuple[Tensor, Tensor]:
+    """x (N, C_in, H, W) and weight (C_out, C_in, kh, kw), scaled for outputs around 1."""
+    c_in, c_out = channels
+    fan_in = c_in * kernel[0] * kernel[1]
+    x = torch.randn(batch, c_in, *size, generator=generator, dtype=torch.float64)
+    weight = torch.randn(c_out, c_in, *kernel, generator=generator, dtype=torch.float64)
+    return x.to(dtype), (weight / fan_in**0.5).to(dtype)
+
+
+def paper_pyramid(x: Tensor, weight: Tensor) -> Tensor:
+    """Figure 6 with the rates of the best row of Table 2, written out."""
+    return (
+        F.conv2d(x, weight, padding=1, dilation=1)
+        + F.conv2d(x, weight, padding=3, dilation=3)
+        + F.conv2d(x, weight, padding=5, dilation=5)
+        + F.conv2d(x, weight, padding=7, dilation=7)
+        + F.conv2d(x, weight, padding=9, dilation=9)
+    )
+
+
+def forward_and_gradients(
+    function, x: Tensor, weight: Tensor, grad_dtype: torch.dtype = torch.float64
+) -> list[Tensor]:
+    """Output, gradient of x, gradient of weight, for one fixed gradient of the output."""
+    x, weight = x.detach().requires_grad_(), weight.detach().requires_grad_()
+    out = function(x, weight)
+    generator = torch.Generator().manual_seed(1)
+    grad = torch.randn(out.shape, generator=generator, dtype=torch.float64)
+    grad = grad.to(grad_dtype).to(out.dtype)
+    return [out.detach(), *torch.autograd.grad(out, (x, weight), grad)]
+
+
+def assert_same(actual: list[Tensor], expected: list[Tensor], **tolerance) -> None:
+    for name, first, second in zip(('out', 'grad_x', 'grad_weight'), actual, expected, strict=True):
+        torch.testing.assert_close(first, second, msg=lambda m, n=name: f'{n}: {m}', **tolerance)
+
+
+# Smoke
+
+
+def test_backends_of_this_machine():
+    assert available_backends()[:3] == ANY_DEVICE
+
+
+@BACKENDS
+def test_impulse_by_hand(backend):
+    x = torch.zeros(1, 1, 5, 5)
+    x[0, 0, 2, 2] = 1
+    weight = torch.tensor([[[[1.0, 2, 3], [4, 5, 6], [7, 8, 9]]]])
+    # An impulse shows the filter turned by 180 degrees, once at every rate.
+    expected = [
+        [9.0, 0, 8, 0, 7],
+        [0, 9, 8, 7, 0],
+        [6, 6, 10, 4, 4],
+        [0, 3, 2, 1, 0],
+        [3, 0, 2, 0, 1],
+    ]
+    out = pyramid_atrous_conv2d(x, weight, (1, 2), backend=backend)
+    assert out[0, 0].tolist() == expected
+
+
+# Exceptions
+
+
+@pytest.mark.parametrize('rates', [(), [], (0,), (1, -3), (1.0, 2), (True,), ('1',), 'ab', 3, None])
+def test_error_names_rates(rates):
+    x, weight = torch.zeros(1, 2, 5, 5), torch.zeros(3, 2, 3, 3)
+    for function in (
+        lambda: pyramid_atrous_conv2d(x, weight, rates),
+        lambda: check_pyramid_args(rates, 'sum', 'auto'),
+    ):
+        with pytest.raises(ValueError, match='rates must be one or more integers') as error:
+            function()
+        assert f'but got {rates!r}' in str(error.value)
+
+
+def test_error_names_merge():
+    x, weight = torch.zeros(1, 2, 5, 5), torch.zeros(3, 2, 3, 3)
+    with pytest.raises(ValueError, match='merge must be one of') as error:
+        pyramid_atrous_conv2d(x, weight, (1,), merge='mean')
+    for part in ("'sum'", "'concat'", "but got 'mean'"):
+        assert part in str(error.value)
+
+
+def test_error_names_backend_and_lists_those_that_run():
+    x, weight = torch.zeros(1, 2, 5, 5), torch.zeros(3, 2, 3, 3)
+    with pytest.raises(ValueError, match="backend 'cudnn' cannot run here") as error:
+        pyramid_atrous_conv2d(x, weight, (1,), backend='cudnn')
+    for name in available_backends():
+        assert repr(name) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ('x_shape', 'weight_shape', 'expected'),
+    [
+        ((2, 5, 5), (3, 2, 3, 3), ('x must be', '(N, C_in, H, W)', '(2, 5, 5)')),
+        ((1, 1, 2, 5, 5), (3, 2, 3, 3), ('x must be', '(N, C_in, H, W)', '(1, 1, 2, 5, 5)')),
+        ((1, 2, 5, 5), (3, 2, 3), ('weight must be', '(C_out, C_in, kh, kw)', '(3, 2, 3)')),
+        ((1, 2, 5, 5), (3, 2, 2, 3), ('weight must be', 'kh and kw odd', '(3, 2, 2, 3)')),
+        ((1, 2, 5, 5), (3, 2, 3, 4), ('weight must be', 'kh and kw odd', '(3, 2, 3, 4)')),
+        ((1, 4, 5, 5), (3, 2, 3, 3), ('x has 4 channels', 'weight takes 2')),
+    ],
+)
+def test_error_names_shapes(x_shape, weight_shape, expected):
+    with pytest.raises(ValueError, match=r'x|weight') as error:
+        pyramid_atrous_conv2d(torch.zeros(x_shape), torch.zeros(weight_shape), (1, 2))
+    for part in expected:
+        assert part in str(error.value)
+
+
+def test_error_names_dtypes():
+    weight = torch.zeros(3, 2, 3, 3)
+    with pytest.raises(ValueError, match=r'x must be floating.*torch\.int64'):
+        pyramid_atrous_conv2d(torch.zeros(1, 2, 5, 5, dtype=torch.long), weight, (1,))
+    with pytest.raises(TypeError, match=r'x and weight .* torch\.float64 and torch\.float32'):
+        pyramid_atrous_conv2d(torch.zeros(1, 2, 5, 5).double(), weight, (1,))
+
+
+# Shapes
+
+
+@BACKENDS
+@pytest.mark.parametrize(('merge', 'channels'), [('sum', 4), ('concat', 20)])
+def test_empty_batch(backend, merge, channels, generator):
+    x, weight = random_input(generator, batch=0)
+    out, grad_x, grad_weight = forward_and_gradients(
+        lambda x, w: pyramid_atrous_conv2d(x, w, PAPER_RATES, merge=merge, backend=backend),
+        x,
+        weight,
+    )
+    assert out.shape == (0, channels, 7, 5)
+    assert grad_x.shape == x.shape
+    assert torch.equal(grad_weight, torch.zeros_like(weight))
+
+
+@BACKENDS
+@pytest.mark.parametrize('merge', ['sum', 'concat'])
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
+def test_output_follows_the_memory_format_of_the_input(backend, merge, layout, generator):
+    x, weight = random_input(generator)
+    x = x.contiguous(memory_format=layout)
+    for grad in (False, True):
+        out = pyramid_atrous_conv2d(
+            x.requires_grad_(grad), weight, (1, 2), merge=merge, backend=backend
+        )
+        assert out.is_contiguous(memory_format=layout)
+
+
+# Values
+
+
+@BACKENDS
+@pytest.mark.parametrize('size', [(1, 1), (1, 9), (7, 5), (33, 33)])
+def test_five_convolutions_written_out(backend, size, generator):
+    x, weight = random_input(generator, size)
+    actual = forward_and_gradients(
+        lambda x, w: pyramid_atrous_conv2d(x, w, PAPER_RATES, backend=backend), x, weight
+    )
+    assert_same(actual, forward_and_gradients(paper_pyramid, x, weight), **EXACT)
+
+
+@pytest.mark.parametrize('merge', ['sum', 'concat'])
+@pytest.mark.parametrize('kernel', [(1, 1), (3, 3), (5, 3)])
+@pytest.mark.parametrize('size', [(1, 1), (1, 9), (7, 5), (33, 33)])
+@pytest.mark.parametrize(
+    'rates',
+    [(1,), (4,), (2, 4), PAPER_RATES, (6, 12, 18), (3, 1, 3, 3), (40, 1), (100,)],
+    ids=str,
+)
+def test_factorized_equals_reference(rates, size, kernel, merge, generator):
+    x, weight = random_input(generator, size, kernel)
+    results = [
+        forward_and_gradients(
+            lambda x, w, b=backend: pyramid_atrous_conv2d(x, w, rates, merge=merge, backend=b),
+            x,
+            weight,
+        )
+        for backend in ('factorized', 'reference', 'auto')
+    ]
+    assert_same(results[0], results[1], **EXACT)
+    assert_same(results[2], results[1], **EXACT)
+
+
+@BACKENDS
+def test_concat_stacks_single_rates_in_order(backend, generator):
+    x, weight = random_input(generator)
+    out = pyramid_atrous_conv2d(x, weight, (3, 1, 3), merge='concat', backend=backend)
+    for index, rate in enumerate((3, 1, 3)):
+        expected = F.conv2d(x, weight, padding=rate, dilation=rate)
+        torch.testing.assert_close(out[:, 4 * index : 4 * index + 4], expected, **EXACT)
+
+
+@BACKENDS
+@pytest.mark.parametrize('rates', [[1, 2], range(1, 3), torch.Size((1, 2))], ids=repr)
+def test_rates_may_be_any_sequence(backend, rates, generator):
+    x, weight = random_input(generator)
+    expected = pyramid_atrous_conv2d(x, weight, (1, 2), backend='reference')
+    actual = pyramid_atrous_conv2d(x, weight, rates, backend=backend)
+    torch.testing.assert_close(actual, expected, **EXACT)
+
+
+LAYOUTS = {
+    'contiguous': lambda t: t.contiguous(),
+    'channels_last': lambda t: t.contiguous(memory_format=torch.channels_last),
+    'transposed': lambda t: t.mT.contiguous().mT,
+    'channels sliced': lambda t: t.repeat_interleave(2, dim=1)[:, ::2],
+    'pixels sliced': lambda t: F.pad(t, (1, 1, 1, 1))[..., 1:-1, 1:-1],
+    'reversed strides': lambda t: t.permute(3, 2, 1, 0).contiguous().permute(3, 2, 1, 0),
+    'taps outermost': taps_outermost,
+}
+
+
+@pytest.mark.parametrize('size', [(1, 1), (1, 9), (7, 5)])
+@pytest.mark.parametrize('weight_layout', LAYOUTS)
+@pytest.mark.parametrize('x_layout', LAYOUTS)
+def test_layouts(x_layout, weight_layout, size, generator):
+    x, weight = random_input(generator, size)
+    expected = forward_and_gradients(paper_pyramid, x, weight)
+    x, weight = LAYOUTS[x_layout](x), LAYOUTS[weight_layout](weight)
+    actual = forward_and_gradients(
+        lambda x, w: pyramid_atrous_conv2d(x, w, PAPER_RATES, backend='factorized'), x, weight
+    )
+    assert_same(actual, expected, **EXACT)
+
+
+def test_expanded_input_and_gradient(generator):
+    x, weight = random_input(generator)
+    weight.requires_grad_()
+    x = x[:1, :1, :1].expand(2, 6, 7, 5)  # stride 0 along three axes
+    grads = []
+    for function in (
+        paper_pyramid,
+        lambda x, w: pyramid_atrous_conv2d(x, w, PAPER_RATES, backend='factorized'),
+    ):
+        out = function(x, weight)
+        grads.append(torch.autograd.grad(out.sum(), weight)[0])  # an expanded gradient as well
+    torch.testing.assert_close(grads[0], grads[1], **EXACT)
+
+
+def test_taps_outermost_keeps_values():
+    weight = torch.arange(4 * 6 * 9.0).view(4, 6, 3, 3)
+    moved = taps_outermost(weight)
+    assert torch.equal(moved, weight)
+    assert moved.stride() == (6, 1, 3 * 24, 24)
+
+
+def test_inputs_are_left_alone(generator):
+    x, weight = random_input(generator)
+    before = x.clone(), weight.clone()
+    forward_and_gradients(
+        lambda x, w: pyramid_atrous_conv2d(x, w, PAPER_RATES, backend='factorized'), x, weight
+    )
+    assert torch.equal(x, before[0])
+    assert torch.equal(weight, before[1])
+
+
+def test_auto_takes_the_fast_form_where_rates_share_products(generator):
+    # Bit for bit, which tells the forms apart.
+    x, weight = random_input(generator, (17, 19), channels=(32, 8), dtype=torch.float32)
+    for rates, fast in (((1, 2), True), (PAPER_RATES, True), ((2,), False)):
+        auto, reference, factorized = (
+            pyramid_atrous_conv2d(x, weight, rates, backend=backend)
+            for backend in ('auto', 'reference', 'factorized')
+        )
+        assert not torch.equal(reference, factorized)
+        assert torch.equal(auto, factorized if fast else reference)
+
+
+# Gradients
+
+
+@pytest.mark.parametrize('merge', ['sum', 'concat'])
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
+def test_gradcheck(merge, layout, generator):
+    x, weight = random_input(generator, (4, 3), channels=(2, 3))
+    inputs = (
+        x.contiguous(memory_format=layout).requires_grad_(),
+        weight.requires_grad_(),
+    )
+    assert torch.autograd.gradcheck(
+        lambda x, w: pyramid_atrous_conv2d(x, w, (1, 2, 5), merge=merge, backend='factorized'),
+        inputs,
+    )
+
+
+@BACKENDS
+@pytest.mark.parametrize(('x_grad', 'weight_grad'), [(True, False), (False, True)])
+def test_one_gradient_only(backend, x_grad, weight_grad, generator):
+    x, weight = random_input(generator)
+    expected = forward_and_gradients(paper_pyramid, x, weight)
+    x.requires_grad_(x_grad)
+    weight.requires_grad_(weight_grad)
+    out = pyramid_atrous_conv2d(x, weight, PAPER_RATES, backend=backend)
+    generator = torch.Generator().manual_seed(1)
+    out.backward(torch.randn(out.shape, generator=generator, dtype=torch.float64))
+    for tensor, wanted, grad in ((x, x_grad, expected[1]), (weight, weight_grad, expected[2])):
+        if wanted:
+            torch.testing.assert_close(tensor.grad, grad, **EXACT)
+        else:
+            assert tensor.grad is None
+
+
+@BACKENDS
+def test_no_gradient_is_recorded_without_need(backend, generator):
+    x, weight = random_input(generator)
+    assert not pyramid_atrous_conv2d(x, weight, (1, 2), backend=backend).requires_grad
+    with torch.no_grad():
+        out = pyramid_atrous_conv2d(x, weight.requires_grad_(), (1, 2), backend=backend)
+    assert not out.requires_grad
+    with torch.inference_mode():
+        inferred = pyramid_atrous_conv2d(x, weight, (1, 2), backend=backend)
+    assert torch.equal(inferred, out)
+
+
+def test_second_derivative_is_refused(generator):
+    x, weight = random_input(generator)
+    out = pyramid_atrous_conv2d(x.requires_grad_(), weight, (1, 2), backend='factorized')
+    (grad,) = torch.autograd.grad(out.square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match='once_differentiable'):
+        grad.sum().backward()
+
+
+# Precision
+
+
+def squared_errors(backend: str, dtype: torch.dtype, rates, merge: str, seed: int) -> Tensor:
+    """Mean squared error of output and both gradients against float64 on the same values."""
+    generator = torch.Generator().manual_seed(seed)
+    x, weight = random_input(generator, (17, 19), channels=(64, 32), dtype=dtype)
+
+    def pyramid(x, w, backend=backend):
+        return pyramid_atrous_conv2d(x, w, rates, merge=merge, backend=backend)
+
+    def exact_pyramid(x, w):
+        return pyramid(x, w, backend='reference')
+
+    actual = forward_and_gradients(pyramid, x, weight, grad_dtype=dtype)
+    assert all(tensor.dtype == dtype for tensor in actual)
+    expected = forward_and_gradients(exact_pyramid, x.double(), weight.double(), grad_dtype=dtype)
+    return torch.stack(
+        [(a.double() - e).square().mean() for a, e in zip(actual, expected, strict=True)]
+    )
+
+
+@pytest.mark.parametrize(
+    ('rates', 'merge'),
+    [(PAPER_RATES, 'sum'), (PAPER_RATES, 'concat'), ((6, 12, 18), 'sum'), ((2,), 'sum')],
+    ids=str,
+)
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16], ids=str)
+def test_error_is_at_most_twice_that_of_convolutions(dtype, rates, merge):
+    factorized, reference = (
+        sum(squared_errors(backend, dtype, rates, merge, seed) for seed in range(3))
+        .div(3)
+        .sqrt()
+        .tolist()
+        for backend in ('factorized', 'reference')
+    )
+    for name, fast, plain in zip(
+        ('out', 'grad_x', 'grad_weight'), factorized, reference, strict=True
+    ):
+        assert 0 < fast <= 2 * plain, f'{name}: {fast:.2e}, reference {plain:.2e}'
+
+
+# Autocast
+
+
+@BACKENDS
+@pytest.mark.parametrize('merge', ['sum', 'concat'])
+def test_autocast_computes_in_half_and_keeps_dtypes_of_gradients(backend, merge, generator):
+    x, weight = random_input(generator, dtype=torch.float32)
+
+    def pyramid(x, w):
+        return pyramid_atrous_conv2d(x, w, PAPER_RATES, merge=merge, backend=backend)
+
+    def under_autocast(x, w):
+        with torch.autocast('cpu', torch.bfloat16):
+            return pyramid(x, w)
+
+    actual = forward_and_gradients(under_autocast, x, weight)
+    assert [tensor.dtype for tensor in actual] == [torch.bfloat16, torch.float32, torch.float32]
+    expected = forward_and_gradients(pyramid, x.bfloat16(), weight.bfloat16())
+    assert_same(actual, expected, rtol=0, atol=0, check_dtype=False)
+
+
+@BACKENDS
+@pytest.mark.parametrize('x_dtype', [torch.float64, torch.bfloat16, torch.float16], ids=str)
+def test_autocast_dtype_is_that_of_conv2d(backend, x_dtype, generator):
+    # Autocast leaves float64 alone.
+    x, weight = random_input(generator)
+    x, weight = x.to(x_dtype), weight.to(torch.promote_types(x_dtype, torch.float32))
+    with torch.autocast('cpu', torch.bfloat16):
+        expected = F.conv2d(x, weight, padding=1).dtype
+        assert pyramid_atrous_conv2d(x, weight, (1, 2), backend=backend).dtype == expected
+
+
+@BACKENDS
+def test_backward_inside_autocast_keeps_the_precision_of_forward(backend, generator):
+    x, weight = random_input(generator, dtype=torch.float32)
+    out = pyramid_atrous_conv2d(
+        x.requires_grad_(), weight.requires_grad_(), PAPER_RATES, backend=backend
+    )
+    expected = torch.autograd.grad(out.square().sum(), (x, weight), retain_graph=True)
+    with torch.autocast('cpu', torch.bfloat16):
+        actual = torch.autograd.grad(out.square().sum(), (x, weight))
+    for first, second in zip(actual, expected, strict=True):
+        torch.testing.assert_close(first, second, rtol=1e-5, atol=1e-5)
+
+
+@BACKENDS
+def test_disabled_autocast_changes_nothing(backend, generator):
+    x, weight = random_input(generator, dtype=torch.float32)
+    with torch.autocast('cpu', torch.bfloat16), torch.autocast('cpu', enabled=False):
+        out = pyramid_atrous_conv2d(x, weight, (1, 2), backend=backend)
+    assert torch.equal(out, pyramid_atrous_conv2d(x, weight, (1, 2), backend=backend))
+
+
+# Compile
+
+
+@pytest.mark.parametrize('backend', ['reference', 'factorized'])
+@pytest.mark.parametrize('merge', ['sum', 'concat'])
+def test_compiled_in_one_graph_equals_eager(backend, merge, generator):
+    torch.compiler.reset()
+    x, weight = random_input(generator, dtype=torch.float32)
+
+    def pyramid(x, w):
+        return pyramid_atrous_conv2d(x, w, PAPER_RATES, merge=merge, backend=backend)
+
+    compiled = torch.compile(pyramid, fullgraph=True, backend='aot_eager')
+    expected = forward_and_gradients(pyramid, x, weight)
+    assert_same(forward_and_gradients(compiled, x, weight), expected, rtol=1e-6, atol=1e-6)

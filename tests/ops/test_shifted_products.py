@@ -1,0 +1,103 @@
+"""The fast form in compiled and exported graphs, with sizes left free."""
+
+import pytest
+import torch
+from torch import nn
+
+from mmseg_pacbal.ops import pyramid_atrous_conv2d, shifted_products
+from mmseg_pacbal.ops.tap_products import Shift, shifts
+
+SIZES = [(1, 6, 1, 1), (3, 6, 2, 40), (2, 6, 11, 13), (2, 6, 17, 9)]
+CONCAT = pytest.mark.parametrize('concat', [False, True], ids=['sum', 'concat'])
+LAYOUT = pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last], ids=str)
+
+
+class Pyramid(nn.Module):
+    def __init__(self, concat: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(4, 6, 3, 3))
+        self.merge = 'concat' if concat else 'sum'
+
+    def forward(self, x):
+        return pyramid_atrous_conv2d(
+            x, self.weight, (1, 3, 5, 3), merge=self.merge, backend='factorized'
+        )
+
+
+def test_shifts_by_hand():
+    # Tap 1 of three is the centre: its shift is the same at both rates, so it counts twice.
+    assert shifts((1, 3), (1, 4), concat=False) == (
+        Shift(tap=0, group=0, dy=0, dx=-1, count=1),
+        Shift(tap=0, group=0, dy=0, dx=-4, count=1),
+        Shift(tap=1, group=0, dy=0, dx=0, count=2),
+        Shift(tap=2, group=0, dy=0, dx=1, count=1),
+        Shift(tap=2, group=0, dy=0, dx=4, count=1),
+    )
+    assert [shift.group for shift in shifts((1, 1), (1, 4), concat=True)] == [0, 1]
+
+
+@CONCAT
+@LAYOUT
+def test_compiled_once_for_all_sizes(concat, layout):
+    torch.compiler.reset()
+    graphs = []
+
+    def count(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    model = Pyramid(concat)
+    compiled = torch.compile(model, fullgraph=True, dynamic=True, backend=count)
+    for size in SIZES[1:]:
+        x = torch.randn(size).contiguous(memory_format=layout)
+        assert torch.equal(compiled(x), model(x))
+    assert len(graphs) == 1
+
+
+@CONCAT
+@pytest.mark.parametrize('training', [False, True], ids=['inference', 'training'])
+def test_exported_for_all_sizes(concat, training):
+    model = Pyramid(concat)
+    free = torch.export.Dim.DYNAMIC
+    with torch.set_grad_enabled(training):
+        program = torch.export.export(
+            model, (torch.randn(SIZES[2]),), dynamic_shapes=({0: free, 2: free, 3: free},)
+        )
+    # Nothing of this package is needed to run it.
+    assert all('mmseg_pacbal' not in str(node.target) for node in program.graph.nodes)
+    exported = program.module()
+    for size in SIZES:
+        x, grad = torch.randn(size), None
+        expected = model(x)
+        torch.testing.assert_close(exported(x), expected, rtol=1e-5, atol=1e-5)
+        if training:
+            grad = torch.randn_like(expected)
+            actual = torch.autograd.grad(exported(x), exported.weight, grad)
+            expected = torch.autograd.grad(expected, model.weight, grad)
+            torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
+
+
+@CONCAT
+@pytest.mark.parametrize('kernel', [(1, 1), (3, 3), (5, 3)], ids=str)
+def test_traceable_equals_forward(concat, kernel, generator):
+    x = torch.randn(2, 6, 7, 5, generator=generator, dtype=torch.float64)
+    weight = torch.randn(4, 6, *kernel, generator=generator, dtype=torch.float64)
+    for rates in ((1,), (1, 3, 9), (2, 2)):
+        actual = shifted_products.traceable(x, weight, rates, concat)
+        torch.testing.assert_close(actual, shifted_products.forward(x, weight, rates, concat))
+
+
+@CONCAT
+@LAYOUT
+def test_custom_ops(concat, layout):
+    if not hasattr(torch.library, 'opcheck'):
+        pytest.skip('torch.library has no custom_op and opcheck before torch 2.4')
+    x = torch.randn(2, 6, 7, 5).contiguous(memory_format=layout)
+    weight, rates = torch.randn(4, 6, 3, 3), [1, 3, 9]
+    grad = torch.randn(2, 12 if concat else 4, 7, 5)
+    ops = torch.ops.mmseg_pacbal
+    torch.library.opcheck(ops.factorized_forward.default, (x, weight, rates, concat))
+    for needs_grad in ([True, True], [True, False], [False, True]):
+        torch.library.opcheck(
+            ops.factorized_backward.default, (x, weight, grad, rates, concat, needs_grad)
+        )

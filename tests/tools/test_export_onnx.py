@@ -1,0 +1,69 @@
+"""ONNX export as users run it: a graph of any size that agrees with PyTorch."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmseg.registry import MODELS
+from mmseg.utils import register_all_modules
+
+for name in ('onnx', 'onnxscript', 'onnxruntime'):
+    pytest.importorskip(name, reason='ONNX export needs mmseg-pacbal[onnx]')
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGE = ROOT.parent / 'shared/data/voc_sample/VOCdevkit/VOC2012/JPEGImages/2011_000003.jpg'
+
+
+def export_onnx(*args: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(ROOT / 'tools' / 'export_onnx.py'), *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+
+
+@pytest.fixture(scope='module', params=['sum', 'concat'])
+def config_and_checkpoint(request, tmp_path_factory) -> tuple[Path, Path]:
+    """PACHead on a narrow ResNet-18 whose norms are far from the identity."""
+    folder = tmp_path_factory.mktemp('model')
+    cfg = Config.fromfile(ROOT / 'configs' / 'pac_bal_demo.py')
+    cfg.merge_from_dict({'model.decode_head.merge': request.param})
+    cfg.dump(folder / 'config.py')
+    register_all_modules()
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            for tensor in (module.weight.data, module.running_var):
+                tensor.uniform_(0.5, 1.5)
+            for tensor in (module.bias.data, module.running_mean):
+                tensor.normal_(std=0.2)
+    torch.save(dict(state_dict=model.state_dict()), folder / 'model.pth')
+    return folder / 'config.py', folder / 'model.pth'
+
+
+def test_export_agrees_with_pytorch_at_any_size(config_and_checkpoint):
+    import onnx
+    import onnxruntime
+
+    image = ['--image', IMAGE] if IMAGE.is_file() else []
+    result = export_onnx(*config_and_checkpoint, *image)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.count('logits differ by') == 2
+    path = config_and_checkpoint[1].with_suffix('.onnx')
+    operators = {node.op_type for node in onnx.load(path).graph.node}
+    assert 'BatchNormalization' not in operators
+    session = onnxruntime.InferenceSession(path)
+    for shape in ((1, 3, 64, 64), (3, 3, 65, 131), (2, 3, 200, 33)):
+        (logits,) = session.run(None, {'image': np.zeros(shape, np.float32)})
+        assert logits.shape == (shape[0], 7, *shape[2:])
+
+
+def test_missing_image_is_one_sentence(config_and_checkpoint, tmp_path):
+    result = export_onnx(
+        *config_and_checkpoint, '--image', 'none.jpg', '--out', tmp_path / 'm.onnx'
+    )
+    assert result.returncode == 1
+    assert 'error: --image none.jpg does not exist or is no picture' in result.stderr
+    assert not (tmp_path / 'm.onnx').exists()

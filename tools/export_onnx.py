@@ -1,0 +1,145 @@
+"""Export a checkpoint to ONNX and compare: python tools/export_onnx.py CONFIG CHECKPOINT
+
+The graph takes `image` (N, 3, H, W), float32, RGB from 0 to 255, and gives `logits`
+(N, classes, H, W) of the same size; N, H and W are free. Mean and deviation of the config's data
+preprocessor are inside, batch norms are folded into convolutions. onnxruntime then runs it on an
+image and on a smaller batch, side by side with PyTorch; exit code 1 where they differ.
+"""
+
+import argparse
+import importlib.util
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from mmcv.cnn import fuse_conv_bn
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import init_default_scope
+from mmengine.runner import load_checkpoint
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from mmseg_pacbal import cli
+from mmseg_pacbal.datasets.synthetic_scene import render_scene
+from mmseg_pacbal.models.layers import PyramidAtrousConv
+from mmseg_pacbal.preflight import check_checkpoint
+
+MAX_DIFFERENCE = 1e-3  # of logits
+MIN_AGREEMENT = 0.999  # share of pixels with the same class
+
+
+def parse_args() -> argparse.Namespace:
+    parser = cli.parser('Export a segmentation model to ONNX')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--out', help='file to write; default: the checkpoint, named .onnx')
+    parser.add_argument('--image', help='picture to compare on; default: a generated scene')
+    parser.add_argument('--opset', type=int, default=18, help='ONNX opset, 18 or later')
+    return parser.parse_args()
+
+
+class Deployed(nn.Module):
+    """An MMSegmentation model from pixels to logits of the same size."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        for name in ('mean', 'std'):
+            self.register_buffer(name, getattr(model.data_preprocessor, name).clone())
+
+    def forward(self, image: Tensor) -> Tensor:  # (N, 3, H, W) RGB -> (N, classes, H, W)
+        x = (image - self.mean) / self.std
+        return self.model.encode_decode(x, [dict(img_shape=x.shape[2:])])
+
+
+def load_model(cfg: Config, checkpoint: str) -> Deployed:
+    """Build the model of a config with the weights of a checkpoint, ready for inference."""
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    model = revert_sync_batchnorm(MODELS.build(cfg.model))
+    check_checkpoint(model, checkpoint)
+    load_checkpoint(model, checkpoint, map_location='cpu', logger='silent')
+    if not model.data_preprocessor.channel_conversion:
+        raise ValueError('model.data_preprocessor.bgr_to_rgb must be True, but got False')
+    return Deployed(model).eval()
+
+
+def fuse_norms(model: nn.Module) -> None:
+    """Fold the batch norms of all convolutions, in place."""
+    for module in model.modules():
+        if isinstance(module, PyramidAtrousConv):
+            module.fuse_norm()
+    fuse_conv_bn(model)
+
+
+def export(model: nn.Module, path: Path, opset: int) -> None:
+    dynamic = torch.export.Dim.DYNAMIC
+    program = torch.onnx.export(
+        model,
+        (torch.zeros(2, 3, 97, 129),),
+        dynamo=True,
+        opset_version=opset,
+        input_names=['image'],
+        output_names=['logits'],
+        dynamic_shapes=({0: dynamic, 2: dynamic, 3: dynamic},),
+        verbose=False,
+    )
+    program.save(path)
+
+
+def read_image(path: str | None) -> Tensor:
+    """(1, 3, H, W) RGB from 0 to 255.
+
+    Raises:
+        FileNotFoundError: The file is missing or no picture.
+    """
+    if path is None:
+        image = render_scene(np.random.default_rng(0), (375, 500))[0]
+    else:
+        image = cv2.imread(path)
+        if image is None:
+            raise FileNotFoundError(f'--image {path} does not exist or is no picture')
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
+
+
+def agree(expected: Tensor, actual: Tensor) -> bool:
+    """Print how far apart two sets of logits (N, classes, H, W) are; whether it is near enough."""
+    difference = (expected - actual).abs().max().item()
+    agreement = (expected.argmax(1) == actual.argmax(1)).double().mean().item()
+    print(
+        f'{tuple(expected.shape)}: logits differ by {difference:.1e} '
+        f'(accepted: {MAX_DIFFERENCE:.0e}), same class at {agreement:.4%} of pixels '
+        f'(accepted: {MIN_AGREEMENT:.1%})'
+    )
+    return difference <= MAX_DIFFERENCE and agreement >= MIN_AGREEMENT
+
+
+@torch.no_grad()
+def main(args: argparse.Namespace) -> None:
+    missing = [m for m in ('onnx', 'onnxscript', 'onnxruntime') if not importlib.util.find_spec(m)]
+    if missing:
+        raise ImportError(f'{", ".join(missing)} missing; pip install "mmseg-pacbal[onnx]"')
+    import onnxruntime
+
+    model = load_model(cli.load_config(args.config, args.cfg_options), args.checkpoint)
+    image = read_image(args.image)
+    height, width = image.shape[2] * 2 // 3, image.shape[3] // 2
+    pair = torch.cat([image[..., :height, :width], image[..., -height:, -width:]])
+    expected = [model(image), model(pair)]  # before norms are folded
+
+    path = Path(args.out) if args.out else Path(args.checkpoint).with_suffix('.onnx')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fuse_norms(model)
+    export(model, path, args.opset)
+    print(f'written to {path}')
+    session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
+    actual = [session.run(None, {'image': x.numpy()})[0] for x in (image, pair)]
+    near = [agree(e, torch.from_numpy(a)) for e, a in zip(expected, actual, strict=True)]
+    if not all(near):
+        sys.exit('error: onnxruntime and PyTorch do not agree')
+
+
+if __name__ == '__main__':
+    cli.run(main, parse_args())
