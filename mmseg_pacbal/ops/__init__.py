@@ -1,6 +1,7 @@
 """Pure tensor functions. They import torch and nothing of OpenMMLab."""
 
 from .boundary_weight import boundary_edges, boundary_weight_map, check_boundary_weight_args
+from .lean_cross_entropy import lean_cross_entropy
 from .pyramid_atrous_conv import available_backends, pyramid_atrous_conv2d
 
 __all__ = [
@@ -8,5 +9,6 @@ __all__ = [
     'boundary_edges',
     'boundary_weight_map',
     'check_boundary_weight_args',
+    'lean_cross_entropy',
     'pyramid_atrous_conv2d',
 ]
