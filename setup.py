@@ -57,6 +57,8 @@ setup(
     extras_require={
         'lite': ['mmcv-lite>=2.1,<2.2'],
         'full': ['mmcv>=2.0.0rc4,<2.2'],
+        'onnx': ['onnx', 'onnxruntime', 'onnxscript'],
+        'triton': ['triton>=3.2; platform_system == "Linux"'],
         'test': TEST,
         'dev': [*TEST, 'ruff'],
     },

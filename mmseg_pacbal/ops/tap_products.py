@@ -70,7 +70,8 @@ def multiply(matrix: Tensor, features: Tensor) -> Tensor:
     """(T, C) x (N, C, P) -> (N, T, P), in the memory layout of features."""
     if features.stride(1) == 1:  # channels_last: channels are innermost
         return (features.mT @ matrix.T).mT
-    return matrix @ features
+    # Not `matrix @ features`, which copies features for a product of other shape.
+    return torch.bmm(matrix.expand(len(features), -1, -1), features)
 
 
 def add_multiplied(out: Tensor, matrix: Tensor, features: Tensor, beta: int = 1) -> None:
