@@ -8,7 +8,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ...ops import boundary_weight_map, check_boundary_weight_args
-from .label_check import LabelCheck
+from .label_check import LabelCheck, as_bytes
 from .reduction import (
     check_pixel_weight,
     check_scores,
@@ -151,9 +151,8 @@ class BoundaryAwareLoss(nn.Module):
         with torch.autocast(cls_score.device.type, enabled=False):
             if cls_score.dtype in (torch.float16, torch.bfloat16):
                 cls_score = cls_score.float()
-            loss = self.weight_map(label, ignore_index) * self._per_pixel(
-                cls_score, label, ignore_index
-            )
+            weight_map = self.weight_map(as_bytes(label, num_classes, ignore_index), ignore_index)
+            loss = weight_map * self._per_pixel(cls_score, label, ignore_index)
             if weight is not None:
                 check_pixel_weight(weight, label)
                 loss = loss * weight.reshape(loss.shape).to(loss.dtype)

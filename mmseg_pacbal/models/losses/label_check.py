@@ -50,6 +50,11 @@ class LabelCheck:
                 raise ValueError(_message(int(on_host), num_classes, ignore_index))
 
 
+def as_bytes(label: Tensor, num_classes: int, ignore_index: int) -> Tensor:
+    """A checked label in a byte for each pixel where it fits: an eighth of the memory to read."""
+    return label.byte() if num_classes <= 256 and 0 <= ignore_index < 256 else label
+
+
 def _message(value: int, num_classes: int, ignore_index: int) -> str:
     return (
         f'label holds {value}, but accepted are classes 0..{num_classes - 1} and '
