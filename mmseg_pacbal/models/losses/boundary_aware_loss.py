@@ -8,20 +8,13 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ...ops import boundary_weight_map, check_boundary_weight_args
-from .label_check import LabelCheck, as_bytes
-from .reduction import (
-    check_pixel_weight,
-    check_scores,
-    checked_number,
-    checked_reduction,
-    class_weight_of,
-    reduce_pixels,
-    register_class_weight,
-)
+from .label_check import as_bytes
+from .pixel_losses import PixelLoss
+from .reduction import class_weight_of
 
 
 @MODELS.register_module()
-class BoundaryAwareLoss(nn.Module):
+class BoundaryAwareLoss(PixelLoss):
     r"""Boundary-aware Loss: per-pixel cross entropy times the boundary weight map.
 
     .. math:: BAL = \frac{1}{n} \sum_{(x, y)} E_{G(x, y)} L_{(x, y)}
@@ -79,7 +72,7 @@ class BoundaryAwareLoss(nn.Module):
         loss_weight: float = 1.0,
         loss_name: str = 'loss_bal',
     ) -> None:
-        super().__init__()
+        super().__init__(class_weight, reduction, loss_weight, loss_name)
         check_boundary_weight_args(kernel, kernel_size, sigma, beta, downsample)
         if normalize not in (None, 'mean'):
             raise ValueError(f"normalize must be None or 'mean', but got {normalize!r}")
@@ -100,67 +93,10 @@ class BoundaryAwareLoss(nn.Module):
             void_edges=void_edges,
             ignore_padding=ignore_padding,
         )
-        register_class_weight(self, class_weight)
         self.avg_non_ignore = avg_non_ignore
         self.normalize = normalize
         self.pixel_loss = None if pixel_loss is None else _build_pixel_loss(pixel_loss)
         self.use_sigmoid = use_sigmoid
-        self.reduction = checked_reduction(reduction)
-        self.loss_weight = checked_number('loss_weight', loss_weight)
-        self._loss_name = loss_name
-        self._check_label = LabelCheck()
-
-    @property
-    def loss_name(self) -> str:
-        """Name of this loss in the log."""
-        return self._loss_name
-
-    def forward(
-        self,
-        cls_score: Tensor,
-        label: Tensor,
-        weight: Tensor | None = None,
-        avg_factor: float | None = None,
-        reduction_override: str | None = None,
-        ignore_index: int = 255,
-        **kwargs,
-    ) -> Tensor:
-        """Weighted loss of a batch.
-
-        Args:
-            cls_score: Logits, (N, C, H, W).
-            label: Classes or void, (N, H, W), integer.
-            weight: Further factor of every pixel, (N, H, W), as pixel samplers give.
-            avg_factor: Takes the place of n.
-            reduction_override: Takes the place of ``reduction``.
-            ignore_index: The void label.
-            **kwargs: Ignored; MMSegmentation passes what other losses need.
-
-        Returns:
-            A scalar, or (N, H, W) for reduction ``'none'``.
-
-        Raises:
-            ValueError: Sizes differ, a label is neither a class nor void (on CUDA reported by
-                a later call), or avg_factor is combined with ``'sum'``.
-        """
-        reduction = checked_reduction(reduction_override or self.reduction)
-        check_scores(cls_score, label)
-        _check_channels(cls_score, self.use_sigmoid)
-        num_classes = 2 if self.use_sigmoid else cls_score.shape[1]
-        label = self._check_label(label.long(), num_classes, ignore_index)
-        with torch.autocast(cls_score.device.type, enabled=False):
-            if cls_score.dtype in (torch.float16, torch.bfloat16):
-                cls_score = cls_score.float()
-            weight_map = self.weight_map(as_bytes(label, num_classes, ignore_index), ignore_index)
-            loss = weight_map * self._per_pixel(cls_score, label, ignore_index)
-            if weight is not None:
-                check_pixel_weight(weight, label)
-                loss = loss * weight.reshape(loss.shape).to(loss.dtype)
-            if avg_factor is None:
-                avg_factor = self._num_pixels(label, ignore_index)
-            elif reduction == 'sum':
-                raise ValueError("avg_factor goes with reduction='mean', but reduction is 'sum'")
-            return self.loss_weight * reduce_pixels(loss, reduction, avg_factor)
 
     def weight_map(self, label: Tensor, ignore_index: int = 255) -> Tensor:
         """E_G as this loss applies it, ``normalize`` included: (N, H, W) -> (N, H, W), float32."""
@@ -172,7 +108,25 @@ class BoundaryAwareLoss(nn.Module):
             weight = weight / torch.where(mean > 0, mean, 1)
         return weight
 
-    def _per_pixel(self, cls_score: Tensor, label: Tensor, ignore_index: int) -> Tensor:
+    def num_classes(self, cls_score: Tensor) -> int:
+        channels = cls_score.shape[1]
+        if self.use_sigmoid != (channels == 1):
+            raise ValueError(
+                f'cls_score has {channels} channels with use_sigmoid={self.use_sigmoid}; '
+                'use_sigmoid=True goes with exactly 1 channel, use_sigmoid=False with 2 or more'
+            )
+        return max(channels, 2)
+
+    def per_pixel(
+        self, cls_score: Tensor, label: Tensor, ignore_index: int
+    ) -> tuple[Tensor, Tensor | int]:
+        in_bytes = as_bytes(label, self.num_classes(cls_score), ignore_index)
+        weight = self.weight_map(in_bytes, ignore_index)
+        loss = weight * self._unweighted(cls_score, label, ignore_index)
+        n = (label != ignore_index).sum() if self.avg_non_ignore else label.numel()
+        return loss, n
+
+    def _unweighted(self, cls_score: Tensor, label: Tensor, ignore_index: int) -> Tensor:
         """L: the loss of every pixel, (N, H, W), 0 at void."""
         valid = label != ignore_index
         if self.pixel_loss is not None:
@@ -194,11 +148,6 @@ class BoundaryAwareLoss(nn.Module):
             cls_score, label, weight, ignore_index=ignore_index, reduction='none'
         )
 
-    def _num_pixels(self, label: Tensor, ignore_index: int) -> Tensor | int:
-        if self.avg_non_ignore:
-            return (label != ignore_index).sum()
-        return label.numel()
-
     def extra_repr(self) -> str:
         return ', '.join(f'{name}={value!r}' for name, value in self.map_args.items())
 
@@ -211,11 +160,3 @@ def _build_pixel_loss(cfg: dict) -> nn.Module:
             'takes no reduction_override; choose a loss that does'
         )
     return loss
-
-
-def _check_channels(cls_score: Tensor, use_sigmoid: bool) -> None:
-    if use_sigmoid != (cls_score.shape[1] == 1):
-        raise ValueError(
-            f'cls_score has {cls_score.shape[1]} channels with use_sigmoid={use_sigmoid}; '
-            'use_sigmoid=True goes with exactly 1 channel, use_sigmoid=False with 2 or more'
-        )

@@ -1,4 +1,4 @@
-"""Losses of single pixels, to be used alone or as ``pixel_loss`` of BoundaryAwareLoss.
+"""Losses with a value for every pixel: their base, and two for ``pixel_loss`` or alone.
 
 MMSegmentation 1.2.2 has both, but its ``FocalLoss`` takes class labels on CUDA only, and
 ``OhemCrossEntropy`` gives one number for a batch.
@@ -22,7 +22,9 @@ from .reduction import (
 
 
 class PixelLoss(nn.Module):
-    """Base of losses over softmax that know a value for every pixel, 0 at void.
+    """Base of losses that have a value for every pixel, 0 at void.
+
+    They are computed in float32 or better, under autocast too.
 
     Args:
         class_weight: Factor for each class, a list or the name of a file; void needs none.
@@ -63,27 +65,47 @@ class PixelLoss(nn.Module):
         ignore_index: int = 255,
         **kwargs,
     ) -> Tensor:
-        """Logits (N, C, H, W) and label (N, H, W) to a scalar, or (N, H, W) unreduced.
+        """Loss of a batch.
 
-        Arguments as of :meth:`BoundaryAwareLoss.forward`.
+        Args:
+            cls_score: Logits, (N, C, H, W).
+            label: Classes or void, (N, H, W), integer.
+            weight: Further factor of every pixel, (N, H, W), as pixel samplers give.
+            avg_factor: What a mean divides by, in place of the loss's own count of pixels.
+            reduction_override: Takes the place of ``reduction``.
+            ignore_index: The void label.
+            **kwargs: Ignored; MMSegmentation passes what other losses need.
+
+        Returns:
+            A scalar, or (N, H, W) for reduction ``'none'``.
+
+        Raises:
+            ValueError: Sizes differ, a label is neither a class nor void (on CUDA reported by
+                a later call), or avg_factor is combined with ``'sum'``.
         """
         reduction = checked_reduction(reduction_override or self.reduction)
+        if avg_factor is not None and reduction == 'sum':
+            raise ValueError("avg_factor goes with reduction='mean', but reduction is 'sum'")
         check_scores(cls_score, label)
-        label = self._check_label(label.long(), cls_score.shape[1], ignore_index)
+        label = self._check_label(label.long(), self.num_classes(cls_score), ignore_index)
         with torch.autocast(cls_score.device.type, enabled=False):
             if cls_score.dtype in (torch.float16, torch.bfloat16):
                 cls_score = cls_score.float()
-            loss, counted = self.per_pixel(cls_score, label, ignore_index)
+            loss, n = self.per_pixel(cls_score, label, ignore_index)
             if weight is not None:
                 check_pixel_weight(weight, label)
                 loss = loss * weight.reshape(loss.shape).to(loss.dtype)
-            n = counted.sum() if avg_factor is None else avg_factor
+            n = n if avg_factor is None else avg_factor
             return self.loss_weight * reduce_pixels(loss, reduction, n)
+
+    def num_classes(self, cls_score: Tensor) -> int:
+        """How many classes labels may have with these logits, (N, C, H, W)."""
+        return cls_score.shape[1]
 
     def per_pixel(
         self, cls_score: Tensor, label: Tensor, ignore_index: int
-    ) -> tuple[Tensor, Tensor]:
-        """The loss of every pixel, and which pixels a mean counts: both (N, H, W)."""
+    ) -> tuple[Tensor, Tensor | int]:
+        """The loss of every pixel, (N, H, W), and the number of pixels that a mean counts."""
         raise NotImplementedError
 
 
@@ -115,7 +137,7 @@ class SoftmaxFocalLoss(PixelLoss):
 
     def per_pixel(
         self, cls_score: Tensor, label: Tensor, ignore_index: int
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor | int]:
         valid = label != ignore_index
         log_p = cls_score.log_softmax(dim=1)
         options = dict(ignore_index=ignore_index, reduction='none')
@@ -123,7 +145,7 @@ class SoftmaxFocalLoss(PixelLoss):
         loss = F.nll_loss(log_p, label, class_weight_of(self, cls_score), **options)
         # Where p_l rounds to 1, the power of a gamma below 1 would have an infinite gradient.
         wrong = -torch.expm1(-own.clamp(min=torch.finfo(own.dtype).tiny))
-        return wrong**self.gamma * loss, valid
+        return wrong**self.gamma * loss, valid.sum()
 
 
 @MODELS.register_module()
@@ -155,7 +177,7 @@ class OHEMPixelLoss(PixelLoss):
 
     def per_pixel(
         self, cls_score: Tensor, label: Tensor, ignore_index: int
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor | int]:
         valid = label != ignore_index
         weight = class_weight_of(self, cls_score)
         loss = F.cross_entropy(
@@ -165,4 +187,4 @@ class OHEMPixelLoss(PixelLoss):
         dropped = label.numel() - max(1, round(self.keep_ratio * label.numel()))
         easiest = loss.detach().flatten().kthvalue(dropped + 1).values
         kept = valid & (loss.detach() >= easiest)
-        return loss * kept, kept
+        return loss * kept, kept.sum()
