@@ -82,7 +82,7 @@ def backward(
         grad_x = empty_maps(x, x.shape[1], x.dtype)
         grads.append(grad_x)
     if needs_grad[1]:
-        grad_taps = rows[0].new_zeros(kh, *rows[0].shape, dtype=sum_dtype(x))
+        grad_taps = rows[0].new_empty(kh, *rows[0].shape, dtype=sum_dtype(x))
     for row, row_shifts in enumerate(_by_row(weight, rates, concat)):
         row_grad = empty_maps(x, kw * c_out, sum_dtype(x)).zero_()
         columns = row_grad.unflatten(1, (kw, c_out))
@@ -92,7 +92,7 @@ def backward(
         if needs_grad[0]:
             add_multiplied(grad_x.flatten(2), rows[row].T, row_grad, beta=min(row, 1))
         if needs_grad[1]:
-            add_outer_products(grad_taps[row], row_grad, features)
+            add_outer_products(grad_taps[row], row_grad, features, beta=0)
         del row_grad, columns  # before those of the next row are made
     if needs_grad[1]:
         grads.append(unstack_taps(grad_taps.to(weight.dtype), weight))

@@ -82,10 +82,15 @@ def add_multiplied(out: Tensor, matrix: Tensor, features: Tensor, beta: int = 1)
     out.baddbmm_(matrices, features, beta=beta)
 
 
-def add_outer_products(out: Tensor, first: Tensor, second: Tensor) -> None:
-    """out (T, C) += the sum over images and pixels of first (N, T, P) x second (N, C, P)."""
+def add_outer_products(out: Tensor, first: Tensor, second: Tensor, beta: int = 1) -> None:
+    """out (T, C) = beta * out + the sum over n and p of first (N, T, P) x second (N, C, P)."""
     for a, b in zip(first, second, strict=True):
         if out.dtype == a.dtype:
-            out.addmm_(a, b.T)
-        else:  # half precision, summed over images in float32
+            out.addmm_(a, b.T, beta=beta)
+        elif beta:  # half precision, summed over images in float32
             out.add_(a @ b.T)
+        else:
+            out.copy_(a @ b.T)
+        beta = 1
+    if beta == 0:  # no image: nothing was written
+        out.zero_()

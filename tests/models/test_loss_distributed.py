@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,17 @@ def run_process(rank: int, port: int, lean: bool, folder: str) -> None:
     if rank == 0:
         gradients = {name: p.grad for name, p in model.module.named_parameters()}
         torch.save(dict(loss=loss, gradients=gradients), Path(folder, 'result.pt'))
-    torch.distributed.destroy_process_group()
+    torch.distributed.barrier()
+    # Without the destructors of gloo and DDP, which now and then wait for each other for ever.
+    os._exit(0)
+
+
+def run_two_processes(*args: object) -> None:
+    """Run :func:`run_process` twice, and fail rather than wait for ever."""
+    processes = mp.spawn(run_process, args, nprocs=2, join=False)
+    deadline = time.monotonic() + 300
+    while not processes.join(timeout=10):
+        assert time.monotonic() < deadline, 'two processes did not end within five minutes'
 
 
 @pytest.mark.slow
@@ -72,7 +83,7 @@ def test_loss_and_gradients_equal_those_of_one_process(lean, tmp_path):
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
-    mp.spawn(run_process, (port, lean, str(tmp_path)), nprocs=2)
+    run_two_processes(port, lean, str(tmp_path))
     found = torch.load(tmp_path / 'result.pt')
 
     model = LossOfHead(make_head(lean))

@@ -145,6 +145,7 @@ def test_two_processes_train_on_cpu(data, tmp_path):
         check=False,
         cwd=ROOT,
         env=environment,
+        timeout=300,
     )
     assert result.returncode == 0, result.stderr
     assert (tmp_path / 'iter_2.pth').is_file()
