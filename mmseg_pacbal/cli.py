@@ -15,10 +15,16 @@ from mmengine.config import Config, ConfigDict, DictAction
 SPREAD = ('data_root', 'crop_size', 'max_iters')
 
 
-def parser(description: str) -> argparse.ArgumentParser:
-    """The arguments that training and testing share, named as in MMSegmentation."""
+def parser(description: str, default_config: str | None = None) -> argparse.ArgumentParser:
+    """The arguments that training and testing share, named as in MMSegmentation.
+
+    Args:
+        description: Of the tool.
+        default_config: The config that is run where none is given; None: one must be given.
+    """
     p = argparse.ArgumentParser(description=description)
-    p.add_argument('config', help='config file')
+    nargs = None if default_config is None else '?'
+    p.add_argument('config', nargs=nargs, default=default_config, help='config file')
     p.add_argument('--work-dir', help='folder for logs and checkpoints')
     p.add_argument(
         '--cfg-options',

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 from mmseg.registry import DATASETS
 
@@ -68,7 +67,6 @@ def main(args: argparse.Namespace) -> None:
         raise ValueError(f'--num must be 1 or more, but got {args.num}')
     cfg = cli.load_config(args.config, args.cfg_options)
     check_data(cfg, 'train_dataloader')
-    init_default_scope(cfg.get('default_scope', 'mmseg'))
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     out = Path(args.out or Path(cli.work_dir(args, cfg), 'weights'))
     out.mkdir(parents=True, exist_ok=True)

@@ -17,12 +17,10 @@ LEAST_MIOU = 60.0
 
 
 def parse_args() -> argparse.Namespace:
-    parser = cli.parser('Train PAC + BAL on generated data, test it and draw what it learned')
+    description = 'Train PAC + BAL on generated data, test it and draw what it learned'
+    parser = cli.parser(description, default_config=str(CONFIG))
     parser.set_defaults(work_dir=time.strftime('work_dirs/pac_bal_demo/%Y%m%d_%H%M%S'))
     parser.add_argument('--images', type=int, default=4, help='how many images to draw')
-    # The demo has one config; everything else is as in training.
-    next(a for a in parser._actions if a.dest == 'config').nargs = '?'
-    parser.set_defaults(config=str(CONFIG))
     return parser.parse_args()
 
 

@@ -19,13 +19,7 @@ model = dict(
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(
-        type='RandomChoice',
-        transforms=[
-            [dict(type='Resize', scale_factor=0.25 * quarters, keep_ratio=True)]
-            for quarters in range(2, 9)
-        ],
-    ),
+    _base_.random_scale,
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackSegInputs'),

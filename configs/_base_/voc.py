@@ -24,16 +24,17 @@ model = dict(
     auxiliary_head=None,
 )
 
+random_scale = dict(
+    type='RandomChoice',
+    transforms=[
+        [dict(type='Resize', scale_factor=0.25 * quarters, keep_ratio=True)]
+        for quarters in range(2, 9)
+    ],
+)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(
-        type='RandomChoice',
-        transforms=[
-            [dict(type='Resize', scale_factor=0.25 * quarters, keep_ratio=True)]
-            for quarters in range(2, 9)
-        ],
-    ),
+    random_scale,
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackSegInputs'),  # the data preprocessor pads, with the mean colour and void
@@ -44,8 +45,6 @@ test_pipeline = [
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]
-dataset_train = dict(pipeline=train_pipeline)
-dataset_aug = dict(pipeline=train_pipeline)
 train_dataloader = dict(
     batch_size=8,  # on each of 2 GPUs
     dataset=dict(

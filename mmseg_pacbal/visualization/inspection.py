@@ -31,9 +31,9 @@ def inspect_sample(model: BaseSegmentor, dataset: torch.utils.data.Dataset, inde
     result = model.test_step(pseudo_collate([sample]))[0]
     label = sample['data_samples'].gt_sem_seg.data.long()  # (1, H, W)
     logits = result.seg_logits.data[None].float().cpu()  # (1, C, H, W)
-    plain = BoundaryAwareLoss(beta=1, use_sigmoid=logits.shape[1] == 1, reduction='none')
+    plain = BoundaryAwareLoss(use_sigmoid=logits.shape[1] == 1)
     weights = _boundary_loss(model.decode_head).weight_map(label)
-    cross_entropy = plain(logits, label) / plain.weight_map(label)
+    cross_entropy = plain.unweighted(logits, label, ignore_index=255)
     path = result.img_path
     return PanelRow(
         name=Path(path).stem,

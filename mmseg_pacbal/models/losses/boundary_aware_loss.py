@@ -122,11 +122,11 @@ class BoundaryAwareLoss(PixelLoss):
     ) -> tuple[Tensor, Tensor | int]:
         in_bytes = as_bytes(label, self.num_classes(cls_score), ignore_index)
         weight = self.weight_map(in_bytes, ignore_index)
-        loss = weight * self._unweighted(cls_score, label, ignore_index)
+        loss = weight * self.unweighted(cls_score, label, ignore_index)
         n = (label != ignore_index).sum() if self.avg_non_ignore else label.numel()
         return loss, n
 
-    def _unweighted(self, cls_score: Tensor, label: Tensor, ignore_index: int) -> Tensor:
+    def unweighted(self, cls_score: Tensor, label: Tensor, ignore_index: int) -> Tensor:
         """L: the loss of every pixel, (N, H, W), 0 at void."""
         valid = label != ignore_index
         if self.pixel_loss is not None:
