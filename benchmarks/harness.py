@@ -1,16 +1,14 @@
 """Timing, memory and provenance for all benchmarks; benchmarks/README.md is the contract."""
 
 import argparse
-import datetime
 import json
-import platform
-import subprocess
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
+
+from mmseg_pacbal.provenance import provenance
 
 ROOT = Path(__file__).resolve().parent.parent
 Run = Callable[[], object]
@@ -76,19 +74,10 @@ def save(name: str, results: object, args: argparse.Namespace) -> Path:
 
 
 def environment(args: argparse.Namespace) -> dict:
-    machine = f'{_cpu()} x{args.threads}'
-    if args.device != 'cpu':
-        machine = torch.cuda.get_device_name()
-    return dict(
-        machine=machine,
-        device=args.device,
-        threads=args.threads,
-        repeats=args.repeats,
-        commit=_commit(),
-        date=datetime.date.today().isoformat(),
-        python=platform.python_version(),
-        **{name: version(name) for name in ('torch', 'numpy', 'mmsegmentation', 'mmengine')},
-    )
+    record = provenance(args.device)
+    if args.device == 'cpu':
+        record['machine'] += f' x{args.threads}'
+    return dict(record, threads=args.threads, repeats=args.repeats)
 
 
 def _quantiles(values: list[float]) -> dict[str, float]:
@@ -101,22 +90,3 @@ def _quantiles(values: list[float]) -> dict[str, float]:
 def _synchronize(device: str) -> None:
     if device != 'cpu':
         torch.cuda.synchronize()
-
-
-def _cpu() -> str:
-    info = Path('/proc/cpuinfo')
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith('model name'):
-                return line.partition(':')[2].strip().replace('(R)', '')
-    return platform.processor() or platform.machine()
-
-
-def _commit() -> str:
-    def git(*command: str) -> str:
-        return subprocess.run(
-            ['git', *command], cwd=ROOT, capture_output=True, text=True, check=False
-        ).stdout.strip()
-
-    changed = git('status', '--porcelain', '--', 'mmseg_pacbal', 'benchmarks/*.py')
-    return git('rev-parse', '--short', 'HEAD') + ('-modified' if changed else '')

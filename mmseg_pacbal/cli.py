@@ -27,6 +27,16 @@ def parser(description: str, default_config: str | None = None) -> argparse.Argu
     p.add_argument('config', nargs=nargs, default=default_config, help='config file')
     p.add_argument('--work-dir', help='folder for logs and checkpoints')
     p.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='launcher'
+    )
+    p.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    add_common(p)
+    return p
+
+
+def add_common(p: argparse.ArgumentParser) -> None:
+    """Add the arguments that every tool has."""
+    p.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
@@ -34,12 +44,7 @@ def parser(description: str, default_config: str | None = None) -> argparse.Argu
         help='override settings of the config, such as train_dataloader.batch_size=4; '
         f'{", ".join(SPREAD)} are carried to every place that uses them',
     )
-    p.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='launcher'
-    )
-    p.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     p.add_argument('--traceback', action='store_true', help='show the frames of an error')
-    return p
 
 
 def run(main: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> None:
@@ -61,6 +66,8 @@ def one_sentence(error: Exception) -> str:
     """The message of an error on one line, with its type where the message alone says little."""
     # A KeyError prints its message in quotes.
     text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    if text.startswith('Caught ') and 'Original Traceback' in text:  # in a data loader's worker
+        text = text.strip().splitlines()[-1].removeprefix(f'{type(error).__name__}: ')
     text = ' '.join(text.split())
     telling = isinstance(error, (ValueError, FileNotFoundError, FileExistsError, ImportError))
     return text if telling and text else f'{type(error).__name__}: {text}'

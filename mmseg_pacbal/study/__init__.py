@@ -1,0 +1,21 @@
+"""Comparisons of configs over several seeds."""
+
+from .plan import Run, Study, load_study, plan_runs
+from .plot import study_figure
+from .report import Summary, markdown, metrics_of, read_records, summarise, to_csv
+from .runner import StudyRunner
+
+__all__ = [
+    'Run',
+    'Study',
+    'StudyRunner',
+    'Summary',
+    'load_study',
+    'markdown',
+    'metrics_of',
+    'plan_runs',
+    'read_records',
+    'study_figure',
+    'summarise',
+    'to_csv',
+]

@@ -1,0 +1,131 @@
+"""A study: configs to compare, each trained with several seeds."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+from mmengine.config import Config
+
+from ..cli import load_config
+from ..paths import config
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a study's table.
+
+    ``reported`` is the mIoU that the paper states, ``reported_difference`` its difference to the
+    baseline where the paper states no more than that; both in points, on VOC 2012.
+    """
+
+    name: str
+    config: str
+    options: dict = field(default_factory=dict)
+    reported: float | None = None
+    reported_difference: float | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    name: str
+    dataset: str
+    baseline: str
+    rows: dict[str, Row]
+
+    def reported_difference(self, name: str) -> float | None:
+        """What the paper reports for a row beside its baseline, in points of mIoU."""
+        row, base = self.rows[name], self.rows[self.baseline]
+        if row.reported is None or base.reported is None or row is base:
+            return row.reported_difference
+        return round(row.reported - base.reported, 2)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A row trained with one seed."""
+
+    row: str
+    seed: int
+    cfg: Config
+
+    @property
+    def name(self) -> str:
+        return f'{self.row}-seed{self.seed}'
+
+    @property
+    def iterations(self) -> int:
+        return self.cfg.train_cfg.max_iters
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for runs of the same settings, whatever study they belong to."""
+        settings = json.dumps(self.cfg.to_dict(), sort_keys=True, default=str)
+        return hashlib.sha256(settings.encode()).hexdigest()
+
+
+def load_study(name: str, dataset: str) -> Study:
+    """Read a study.
+
+    Args:
+        name: Of a shipped study, ``'table3'``, or the path of a YAML file of the same form:
+            ``baseline``, the name of a row, and ``rows``, which maps names to ``config`` and, at
+            will, ``options`` (as ``--cfg-options``), ``reported`` and ``reported_difference``.
+        dataset: Replaces ``{dataset}`` in the names of the configs.
+
+    Raises:
+        FileNotFoundError: There is no such study.
+        ValueError: The file says something else than the above.
+    """
+    path = Path(name)
+    if path.suffix not in ('.yml', '.yaml'):
+        path = Path(config(f'studies/{name}.yml'))
+    if not path.is_file():
+        raise FileNotFoundError(f'study {path} does not exist; give its name or its YAML file')
+    try:
+        content = yaml.safe_load(path.read_text())
+        rows = {
+            row: Row(row, **(settings | dict(config=settings['config'].format(dataset=dataset))))
+            for row, settings in content['rows'].items()
+        }
+        study = Study(path.stem, dataset, content['baseline'], rows)
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f'study {path} is not of the form that load_study describes: {error}'
+        ) from error
+    if study.baseline not in rows:
+        raise ValueError(
+            f'study {path}: baseline {study.baseline!r} is none of its rows, {", ".join(rows)}'
+        )
+    return study
+
+
+def plan_runs(study: Study, rows: Iterable[str], seeds: Iterable[int], options: dict) -> list[Run]:
+    """The runs of a study, seed by seed, so that a study that is stopped has compared all rows.
+
+    Args:
+        study: From :func:`load_study`.
+        rows: Names of the rows to run.
+        seeds: A run per row and seed.
+        options: As ``--cfg-options``, for all runs; a row's own options come after them.
+
+    Raises:
+        ValueError: There is no such row.
+    """
+    unknown = [name for name in rows if name not in study.rows]
+    if unknown:
+        raise ValueError(
+            f'study {study.name} has no row {unknown[0]!r}; it has {", ".join(study.rows)}'
+        )
+    return [_run(study, study.rows[name], seed, options) for seed in seeds for name in rows]
+
+
+def _run(study: Study, row: Row, seed: int, options: dict) -> Run:
+    os.environ['DATASET'] = study.dataset  # which the ablation configs read
+    path = row.config if Path(row.config).is_file() else config(row.config)
+    cfg = load_config(path, {**options, **row.options, 'randomness.seed': seed})
+    cfg.test_evaluator = [cfg.test_evaluator, dict(type='BoundaryMetric')]
+    return Run(row.name, seed, cfg)
