@@ -4,7 +4,8 @@ from . import compat
 
 compat.apply()  # before anything of OpenMMLab is imported
 
-from . import datasets, models  # noqa: E402 (importing registers)
+from . import datasets, evaluation, models  # noqa: E402 (importing registers)
+from .evaluation import BoundaryMetric  # noqa: E402
 from .models import BoundaryAwareLoss, PACHead, PyramidAtrousConv  # noqa: E402
 from .ops import boundary_weight_map, pyramid_atrous_conv2d  # noqa: E402
 from .paths import config  # noqa: E402
@@ -12,12 +13,14 @@ from .version import __version__  # noqa: E402
 
 __all__ = [
     'BoundaryAwareLoss',
+    'BoundaryMetric',
     'PACHead',
     'PyramidAtrousConv',
     '__version__',
     'boundary_weight_map',
     'config',
     'datasets',
+    'evaluation',
     'models',
     'pyramid_atrous_conv2d',
 ]

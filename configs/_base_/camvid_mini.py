@@ -45,6 +45,9 @@ train_dataloader = dict(**here, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(**here, dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
+# Chosen for the baseline alone, from 0.02 to 0.4: results/learning_rate/camvid_mini.
+optimizer = dict(lr=0.1)
+optim_wrapper = dict(optimizer=optimizer)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, begin=0, end=50, by_epoch=False),
     dict(type='PolyLR', power=0.9, eta_min=0, begin=0, end=max_iters, by_epoch=False),

@@ -13,6 +13,9 @@ from mmengine.config import Config
 from ..cli import load_config
 from ..paths import config
 
+# Studies of the paper and their names in configs/ablation/paper_tables.yml.
+PAPER_TABLES = dict(table1='table_1', table2='table_2', table3='table_3')
+
 
 @dataclass(frozen=True)
 class Row:
@@ -71,9 +74,10 @@ def load_study(name: str, dataset: str) -> Study:
     """Read a study.
 
     Args:
-        name: Of a shipped study, ``'table3'``, or the path of a YAML file of the same form:
-            ``baseline``, the name of a row, and ``rows``, which maps names to ``config`` and, at
-            will, ``options`` (as ``--cfg-options``), ``reported`` and ``reported_difference``.
+        name: ``'table1'``, ``'table2'`` or ``'table3'`` of the paper, another shipped study, or
+            the path of a YAML file of the same form as those: ``baseline``, the name of a row,
+            and ``rows``, which maps names to ``config`` and, at will, ``options`` (as
+            ``--cfg-options``), ``reported`` and ``reported_difference``.
         dataset: Replaces ``{dataset}`` in the names of the configs.
 
     Raises:
@@ -82,25 +86,46 @@ def load_study(name: str, dataset: str) -> Study:
     """
     path = Path(name)
     if path.suffix not in ('.yml', '.yaml'):
-        path = Path(config(f'studies/{name}.yml'))
+        if name in PAPER_TABLES:
+            return _study(name, dataset, _paper_table(name))
+        path = Path(config('studies/learning_rate.yml')).with_stem(name)
     if not path.is_file():
-        raise FileNotFoundError(f'study {path} does not exist; give its name or its YAML file')
+        shipped = [*PAPER_TABLES, *sorted(p.stem for p in path.parent.glob('*.yml'))]
+        raise FileNotFoundError(
+            f'there is no study {path}; give {", ".join(shipped)} or a YAML file of your own'
+        )
     try:
-        content = yaml.safe_load(path.read_text())
-        rows = {
-            row: Row(row, **(settings | dict(config=settings['config'].format(dataset=dataset))))
-            for row, settings in content['rows'].items()
-        }
-        study = Study(path.stem, dataset, content['baseline'], rows)
+        return _study(path.stem, dataset, yaml.safe_load(path.read_text()))
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
-            f'study {path} is not of the form that load_study describes: {error}'
+            f'study {path} must map baseline to a name and rows to names with a config each: '
+            f'{error!r}'
         ) from error
-    if study.baseline not in rows:
+
+
+def _study(name: str, dataset: str, content: dict) -> Study:
+    rows = {
+        row: Row(row, **(settings | dict(config=settings['config'].format(dataset=dataset))))
+        for row, settings in content['rows'].items()
+    }
+    if content['baseline'] not in rows:
         raise ValueError(
-            f'study {path}: baseline {study.baseline!r} is none of its rows, {", ".join(rows)}'
+            f'study {name}: baseline {content["baseline"]!r} is none of its rows, {", ".join(rows)}'
         )
-    return study
+    return Study(name, dataset, content['baseline'], rows)
+
+
+def _paper_table(name: str) -> dict:
+    """A table of the paper as a study: its rows after the baseline of Table 3."""
+    tables = yaml.safe_load(Path(config('ablation/paper_tables.yml')).read_text())
+    rows = {'deeplabv3': dict(config='deeplabv3_{dataset}.py')}
+    for row in tables[PAPER_TABLES[name]]:
+        if 'mIoU' in row:
+            rows[row['name']] = dict(config=row['name'] + '_{dataset}.py', reported=row['mIoU'])
+        else:
+            difference = dict(reported_difference=row['delta_mIoU'])
+            rows[row['name']] = dict(config=f'ablation/{row["name"]}.py', **difference)
+    return dict(baseline='deeplabv3', rows=rows)
 
 
 def plan_runs(study: Study, rows: Iterable[str], seeds: Iterable[int], options: dict) -> list[Run]:

@@ -1,0 +1,89 @@
+"""The letter of the boundary measures, one class at a time: what the fast form is compared with.
+
+Tests and the benchmark share it. Nothing here is used by the package.
+"""
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial.distance import cdist
+
+SQUARE = np.ones((3, 3), bool)
+
+
+def boundary_iou_reference(
+    prediction: np.ndarray, truth: np.ndarray, num_classes: int, ratio: float, ignore_index: int
+) -> np.ndarray:
+    """Intersection, predicted and true pixels of inner bands, (3, C); 3x3 erosion d times."""
+    d = max(1, int(round(ratio * np.sqrt(truth.shape[0] ** 2 + truth.shape[1] ** 2))))
+
+    def band(mask: np.ndarray) -> np.ndarray:
+        return mask & ~ndimage.binary_erosion(mask, SQUARE, iterations=d, border_value=0)
+
+    counts = []
+    for c in range(num_classes):
+        predicted = band((prediction == c) & (truth != ignore_index))
+        true = band(truth == c)
+        counts.append([(predicted & true).sum(), predicted.sum(), true.sum()])
+    return np.array(counts).T
+
+
+def trimap_reference(
+    prediction: np.ndarray, truth: np.ndarray, num_classes: int, width: int, ignore_index: int
+) -> np.ndarray:
+    """The same three rows within a band, which comes from chessboard distances."""
+    distance = np.full(truth.shape, np.inf)  # to the nearest pixel of another label
+    for value in np.unique(truth):
+        own = truth == value
+        if not own.all():
+            distance[own] = ndimage.distance_transform_cdt(own, 'chessboard')[own]
+    band = (distance <= width) & (truth != ignore_index)
+    counts = []
+    for c in range(num_classes):
+        predicted, true = band & (prediction == c), band & (truth == c)
+        counts.append([(predicted & true).sum(), predicted.sum(), true.sum()])
+    return np.array(counts).T
+
+
+def contour_reference(
+    prediction: np.ndarray, truth: np.ndarray, num_classes: int, share: float, ignore_index: int
+) -> np.ndarray:
+    """Contour pixels and matched ones of the prediction, then of the truth, (4, C)."""
+    tolerance = share * np.sqrt(truth.shape[0] ** 2 + truth.shape[1] ** 2)
+    counts = []
+    for c in range(num_classes):
+        predicted = _contour((prediction == c) & (truth != ignore_index))
+        true = _contour(truth == c)
+        near = np.zeros((0, 0), bool)
+        if len(predicted) and len(true):
+            near = cdist(predicted, true) <= tolerance
+        row = [len(predicted), near.any(1).sum(), len(true), near.any(0).sum()]
+        counts.append(row)
+    return np.array(counts).T
+
+
+def f1_reference(counts: np.ndarray) -> list[float]:
+    """F1 of classes with contours, from the sums of :func:`contour_reference`; else NaN."""
+    scores = []
+    for predicted, hits, true, found in counts.T:
+        precision = hits / predicted if predicted else 0.0
+        recall = found / true if true else 0.0
+        both = precision + recall
+        score = 2 * precision * recall / both if both else 0.0
+        scores.append(score if predicted + true else np.nan)
+    return scores
+
+
+def _contour(mask: np.ndarray) -> np.ndarray:
+    """Coordinates of the pixels of a mask that have one of their 8 neighbours outside of it."""
+    height, width = mask.shape
+    return np.array(
+        [
+            (y, x)
+            for y, x in zip(*np.nonzero(mask), strict=True)
+            if any(
+                not mask[i, j]
+                for i in range(max(y - 1, 0), min(y + 2, height))
+                for j in range(max(x - 1, 0), min(x + 2, width))
+            )
+        ]
+    )

@@ -1,0 +1,125 @@
+"""The study runner as a user runs it, on generated data."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+OPTIONS = [
+    'max_iters=6',
+    'train_cfg.val_interval=6',
+    'train_dataloader.batch_size=2',
+    'default_hooks.checkpoint.interval=2',
+    'default_hooks.logger.interval=1',
+    'val_dataloader.dataset.indices=2',
+    'test_dataloader.dataset.indices=2',
+]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def study(tmp_path) -> Path:
+    path = tmp_path / 'mine.yml'
+    demo = str(ROOT / 'configs' / 'pac_bal_demo.py')
+    rows = dict(
+        base=dict(config=demo),
+        other=dict(config=demo, options={'optim_wrapper.optimizer.lr': 0.01}),
+    )
+    path.write_text(yaml.safe_dump(dict(baseline='base', rows=rows)))
+    return path
+
+
+def command(study: Path, *arguments: str) -> list[str]:
+    tool = [sys.executable, str(ROOT / 'tools' / 'run_study.py'), str(study), '--seeds', '0', '1']
+    return [*tool, '--dataset', 'demo', *arguments, '--cfg-options', *OPTIONS]
+
+
+def run(study: Path, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        command(study, *arguments), cwd=study.parent, capture_output=True, text=True, check=False
+    )
+
+
+def records(study: Path) -> dict[str, dict]:
+    folder = study.parent / 'results' / 'mine' / 'demo'
+    return {path.stem: json.loads(path.read_text()) for path in folder.glob('*.json')}
+
+
+def test_runs_once_and_reports(study):
+    first = run(study)
+    assert first.returncode == 0, first.stderr
+    assert '4 of 4 runs finished, iteration 24 of 24' in first.stdout
+    made = records(study)
+    assert sorted(made) == ['base-seed0', 'base-seed1', 'other-seed0', 'other-seed1']
+    for record in made.values():
+        assert {'mIoU', 'mBIoU', 'mBF1', 'trimap_mIoU@4'} <= set(record['metrics'])
+        assert record['iterations'] == 6
+        assert record['seconds_per_iteration'] > 0
+        assert record['environment']['torch']
+    folder = study.parent / 'results' / 'mine' / 'demo'
+    miou = [made[f'base-seed{seed}']['metrics']['mIoU'] for seed in (0, 1)]
+    assert f'| base | 2 | {sum(miou) / 2:.2f} ±' in (folder / 'table.md').read_text()
+    assert (folder / 'plot.png').read_bytes().startswith(b'\x89PNG')
+
+    logs = sorted((study.parent / 'work_dirs').rglob('*.log'))
+    again = run(study)
+    assert again.returncode == 0, again.stderr
+    assert sorted((study.parent / 'work_dirs').rglob('*.log')) == logs  # nothing ran again
+
+    other = run(study, '--results', 'results/copy/demo', '--work-dir', 'elsewhere')
+    assert other.returncode == 0, other.stderr  # the same runs are taken over
+    assert list((study.parent / 'elsewhere').rglob('*.pth')) == []
+    assert len(list((study.parent / 'results' / 'copy' / 'demo').glob('*.json'))) == 4
+
+
+def test_goes_on_after_a_kill(study):
+    runner = subprocess.Popen(
+        command(study), cwd=study.parent, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    first = study.parent / 'work_dirs' / 'studies' / 'mine' / 'demo' / 'base-seed0'
+    deadline = time.time() + 240
+    while not (first / 'iter_2.pth').exists() and time.time() < deadline:
+        time.sleep(0.05)
+    os.killpg(runner.pid, signal.SIGKILL)
+    runner.wait()
+    assert not records(study)
+
+    finished = run(study)
+    assert finished.returncode == 0, finished.stderr
+    assert len(records(study)) == 4
+    log = (first / 'study.log').read_text()
+    assert 'resumed epoch' in log  # the training that was killed went on
+
+
+def test_other_settings_are_refused(study):
+    assert run(study, '--rows', 'base').returncode == 0
+    for arguments in ([], ['--results', 'results/other/demo2']):
+        refused = subprocess.run(
+            [*command(study, '--rows', 'base', *arguments), 'train_dataloader.batch_size=4'],
+            cwd=study.parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert refused.returncode == 1
+        assert 'with other settings; give the same --cfg-options' in refused.stderr
+
+
+def test_a_failing_row_leaves_the_others(study):
+    content = yaml.safe_load(study.read_text())
+    content['rows']['base']['options'] = {'optim_wrapper.optimizer.type': 'NoSuchOptimizer'}
+    study.write_text(yaml.safe_dump(content))
+    failed = run(study)
+    assert failed.returncode == 1
+    assert '2 of 4 runs failed' in failed.stderr
+    assert 'base-seed0' in failed.stderr
+    assert 'NoSuchOptimizer' in failed.stderr
+    assert sorted(records(study)) == ['other-seed0', 'other-seed1']
