@@ -1,0 +1,54 @@
+"""What arguments accept, in words and as a test; errors name the argument, the value, the words."""
+
+import math
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Accepted(NamedTuple):
+    """What an argument must be, as ``'True or False'``, and whether a value is that."""
+
+    words: str
+    test: Callable[[object], bool]
+
+
+def is_int(value: object) -> bool:
+    """Whether value is an integer, one of NumPy's included; True and False are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> bool:
+    """Whether value is a finite real number, one of NumPy's included; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def one_of(*values: object) -> Accepted:
+    return Accepted(f'one of {values}', lambda value: value in values)
+
+
+BOOL = Accepted('True or False', lambda value: isinstance(value, bool))
+INT = Accepted('an integer', is_int)
+POSITIVE_INT = Accepted('a positive integer', lambda value: is_int(value) and value > 0)
+NON_NEGATIVE = Accepted('a finite number, 0 or more', lambda value: is_number(value) and value >= 0)
+SHARE = Accepted('a number from 0 to 1', lambda value: is_number(value) and 0 <= value <= 1)
+POSITIVE = Accepted('a finite number above 0', lambda value: is_number(value) and value > 0)
+
+
+def check_arguments(accepted: Mapping[str, Accepted], **arguments: object) -> None:
+    """Raise unless every argument is what ``accepted`` says under its name.
+
+    Raises:
+        ValueError: An argument is not.
+    """
+    for name, value in arguments.items():
+        if not accepted[name].test(value):
+            raise ValueError(f'{name} must be {accepted[name].words}, but got {value!r}')
+
+
+def check_tensor(name: str, value: object) -> None:
+    """Raise TypeError unless value is a tensor."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f'{name} must be a tensor, but got {type(value).__name__}')
