@@ -71,3 +71,7 @@ param_scheduler = [
 ]
 train_cfg = dict(max_iters=max_iters, val_interval=3000)
 default_hooks = dict(checkpoint=dict(interval=3000, max_keep_ckpts=3, save_best='mIoU'))
+
+# To watch weights, loss and predictions in TensorBoard (or W&B: WandbVisBackend), in your config:
+# visualizer = dict(vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')])
+# custom_hooks = [dict(type='BoundaryVisualizationHook', interval=500)]

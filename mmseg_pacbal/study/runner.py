@@ -186,8 +186,8 @@ def _scalars(folder: Path) -> Iterator[dict]:
 
 
 def _config_file(run: Run, folder: Path) -> Path:
-    """Write the run's config beside its checkpoints, for the tools and for whoever reads it."""
-    path = folder / 'config.py'
+    """Write the run's config beside its folder, inside which mmengine writes its own copy."""
+    path = folder.with_suffix('.py')
     if path.exists() and path.read_text() != run.cfg.pretty_text:
         raise ValueError(
             f'{folder} holds a run with other settings; give the same --cfg-options as then, '
