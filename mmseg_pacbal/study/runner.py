@@ -105,7 +105,7 @@ class StudyRunner:
 
     def _execute(self, run: Run, device: int | None) -> None:
         folder = self.work_dir / run.name
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / 'study').mkdir(parents=True, exist_ok=True)
         with _locked(folder) as lock:
             if not self._adopt(run):
                 config = _config_file(run, folder)
@@ -134,7 +134,8 @@ class StudyRunner:
         if device is not None:
             environment['CUDA_VISIBLE_DEVICES'] = str(device)
         command = [sys.executable, self.tools / name, *arguments]
-        with open(folder / 'study.log', 'a') as log:
+        log_file = folder / 'study' / 'log.txt'
+        with open(log_file, 'a') as log:
             # The lock lives as long as the tool does, should the runner be killed.
             code = subprocess.run(
                 [str(part) for part in command],
@@ -145,9 +146,9 @@ class StudyRunner:
                 check=False,
             ).returncode
         if code:
-            errors = re.findall('^error: (.*)', (folder / 'study.log').read_text(), re.MULTILINE)
+            errors = re.findall('^error: (.*)', log_file.read_text(), re.MULTILINE)
             reason = errors[-1] if errors else f'{name} ended with code {code}'
-            raise RuntimeError(f'{reason} (log: {folder / "study.log"})')
+            raise RuntimeError(f'{reason} (log: {log_file})')
 
     def _record(self, run: Run, folder: Path, device: int | None) -> None:
         measured = max((folder / 'test').glob('*/*.json'), key=os.path.getmtime)
@@ -186,8 +187,8 @@ def _scalars(folder: Path) -> Iterator[dict]:
 
 
 def _config_file(run: Run, folder: Path) -> Path:
-    """Write the run's config beside its folder, inside which mmengine writes its own copy."""
-    path = folder.with_suffix('.py')
+    """Write the run's config for the tools; mmengine's own copy lies in the folder itself."""
+    path = folder / 'study' / 'config.py'
     if path.exists() and path.read_text() != run.cfg.pretty_text:
         raise ValueError(
             f'{folder} holds a run with other settings; give the same --cfg-options as then, '
@@ -200,7 +201,7 @@ def _config_file(run: Run, folder: Path) -> Path:
 @contextmanager
 def _locked(folder: Path) -> Iterator[int]:
     """Keep two runners from training in the same folder."""
-    with open(folder / 'lock', 'w') as file:
+    with open(folder / 'study' / 'lock', 'w') as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
