@@ -1,9 +1,11 @@
 """Figure panels: image, label, weights, loss and prediction side by side."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -19,7 +21,7 @@ class PanelRow:
         image: RGB, uint8 (H, W, 3).
         label: Classes or void, (H, W).
         weight: E_G, (H, W).
-        loss: Cross entropy of every pixel, (H, W), 0 at void.
+        loss: Loss of every pixel, (H, W), 0 at void.
         prediction: Classes, (H, W).
     """
 
@@ -47,7 +49,13 @@ def paint(label: np.ndarray, palette: Sequence, ignore_index: int = 255) -> np.n
     return colours[np.where(label == ignore_index, len(palette), label)]
 
 
-def panel_figure(rows: Sequence[PanelRow], classes: Sequence[str], palette: Sequence) -> Figure:
+def panel_figure(
+    rows: Sequence[PanelRow],
+    classes: Sequence[str],
+    palette: Sequence,
+    loss_name: str = 'cross entropy',
+    weight_name: str = '$E_G$',
+) -> Figure:
     """Draw a row of five panels for each image, with colour bars and a class legend."""
     aspect = max(row.image.shape[0] / row.image.shape[1] for row in rows)
     figure = Figure(figsize=(13, 0.9 + 2.55 * aspect * len(rows)), layout='constrained')
@@ -60,21 +68,45 @@ def panel_figure(rows: Sequence[PanelRow], classes: Sequence[str], palette: Sequ
         for ax, field in ((line[2], row.weight), (line[3], row.loss)):
             mappable = ax.imshow(field, cmap='inferno', vmin=0)
             figure.colorbar(mappable, ax=ax, fraction=0.035, pad=0.01).ax.tick_params(labelsize=7)
-        for ax in line:
-            ax.set(xticks=[], yticks=[])
-    titles = ('image', 'label', 'weights $E_G$', 'cross entropy', 'prediction')
+    strip_ticks(axes.flat)
+    titles = ('image', 'label', f'weights {weight_name}', loss_name, 'prediction')
     for ax, title in zip(axes[0], titles, strict=True):
         ax.set_title(title, fontsize=10)
-    _legend(figure, classes, palette)
+    handles = class_patches(classes, palette, labels_of(rows))
+    figure.legend(
+        handles=handles,
+        loc='outside lower center',
+        ncols=even_columns(len(handles), 11),
+        fontsize=8,
+    )
     return figure
 
 
-def _legend(figure: Figure, classes: Sequence[str], palette: Sequence) -> None:
+def labels_of(rows: Iterable[PanelRow]) -> list[np.ndarray]:
+    """All label maps that are drawn of some rows."""
+    return [label for row in rows for label in (row.label, row.prediction)]
+
+
+def even_columns(entries: int, most: int) -> int:
+    """Columns of a legend whose lines are about equally long, at most ``most``."""
+    return math.ceil(entries / math.ceil(entries / most))
+
+
+def strip_ticks(axes: Iterable[Axes]) -> None:
+    """Take the ticks off panels that show pictures."""
+    for ax in axes:
+        ax.set(xticks=[], yticks=[])
+
+
+def class_patches(
+    classes: Sequence[str],
+    palette: Sequence,
+    labels: Iterable[np.ndarray],
+    ignore_index: int = 255,
+) -> list[Patch]:
+    """Legend entries of the classes, and void, that occur in some label maps."""
     colours = np.array([*palette, VOID_COLOUR]) / 255
-    handles = [
-        Patch(facecolor=colour, edgecolor='grey', label=name)
-        for colour, name in zip(colours, [*classes, 'void'], strict=True)
-    ]
-    figure.legend(
-        handles=handles, loc='outside lower center', ncols=min(len(handles), 11), fontsize=8
-    )
+    present = {int(value) for label in labels for value in np.unique(label)}
+    shown = [(name, i) for i, name in enumerate(classes) if i in present]
+    shown += [('void', len(classes))] if ignore_index in present else []
+    return [Patch(facecolor=colours[i], edgecolor='grey', label=name) for name, i in shown]

@@ -1,0 +1,97 @@
+"""Figures from a checkpoint as users make them, and one sentence for every mistake."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from mmseg_pacbal.visualization.paper import PAGE_WIDTH
+from tests.visualization.tiny import ROOT, mistake, run_tool, write_checkpoint, write_config
+
+
+@pytest.fixture(scope='module')
+def tiny(tmp_path_factory) -> tuple[Path, Path]:
+    config = write_config(tmp_path_factory.mktemp('tiny'))
+    return config, write_checkpoint(config)
+
+
+@pytest.mark.parametrize('figure', ['loss', pytest.param('qualitative', marks=pytest.mark.slow)])
+def test_figure_is_written(figure, tiny, tmp_path, capsys):
+    out = tmp_path / 'new' / f'{figure}.png'
+    run_tool('visualize', *tiny, '--figure', figure, '--indices', 0, 4, '--out', out)
+    assert f'written to {out}' in capsys.readouterr().out
+    picture = Image.open(out).convert('RGB')
+    assert picture.width == 300 * PAGE_WIDTH
+    assert picture.getcolors(maxcolors=1000) is None  # there are more
+
+
+@pytest.mark.parametrize(
+    ('suffix', 'start'),
+    [('pdf', b'%PDF'), pytest.param('jpg', b'\xff\xd8\xff', marks=pytest.mark.slow)],
+)
+def test_suffix_chooses_the_format(suffix, start, tiny, tmp_path):
+    out = tmp_path / f'weights.{suffix}'
+    run_tool('visualize', tiny[0], '--figure', 'weights', '--images', '2011_000002', '--out', out)
+    assert out.read_bytes().startswith(start)
+
+
+def test_images_are_chosen_by_number_or_name(tiny, monkeypatch):
+    from mmengine.config import Config
+    from mmengine.registry import init_default_scope
+    from mmseg.registry import DATASETS
+
+    init_default_scope('mmseg')
+    dataset = DATASETS.build(Config.fromfile(tiny[0]).test_dataloader.dataset)
+    tool = runpy.run_path(str(ROOT / 'tools' / 'visualize.py'))
+
+    def chosen(*args: str) -> list[int]:
+        required = ['visualize.py', 'c', '--figure', 'weights', '--out', 'f.png']
+        monkeypatch.setattr('sys.argv', [*required, *args])
+        return list(tool['chosen_indices'](tool['parse_args'](), dataset))
+
+    assert chosen() == [0, 1, 2, 3]
+    assert chosen('--indices', '3', '0') == [3, 0]
+    names = ['2011_000005', '2011_000002.jpg', 'data/JPEGImages/2011_000001.jpg']
+    assert chosen('--images', *names) == [4, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ('options', 'expected'),
+    [
+        (('--figure', 'loss', '--out', 'f.png'), '--figure loss needs a checkpoint, and none'),
+        (('--figure', 'weights', '--out', 'f.gif'), '--out must end in .png, .jpg, .pdf, but got'),
+        (
+            ('--figure', 'weights', '--indices', 5, '--out', 'f.png'),
+            '--indices must be 0..4, but got 5',
+        ),
+        (
+            ('--figure', 'weights', '--images', 'holiday', '--out', 'f.png'),
+            '--images names holiday, which is not among the 5 images of the test data set',
+        ),
+    ],
+)
+def test_mistakes(options, expected, tiny, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert mistake(capsys, 'visualize', tiny[0], *options).startswith(expected)
+    assert not list(tmp_path.iterdir())
+
+
+def test_figure_is_not_overwritten(tiny, capsys, tmp_path):
+    out = tmp_path / 'mine.pdf'
+    out.write_text('mine')
+    args = ('visualize', tiny[0], '--figure', 'weights', '--indices', 0, '--out', out)
+    assert mistake(capsys, *args) == f'{out} exists; add --overwrite or give another --out'
+    assert out.read_text() == 'mine'
+    run_tool(*args, '--overwrite')
+    assert out.read_bytes().startswith(b'%PDF')
+
+
+@pytest.mark.slow
+def test_loss_without_a_value_for_every_pixel(capsys, tmp_path):
+    config = write_config(tmp_path, dict(type='LovaszLoss', per_image=True))
+    checkpoint = write_checkpoint(config)
+    args = (config, checkpoint, '--figure', 'loss', '--out', tmp_path / 'f.png')
+    sentence = mistake(capsys, 'visualize', *args)
+    assert 'LovaszLoss' in sentence
+    assert 'BoundaryAwareLoss and CrossEntropyLoss' in sentence

@@ -1,0 +1,162 @@
+"""The panels hold the values they claim to show."""
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from mmseg_pacbal.visualization import (
+    PanelRow,
+    WeightSample,
+    edge_figure,
+    loss_figure,
+    paint,
+    panel_figure,
+    qualitative_figure,
+)
+from mmseg_pacbal.visualization.panels import VOID_COLOUR, class_patches, even_columns
+from mmseg_pacbal.visualization.paper import PAGE_WIDTH
+
+CLASSES = ('sky', 'road', 'car', 'tree')
+PALETTE = [(10, 20, 30), (40, 50, 60), (70, 80, 90), (100, 110, 120)]
+
+
+def row(seed: int, height: int = 6, width: int = 8) -> PanelRow:
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, 2, (height, width))
+    label[0, 0] = 255
+    return PanelRow(
+        name=f'image_{seed}',
+        image=rng.integers(0, 256, (height, width, 3), dtype=np.uint8),
+        label=label,
+        weight=rng.uniform(0.5, 3, (height, width)),
+        loss=rng.uniform(0, 5, (height, width)),
+        prediction=rng.integers(0, 3, (height, width)),
+    )
+
+
+def sample(seed: int) -> WeightSample:
+    made = row(seed)
+    edges = np.random.default_rng(seed).integers(0, 4, made.label.shape)
+    return WeightSample(made.name, made.image, made.label, edges, made.weight)
+
+
+def shown(figure) -> list[np.ndarray]:
+    """The pictures of all panels, line by line."""
+    return [ax.get_images()[0].get_array() for ax in figure.axes if ax.get_images()]
+
+
+def legend_of(figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_paint():
+    label = np.array([[0, 3], [255, 1]])
+    colours = [[PALETTE[0], PALETTE[3]], [VOID_COLOUR, PALETTE[1]]]
+    assert paint(label, PALETTE).tolist() == np.array(colours).tolist()
+    with pytest.raises(ValueError, match=r'label holds 4, but accepted are 0\.\.3'):
+        paint(np.array([[4]]), PALETTE)
+
+
+def test_legend_has_the_classes_that_occur():
+    patches = class_patches(CLASSES, PALETTE, [np.array([[3, 0]]), np.array([[255]])])
+    assert [p.get_label() for p in patches] == ['sky', 'tree', 'void']
+    colours = [np.round(np.array(p.get_facecolor()[:3]) * 255).astype(int) for p in patches]
+    assert [tuple(c) for c in colours] == [PALETTE[0], PALETTE[3], VOID_COLOUR]
+    assert len(class_patches(CLASSES, PALETTE, [np.array([[1]])])) == 1
+
+
+@pytest.mark.parametrize(
+    ('entries', 'columns'), [(1, 1), (7, 7), (8, 4), (12, 6), (21, 7), (22, 6)]
+)
+def test_legend_lines_are_about_equally_long(entries, columns):
+    assert even_columns(entries, 7) == columns
+
+
+def test_loss_figure():
+    rows = [row(0), row(1, height=10)]
+    figure = loss_figure(rows, CLASSES, PALETTE, 'my loss')
+    panels = shown(figure)
+    assert len(panels) == 8
+    for line, r in enumerate(rows):
+        image, truth, prediction, loss = panels[4 * line : 4 * line + 4]
+        assert np.array_equal(image, r.image)
+        assert np.array_equal(truth, paint(r.label, PALETTE))
+        assert np.array_equal(prediction, paint(r.prediction, PALETTE))
+        assert np.array_equal(loss, r.loss)
+    losses = [figure.axes[i].get_images()[0] for i in (3, 7)]
+    largest = np.percentile(np.concatenate([r.loss.ravel() for r in rows]), 99.5)
+    assert {image.get_clim() for image in losses} == {(0, largest)}
+    assert figure.axes[-1].get_ylabel() == 'my loss'
+    assert legend_of(figure) == ['sky', 'road', 'car', 'void']
+
+
+def test_loss_figure_of_a_perfect_model():
+    perfect = row(0)
+    perfect.loss = np.zeros_like(perfect.loss)
+    figure = loss_figure([perfect], CLASSES, PALETTE)
+    FigureCanvasAgg(figure).draw()
+    assert not shown(figure)[3].any()
+
+
+def test_edge_figure():
+    samples = [sample(0), sample(1)]
+    figure = edge_figure(samples, CLASSES, PALETTE, 'my weights')
+    panels = shown(figure)
+    for line, s in enumerate(samples):
+        image, label, edges, weight = panels[4 * line : 4 * line + 4]
+        assert np.array_equal(image, s.image)
+        assert np.array_equal(label, paint(s.label, PALETTE))
+        assert np.array_equal(edges, s.edges > 0)
+        assert np.array_equal(weight, s.weight)
+    largest = max(s.weight.max() for s in samples)
+    assert figure.axes[7].get_images()[0].get_clim() == (0, largest)
+    assert figure.axes[-1].get_ylabel() == 'my weights'
+    assert legend_of(figure) == ['sky', 'road', 'void']
+
+
+@pytest.mark.parametrize(('num', 'columns'), [(1, 3), (3, 3), (4, 6), (5, 6)])
+def test_qualitative_figure(num, columns):
+    rows = [row(i) for i in range(num)]
+    figure = qualitative_figure(rows, CLASSES, PALETTE)
+    panels = shown(figure)
+    assert len(panels) == 3 * num
+    for i, r in enumerate(rows):
+        expected = (r.image, paint(r.label, PALETTE), paint(r.prediction, PALETTE))
+        assert all(map(np.array_equal, panels[3 * i : 3 * i + 3], expected))
+    tops = [round(ax.get_position().y1, 6) for ax in figure.axes]
+    assert tops.count(max(tops)) == columns
+    titles = [ax.get_title() for ax in figure.axes[:columns]]
+    assert titles == ['image', 'ground truth', 'prediction'] * (columns // 3)
+
+
+@pytest.mark.parametrize('draw', [loss_figure, qualitative_figure])
+def test_figures_are_a_page_wide_and_nothing_overlaps(draw):
+    many = [f'class {i}' for i in range(21)]
+    wide, high = row(0, 30, 40), row(1, 40, 30)
+    wide.prediction = np.arange(1200).reshape(30, 40) % 21
+    figure = draw([wide, high], many, [(i, i, i) for i in range(21)])
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    assert figure.get_figwidth() == PAGE_WIDTH
+    boxes = [ax.get_window_extent() for ax in figure.axes]
+    legend = figure.legends[0].get_window_extent()
+    assert len(legend_of(figure)) == 22
+    for i, box in enumerate(boxes):
+        assert not box.overlaps(legend)
+        assert not any(box.overlaps(other) for other in boxes[i + 1 :])
+    everything = figure.get_tightbbox(canvas.get_renderer())  # in inches
+    assert everything.x0 >= 0
+    assert everything.y0 >= 0
+    assert everything.x1 <= figure.get_figwidth()
+    assert everything.y1 <= figure.get_figheight()
+
+
+def test_panel_figure():
+    r = row(3)
+    figure = panel_figure([r], CLASSES, PALETTE, 'my loss', 'of mine')
+    expected = (r.image, paint(r.label, PALETTE), r.weight, r.loss, paint(r.prediction, PALETTE))
+    panels = [ax.get_images()[0].get_array() for ax in figure.axes[:5]]
+    assert all(map(np.array_equal, panels, expected))
+    titles = [ax.get_title() for ax in figure.axes[:5]]
+    assert titles == ['image', 'label', 'weights of mine', 'my loss', 'prediction']
+    assert legend_of(figure) == ['sky', 'road', 'car', 'void']

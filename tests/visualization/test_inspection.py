@@ -1,0 +1,177 @@
+"""What is drawn is what the model and its loss compute."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.dataset import pseudo_collate
+from mmseg.registry import MODELS
+from torch import nn
+
+from mmseg_pacbal import BoundaryAwareLoss, boundary_weight_map
+from mmseg_pacbal.ops import boundary_edges
+from mmseg_pacbal.visualization import (
+    boundary_loss,
+    inspect_sample,
+    last_head,
+    pixel_loss,
+    pixel_loss_name,
+    spaced_indices,
+    weigh_sample,
+    weight_name,
+)
+
+
+def head_with(*losses: dict, **kwargs) -> SimpleNamespace:
+    built = nn.ModuleList(MODELS.build(loss) for loss in losses)
+    return SimpleNamespace(loss_decode=built if len(built) > 1 else built[0], ignore_index=255)
+
+
+@pytest.fixture
+def logits_and_label(generator):
+    logits = torch.randn(1, 4, 12, 15, generator=generator)
+    label = torch.randint(0, 4, (1, 12, 15), generator=generator)
+    label[:, 2:4] = 255
+    return logits, label
+
+
+def test_inspected_sample_is_what_the_model_computes(model, dataset):
+    row = inspect_sample(model, dataset, 1, own_loss=True)
+    sample = dataset[1]
+    with torch.no_grad():
+        result = model.test_step(pseudo_collate([sample]))[0]
+    logits, label = result.seg_logits.data[None], sample['data_samples'].gt_sem_seg.data.long()
+    args = dict(kernel_size=15, downsample=2)  # the demo's
+    weight = boundary_weight_map(label, **args)
+    weight = weight / weight[label != 255].mean()
+    plain = F.cross_entropy(logits, label, ignore_index=255, reduction='none')
+
+    assert row.name == '2011_000002'
+    assert np.array_equal(row.image[..., ::-1], sample['inputs'].permute(1, 2, 0).numpy())
+    assert np.array_equal(row.label, label[0].numpy())
+    assert np.array_equal(row.prediction, logits[0].argmax(0).numpy())
+    assert len(np.unique(row.prediction)) > 2
+    np.testing.assert_allclose(row.weight, weight[0].numpy(), rtol=1e-5)
+    np.testing.assert_allclose(row.loss, (weight * plain)[0].numpy(), rtol=1e-5, atol=1e-7)
+    assert (row.loss[row.label == 255] == 0).all()
+    assert (row.label == 255).any()
+
+    row = inspect_sample(model, dataset, 1)
+    np.testing.assert_allclose(row.loss, plain[0].numpy(), rtol=1e-6)
+
+
+def test_loss_image_averages_to_the_loss_that_is_trained(model, dataset):
+    row = inspect_sample(model, dataset, 0, own_loss=True)
+    sample = dataset[0]
+    data = model.data_preprocessor(pseudo_collate([sample]), training=False)
+    with torch.no_grad():
+        losses = model.loss(data['inputs'], data['data_samples'])
+    assert row.loss.mean() == pytest.approx(losses['decode.loss_bal'].item(), rel=1e-5)
+
+
+def test_binary_head_is_inspected_before_its_sigmoid(model, dataset):
+    """MMSegmentation's seg_logits of one channel have been through a sigmoid."""
+    torch.manual_seed(0)
+    model.decode_head.conv_seg = nn.Conv2d(192, 1, 1)
+    model.decode_head.out_channels = 1
+    model.decode_head.threshold = 0.5
+    model.out_channels = 1
+    model.decode_head.loss_decode = BoundaryAwareLoss(use_sigmoid=True)
+
+    class TwoClasses:
+        def __getitem__(self, index):
+            sample = dataset[index]
+            label = sample['data_samples'].gt_sem_seg.data
+            label[(label > 0) & (label != 255)] = 1
+            return sample
+
+    row = inspect_sample(model, TwoClasses(), 0)
+    sample = TwoClasses()[0]
+    inputs = model.data_preprocessor(pseudo_collate([sample]))['inputs']
+    with torch.no_grad():
+        logits = model.encode_decode(inputs, [dict(img_shape=inputs.shape[2:])])[0, 0]
+    label = sample['data_samples'].gt_sem_seg.data[0]
+    expected = F.binary_cross_entropy_with_logits(logits, (label == 1).float(), reduction='none')
+    expected[label == 255] = 0
+    np.testing.assert_allclose(row.loss, expected.numpy(), rtol=1e-3, atol=1e-5)
+    assert np.array_equal(row.prediction, (logits > 0).long().numpy())
+
+
+def test_weighed_sample_is_the_label_s_weights(model, dataset):
+    model.decode_head.loss_decode = BoundaryAwareLoss(void_edges=False, kernel_size=9)
+    sample = weigh_sample(model, dataset, 2)
+    label = dataset[2]['data_samples'].gt_sem_seg.data.long()
+    assert np.array_equal(sample.edges, boundary_edges(label, void_edges=False)[0])
+    weight = boundary_weight_map(label, void_edges=False, kernel_size=9)[0]
+    assert np.array_equal(sample.weight, weight)
+    assert np.array_equal(sample.label, label[0])
+    assert sample.image.shape == (64, 80, 3)
+
+
+def test_pixel_loss_of_cross_entropy(logits_and_label):
+    logits, label = logits_and_label
+    head = head_with(dict(type='CrossEntropyLoss', loss_weight=0.4))
+    expected = 0.4 * F.cross_entropy(logits, label, ignore_index=255, reduction='none')
+    assert torch.equal(pixel_loss(head, logits, label), expected)
+    assert pixel_loss_name(head) == 'cross entropy'
+
+
+def test_pixel_loss_of_boundary_aware_loss(logits_and_label):
+    logits, label = logits_and_label
+    head = head_with(dict(type='BoundaryAwareLoss', beta=0.3, kernel_size=5, downsample=1))
+    weight = boundary_weight_map(label, beta=0.3, kernel_size=5, downsample=1)
+    expected = weight * F.cross_entropy(logits, label, ignore_index=255, reduction='none')
+    assert torch.equal(pixel_loss(head, logits, label), expected)
+    assert pixel_loss_name(head) == r'$E_G$ $\cdot$ cross entropy'
+
+
+def test_pixel_loss_adds_losses_up(logits_and_label):
+    logits, label = logits_and_label
+    two = (dict(type='CrossEntropyLoss'), dict(type='SoftmaxFocalLoss'))
+    expected = sum(pixel_loss(head_with(loss), logits, label) for loss in two)
+    assert torch.equal(pixel_loss(head_with(*two), logits, label), expected)
+    assert pixel_loss_name(head_with(*two)) == 'cross entropy + SoftmaxFocalLoss'
+
+
+def test_pixel_loss_of_a_value_for_each_class_is_the_mean(logits_and_label):
+    logits, label = logits_and_label
+    loss = pixel_loss(head_with(dict(type='CrossEntropyLoss', use_sigmoid=True)), logits, label)
+    target = F.one_hot(label.clamp(max=3), 4).permute(0, 3, 1, 2).float()
+    each = F.binary_cross_entropy_with_logits(logits, target, reduction='none')
+    torch.testing.assert_close(loss, each.mean(1) * (label != 255))
+
+
+@pytest.mark.parametrize('loss', ['DiceLoss', 'LovaszLoss', 'OhemCrossEntropy', 'TverskyLoss'])
+def test_loss_without_a_value_for_every_pixel_is_named(loss, logits_and_label):
+    options = dict(per_image=True) if loss == 'LovaszLoss' else {}
+    with pytest.raises(ValueError, match=f'which {loss} does not give; accepted in loss_decode'):
+        pixel_loss(head_with(dict(type=loss, **options)), *logits_and_label)
+
+
+def test_names_tell_what_is_drawn():
+    loss = dict(type='BoundaryAwareLoss', normalize='mean', pixel_loss=dict(type='OHEMPixelLoss'))
+    expected = r'$E_G / \overline{E_G}$ $\cdot$ OHEMPixelLoss'
+    assert pixel_loss_name(head_with(loss)) == expected
+    assert weight_name(BoundaryAwareLoss()) == '$E_G$'
+
+
+def test_heads_and_losses_are_found():
+    bal, cross_entropy = BoundaryAwareLoss(beta=0.25), nn.Identity()
+    first, second = nn.Module(), nn.Module()
+    first.loss_decode, second.loss_decode = bal, cross_entropy
+    cascade = SimpleNamespace(decode_head=nn.ModuleList([first, second]))
+    assert last_head(cascade) is second
+    assert last_head(SimpleNamespace(decode_head=first)) is first
+    assert boundary_loss(cascade) is bal
+    default = boundary_loss(SimpleNamespace(decode_head=second))
+    assert default.map_args == BoundaryAwareLoss().map_args
+
+
+@pytest.mark.parametrize(
+    ('length', 'num', 'expected'),
+    [(8, 4, [0, 2, 4, 6]), (5, 3, [0, 1, 3]), (2, 4, [0, 1]), (101, 1, [0]), (0, 3, [])],
+)
+def test_spaced_indices(length, num, expected):
+    assert spaced_indices(length, num) == expected

@@ -1,0 +1,183 @@
+"""Label one's own images: python tools/predict.py CONFIG CHECKPOINT IMAGE_OR_FOLDER --out DIR
+
+DIR/masks holds a palette PNG for each image, whose values are the classes; DIR/overlays the image
+with its classes laid over it (JPEG). Subfolders are kept. Masks have the size of the image as
+viewers show it: turned as its EXIF orientation says. Grey, transparent, palette and 16-bit
+images are read as 8-bit colour, without their transparency. The data set need not be there.
+Files that cannot be read are listed at the end, and the exit code is 1.
+"""
+
+import argparse
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import mmcv
+import numpy as np
+from mmengine.utils import ProgressBar
+from PIL import Image
+
+from mmseg_pacbal import cli
+from mmseg_pacbal.inference import init_inferencer
+from mmseg_pacbal.visualization import paint
+
+SUFFIXES = ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
+OPACITY = 0.5  # of the classes in an overlay
+
+
+@dataclass
+class Job:
+    """An image and where its results go."""
+
+    path: Path
+    mask: Path
+    overlay: Path
+
+
+def parse_args() -> argparse.Namespace:
+    parser = cli.parser('Label images of your own')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('source', metavar='IMAGE_OR_FOLDER', help='a folder is searched in depth')
+    parser.add_argument('--out', metavar='DIR', required=True, help='folder for the results')
+    parser.add_argument('--overwrite', action='store_true', help='replace results of earlier runs')
+    parser.add_argument(
+        '--batch-size', type=int, default=4, help='how many images of one size go at once'
+    )
+    parser.add_argument('--device', help='such as cpu or cuda:1; default: a GPU if there is one')
+    return parser.parse_args()
+
+
+def find_jobs(source: Path, out: Path) -> list[Job]:
+    """The image, or every image below a folder, but for what lies among the results.
+
+    Raises:
+        FileNotFoundError: There is no such file or folder, or no image in it.
+    """
+    if not source.exists():
+        raise FileNotFoundError(f'{source} does not exist; give an image or a folder of images')
+    results = [(out / name).resolve() for name in ('masks', 'overlays')]
+    images = [source] if source.is_file() else sorted(_images_below(source))
+    images = [p for p in images if not any(r in p.resolve().parents for r in results)]
+    if not images:
+        raise FileNotFoundError(
+            f'{source} holds no images ({", ".join(SUFFIXES)}), results in --out {out} left aside'
+        )
+    return plan_results(images, source.parent if source.is_file() else source, out)
+
+
+def plan_results(images: Sequence[Path], root: Path, out: Path) -> list[Job]:
+    """Where the results of images below root go; no two of them go to one file."""
+    names = {path.relative_to(root): path for path in images}
+    stems = Counter(name.with_suffix('') for name in names)
+    jobs = []
+    for name, path in names.items():
+        # With a.jpg and a.png in one folder, the results are a.jpg.png and a.png.png.
+        stem = name.with_suffix('')
+        title = stem if stems[stem] == 1 and stem not in names else name
+        mask, overlay = (out / folder / title for folder in ('masks', 'overlays'))
+        jobs.append(Job(path, Path(f'{mask}.png'), Path(f'{overlay}.jpg')))
+    return jobs
+
+
+def _images_below(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob('*'):
+        if path.suffix.lower() in SUFFIXES and path.is_file():
+            yield path
+
+
+def check_results(jobs: Sequence[Job], overwrite: bool) -> None:
+    existing = [p for job in jobs for p in (job.mask, job.overlay) if p.exists()]
+    if existing and not overwrite:
+        more = f' and {len(existing) - 1} more' if len(existing) > 1 else ''
+        raise FileExistsError(
+            f'there is {existing[0]}{more} already; add --overwrite or give another --out'
+        )
+
+
+def read_image(path: Path) -> np.ndarray:
+    """BGR, (H, W, 3) uint8, read as MMSegmentation reads images.
+
+    Raises:
+        Exception: What PIL or OpenCV raise for a broken file; they have no common type.
+    """
+    with Image.open(path) as image:
+        image.load()  # OpenCV 4 takes a truncated JPEG and fills it up with grey
+    image = mmcv.imread(path)
+    if image is None:
+        raise ValueError('OpenCV cannot read it')
+    return image
+
+
+def read_images(
+    jobs: Iterable[Job], unreadable: dict[Path, str]
+) -> Iterator[tuple[Job, np.ndarray]]:
+    """Jobs with their images; those without one are noted, with the reason."""
+    for job in jobs:
+        try:
+            image = read_image(job.path)
+        except Exception as error:
+            unreadable[job.path] = cli.one_sentence(error)
+        else:
+            yield job, image
+
+
+def batches(
+    items: Iterable[tuple[Job, np.ndarray]], size: int
+) -> Iterator[list[tuple[Job, np.ndarray]]]:
+    """Group images of one size; no more than 4 batches of images wait at any time."""
+    waiting = defaultdict(list)
+    for item in items:
+        shape = item[1].shape
+        waiting[shape].append(item)
+        if len(waiting[shape]) == size:
+            yield waiting.pop(shape)
+        elif sum(map(len, waiting.values())) >= 4 * size:
+            yield waiting.pop(max(waiting, key=lambda shape: len(waiting[shape])))
+    yield from waiting.values()
+
+
+def save(job: Job, image: np.ndarray, label: np.ndarray, palette: Sequence) -> None:
+    """Write the mask and the overlay of an image, BGR, with label (H, W)."""
+    job.mask.parent.mkdir(parents=True, exist_ok=True)
+    mask = Image.fromarray(label.astype(np.uint8))
+    mask.putpalette(np.array(palette, dtype=np.uint8).tobytes())
+    mask.save(job.mask)
+    colours = mmcv.rgb2bgr(paint(label, palette))
+    mmcv.imwrite(cv2.addWeighted(colours, OPACITY, image, 1 - OPACITY, 0), str(job.overlay))
+
+
+def main(args: argparse.Namespace) -> None:
+    if args.batch_size < 1:
+        raise ValueError(f'--batch-size must be 1 or more, but got {args.batch_size}')
+    cfg = cli.load_config(args.config, args.cfg_options)
+    jobs = find_jobs(Path(args.source), Path(args.out))
+    check_results(jobs, args.overwrite)
+    inferencer = init_inferencer(cfg, args.checkpoint, args.device)
+    palette = inferencer.model.dataset_meta['palette']
+    if len(palette) > 256:
+        raise ValueError(f'a mask holds 256 classes at most, but the data set has {len(palette)}')
+
+    unreadable: dict[Path, str] = {}
+    bar = ProgressBar(len(jobs), file=sys.stderr)
+    for batch in batches(read_images(jobs, unreadable), args.batch_size):
+        labels = inferencer([image for _, image in batch], batch_size=len(batch))['predictions']
+        # Of a single image MMSegmentation gives the label itself.
+        for (job, image), label in zip(batch, [labels] if len(batch) == 1 else labels, strict=True):
+            save(job, image, label, palette)
+        bar.update(len(batch))
+    if unreadable:
+        bar.update(len(unreadable))
+    print(file=sys.stderr)  # ends the bar's line
+    labelled = len(jobs) - len(unreadable)
+    print(f'labelled {labelled} of {len(jobs)} images: {args.out}/masks, {args.out}/overlays')
+    for path, reason in unreadable.items():
+        print(f'{path}: {reason}')
+    if unreadable:
+        raise ValueError(f'{len(unreadable)} of {len(jobs)} files could not be read; see above')
+
+
+if __name__ == '__main__':
+    cli.run(main, parse_args())

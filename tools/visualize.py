@@ -1,0 +1,117 @@
+"""Draw a figure of the paper: python tools/visualize.py CONFIG CHECKPOINT --figure loss --out F
+
+--figure loss: image, ground truth, prediction and loss (Figure 4); the loss is the one that the
+config trains with, E_G times cross entropy for a BoundaryAwareLoss.
+--figure weights: image, label, edges E and Gaussian edge E_G (Figure 5); CHECKPOINT is not needed.
+--figure qualitative: image, ground truth and prediction (Figure 7).
+
+The images are those of the config's test data set: four, evenly spaced, or those that --indices
+or --images name. The suffix of --out chooses PNG, JPEG or PDF.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS, MODELS
+
+from mmseg_pacbal import cli
+from mmseg_pacbal.inference import init_inferencer
+from mmseg_pacbal.preflight import check_data
+from mmseg_pacbal.visualization import (
+    boundary_loss,
+    edge_figure,
+    inspect_sample,
+    last_head,
+    loss_figure,
+    pixel_loss_name,
+    qualitative_figure,
+    spaced_indices,
+    weigh_sample,
+    weight_name,
+)
+
+FORMATS = ('.png', '.jpg', '.pdf')
+DPI = 300  # of PNG and JPEG, and of what a PDF holds as pixels
+
+
+def parse_args() -> argparse.Namespace:
+    parser = cli.parser('Draw a figure of the paper from a checkpoint')
+    parser.add_argument('checkpoint', nargs='?', help='checkpoint file; not needed for weights')
+    parser.add_argument('--figure', choices=['loss', 'weights', 'qualitative'], required=True)
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument('--indices', nargs='+', type=int, help='numbers of images, from 0')
+    chosen.add_argument('--images', nargs='+', metavar='NAME', help='names of images')
+    parser.add_argument('--out', required=True, help=f'file to write: {", ".join(FORMATS)}')
+    parser.add_argument('--overwrite', action='store_true', help='replace --out if it exists')
+    return parser.parse_args()
+
+
+def check_args(args: argparse.Namespace) -> None:
+    if Path(args.out).suffix not in FORMATS:
+        raise ValueError(f'--out must end in {", ".join(FORMATS)}, but got {args.out}')
+    if Path(args.out).exists() and not args.overwrite:
+        raise FileExistsError(f'{args.out} exists; add --overwrite or give another --out')
+    if args.checkpoint is None and args.figure != 'weights':
+        raise ValueError(
+            f'--figure {args.figure} needs a checkpoint, and none was given: '
+            f'python tools/visualize.py {args.config} CHECKPOINT --figure {args.figure} ...'
+        )
+
+
+def chosen_indices(args: argparse.Namespace, dataset: BaseDataset) -> Sequence[int]:
+    """The images that --indices or --images choose; four, evenly spaced, without either.
+
+    Raises:
+        ValueError: One is not in the data set.
+    """
+    if args.indices is not None:
+        wrong = [i for i in args.indices if not 0 <= i < len(dataset)]
+        if wrong:
+            raise ValueError(f'--indices must be 0..{len(dataset) - 1}, but got {wrong[0]}')
+        return args.indices
+    if args.images is None:
+        return spaced_indices(len(dataset), 4)
+    paths = [Path(dataset.get_data_info(i)['img_path']) for i in range(len(dataset))]
+    position = {path.stem: i for i, path in enumerate(paths)}
+    wrong = [name for name in args.images if Path(name).stem not in position]
+    if wrong:
+        raise ValueError(
+            f'--images names {wrong[0]}, which is not among the {len(dataset)} images of the test '
+            f'data set, such as {paths[0].stem}'
+        )
+    return [position[Path(name).stem] for name in args.images]
+
+
+def draw(args: argparse.Namespace, cfg: Config, dataset: BaseDataset) -> Figure:
+    indices = chosen_indices(args, dataset)
+    meta = dataset.metainfo['classes'], dataset.metainfo['palette']
+    if args.figure == 'weights':
+        model = MODELS.build(cfg.model)
+        samples = [weigh_sample(model, dataset, i) for i in indices]
+        return edge_figure(samples, *meta, weight_name(boundary_loss(model)))
+    model = init_inferencer(cfg, args.checkpoint).model
+    own_loss = args.figure == 'loss'
+    rows = [inspect_sample(model, dataset, i, own_loss) for i in indices]
+    if own_loss:
+        return loss_figure(rows, *meta, pixel_loss_name(last_head(model)))
+    return qualitative_figure(rows, *meta)
+
+
+def main(args: argparse.Namespace) -> None:
+    cfg = cli.load_config(args.config, args.cfg_options)
+    check_args(args)
+    check_data(cfg, 'test_dataloader')
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    figure = draw(args, cfg, DATASETS.build(cfg.test_dataloader.dataset))
+    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(args.out, dpi=DPI)
+    print(f'written to {args.out}')
+
+
+if __name__ == '__main__':
+    cli.run(main, parse_args())
