@@ -12,16 +12,17 @@ exec((ROOT / 'mmseg_pacbal' / 'version.py').read_text(), VERSION)
 
 
 class BuildWithConfigs(build_py):
-    """Carry configs and tools inside the package, where MMSegmentation's wheel has them too."""
+    """Carry configs, tools and their index in `.mim`, where MMSegmentation's wheel has them too."""
 
     def run(self) -> None:
         super().run()
         if self.editable_mode:
             return
+        target = Path(self.build_lib, 'mmseg_pacbal', '.mim')
         for folder in ('configs', 'tools'):
-            target = Path(self.build_lib, 'mmseg_pacbal', '.mim', folder)
             ignore = shutil.ignore_patterns('__pycache__')
-            shutil.copytree(ROOT / folder, target, dirs_exist_ok=True, ignore=ignore)
+            shutil.copytree(ROOT / folder, target / folder, dirs_exist_ok=True, ignore=ignore)
+        shutil.copy2(ROOT / 'model-index.yml', target)
 
 
 TEST = ['pytest>=7']

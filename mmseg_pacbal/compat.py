@@ -188,6 +188,19 @@ class _MissingOps(ModuleType):
         return op
 
 
+def name_mmsegmentation() -> None:
+    """Let mmengine find `mmseg::` configs in the fork, whose distribution has another name.
+
+    Needed while mmengine's table has but the stock name (onedl-mmengine 0.10.12 does).
+    """
+    from mmengine.config.utils import MODULE2PACKAGE
+
+    versions = installed_versions()
+    present = [name for name in _MMSEG if versions.get(name)]
+    if present:
+        MODULE2PACKAGE['mmseg'] = present[0]
+
+
 def load_checkpoints_safely() -> None:
     """Load mmengine's checkpoints with `weights_only=True`, which takes an allow-list.
 
@@ -290,4 +303,5 @@ def apply() -> None:
     check_versions(installed_versions())
     provide_pkg_resources()
     provide_compiled_ops()
+    name_mmsegmentation()
     load_checkpoints_safely()

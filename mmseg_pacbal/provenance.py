@@ -3,15 +3,16 @@
 import datetime
 import platform
 import subprocess
-from importlib.metadata import version
 from pathlib import Path
 
+import mmengine
+import mmseg
+import numpy as np
 import torch
 
 from .version import __version__
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ('torch', 'numpy', 'mmsegmentation', 'mmengine')
 
 
 def provenance(device: str) -> dict[str, str]:
@@ -26,7 +27,10 @@ def provenance(device: str) -> dict[str, str]:
         commit=_commit(),
         date=datetime.date.today().isoformat(),
         python=platform.python_version(),
-        **{name: version(name) for name in PACKAGES},
+        torch=torch.__version__,
+        numpy=np.__version__,
+        mmsegmentation=mmseg.__version__,
+        mmengine=mmengine.__version__,
     )
 
 

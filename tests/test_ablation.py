@@ -41,7 +41,7 @@ def test_names_of_table_2(row):
     assert row['name'] == f'pac_r{"-".join(map(str, row["rates"]))}_{row["merge"]}'
 
 
-@pytest.mark.parametrize('dataset', ['voc', 'camvid'])
+@pytest.mark.parametrize('dataset', ['voc', pytest.param('camvid', marks=pytest.mark.slow)])
 @pytest.mark.parametrize('row', ROWS, ids=lambda row: row['name'])
 def test_says_its_row_and_changes_nothing_else(row, dataset, monkeypatch):
     family = row['name'].partition('_')[0]  # bal or pac

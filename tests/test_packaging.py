@@ -1,38 +1,31 @@
 """The wheel carries every module, config and tool, and nothing else."""
 
-import shutil
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.environments import ROOT, build_wheel
 
 
 @pytest.fixture(scope='module')
 def wheel(tmp_path_factory) -> zipfile.ZipFile:
-    source = tmp_path_factory.mktemp('source') / 'repo'
-    # A copy, since building writes into the tree.
-    skipped = shutil.ignore_patterns('.*', 'data', 'work_dirs', '*.egg-info', '__pycache__')
-    shutil.copytree(ROOT, source, ignore=skipped)
-    out = source.parent / 'wheel'
-    command = [sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation']
-    subprocess.run([*command, '-w', out, source], check=True)
-    return zipfile.ZipFile(next(out.glob('*.whl')))
+    return zipfile.ZipFile(build_wheel(tmp_path_factory.mktemp('build')))
 
 
 def test_wheel_holds_modules_configs_and_tools_only(wheel):
-    def files(folder: str, prefix: str = '') -> set[str]:
+    def files(folder: str, suffixes: tuple[str, ...], prefix: str = '') -> set[str]:
         return {
             prefix + path.relative_to(ROOT).as_posix()
             for path in (ROOT / folder).rglob('*')
-            if path.suffix in ('.py', '.sh')
+            if path.suffix in suffixes
         }
 
     in_package = 'mmseg_pacbal/.mim/'
-    expected = files('mmseg_pacbal') | files('configs', in_package) | files('tools', in_package)
+    expected = files('mmseg_pacbal', ('.py',)) | {in_package + 'model-index.yml'}
+    expected |= files('configs', ('.py', '.yml', '.md'), in_package)
+    expected |= files('tools', ('.py', '.sh'), in_package)
     found = {name for name in wheel.namelist() if '.dist-info/' not in name}
     assert found == expected
 

@@ -96,6 +96,6 @@ def test_unknown_study_and_row(study_file, tmp_path):
 def test_malformed_study(tmp_path, change, message):
     path = tmp_path / 'bad.yml'
     path.write_text(json.dumps(dict(baseline='a', rows=ROWS) | change))  # JSON is YAML
-    with pytest.raises(ValueError, match='study .*bad') as caught:
+    with pytest.raises(ValueError, match=r'study .*bad') as caught:
         load_study(str(path), 'voc')
     assert message in str(caught.value)

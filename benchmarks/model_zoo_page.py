@@ -1,0 +1,179 @@
+"""Write the tables of configs/README.md, and configs/metafile.yml, from measured figures.
+
+python -m benchmarks.model_zoo_page   after python -m benchmarks.model_zoo, or after a study
+
+Parameters, FLOPs and speed come from benchmarks/results, measured mIoU from results/, reported
+mIoU from configs/ablation/paper_tables.yml and MMSegmentation, recipes from the configs.
+"""
+
+import re
+
+import yaml
+
+from benchmarks.harness import ROOT
+from benchmarks.model_zoo import STOCK_NAMES
+from benchmarks.model_zoo_entries import TABLES, Entry, entries, environment, is_ours
+
+PAGE = ROOT / 'configs' / 'README.md'
+METAFILE = ROOT / 'configs' / 'metafile.yml'
+NONE = '–'
+HEADING = """\
+# Written by `python -m benchmarks.model_zoo_page`. No weights are published, so no entry has any;
+# `Results` were measured, what the paper reports is in `Metadata`.
+"""
+TITLE = 'Semantic Image Segmentation with Pyramid Atrous Convolution and Boundary-aware Loss'
+
+
+def main() -> None:
+    PAGE.write_text(page(PAGE.read_text(), entries(), environment()))
+    METAFILE.write_text(metafile(entries(), environment()))
+    print(f'written to {PAGE} and {METAFILE}')
+
+
+def page(text: str, zoo: dict[str, Entry], place: dict) -> str:
+    """The page with its tables made anew, each between a comment that names it and ``end``."""
+
+    def family(dataset: str) -> list[str]:
+        return [f'{row["name"]}_{dataset}' for row in TABLES['table_3']]
+
+    tables = dict(
+        voc=config_table(zoo, [*family('voc'), 'pac_bal_voc_d8', *STOCK_NAMES]),
+        camvid=config_table(zoo, family('camvid')),
+        mini=config_table(zoo, [*family('camvid_mini'), 'pac_bal_demo']),
+        table_1=bal_table(zoo),
+        table_2=pac_table(zoo),
+        machine=(
+            f'Speed: {place["machine"]}, torch {place["torch"]}, float32, one image at a time; '
+            f'commit {place["commit"]}, {place["date"]}.'
+        ),
+    )
+    for name, table in tables.items():
+        pattern = rf'(<!-- {name} -->\n).*?(\n<!-- end -->)'
+        text = re.sub(pattern, lambda m, t=table: m[1] + t + m[2], text, flags=re.DOTALL)
+    return text
+
+
+def config_table(zoo: dict[str, Entry], names: list[str]) -> str:
+    rows = [
+        [
+            f'[`{name}`]({name}.py)' if is_ours(zoo[name]) else f'`mmseg::deeplabv3/{name}`',
+            f'{zoo[name].backbone}, {zoo[name].head}',
+            zoo[name].loss,
+            'x'.join(map(str, zoo[name].crop)),
+            f'{zoo[name].iterations:,} x {zoo[name].batch}',
+            *costs(zoo[name]),
+            NONE if zoo[name].reported is None else f'{zoo[name].reported:.2f}',
+            measured(zoo[name]),
+        ]
+        for name in names
+    ]
+    head = ['config', 'network', 'loss', 'crop', 'iterations x batch', *COSTS]
+    return to_markdown([*head, 'mIoU reported', 'mIoU measured'], rows, left=4)
+
+
+def bal_table(zoo: dict[str, Entry]) -> str:
+    """Table 1; its rows differ in the loss alone, so no costs are shown."""
+    keys = ('kernel', 'downsample', 'kernel_size', 'sigma', 'beta')
+    rows = [
+        [link(row), *(str(row.get(key, '')) for key in keys), *gain(zoo[row['name']])]
+        for row in TABLES['table_1']
+    ]
+    return to_markdown(['config', 'kernel', 'down', 'size', 'σ', 'β', *GAIN], rows, left=2)
+
+
+def pac_table(zoo: dict[str, Entry]) -> str:
+    rows = []
+    for row in TABLES['table_2']:
+        entry, rates = zoo[row['name']], ', '.join(map(str, row['rates']))
+        rows.append([link(row), rates, row['merge'], *costs(entry), *gain(entry)])
+    return to_markdown(['config', 'rates', 'merge', *COSTS, *GAIN], rows, left=3)
+
+
+COSTS = ['parameters (M)', 'GFLOPs', 'images/s']
+GAIN = ['Δ mIoU reported', 'mIoU measured']
+
+
+def costs(entry: Entry) -> list[str]:
+    figures = (entry.parameters / 1e6, entry.flops / 1e9, 1 / entry.seconds)
+    return [f'{figure:.2f}' for figure in figures]
+
+
+def gain(entry: Entry) -> list[str]:
+    return [f'{entry.reported_difference:+.2f}', measured(entry)]
+
+
+def measured(entry: Entry) -> str:
+    if entry.measured is None:
+        return NONE
+    mean, deviation = entry.measured
+    return f'{mean:.2f}' + ('' if deviation is None else f' ± {deviation:.2f}')
+
+
+def link(row: dict) -> str:
+    return f'[`{row["name"]}`](ablation/{row["name"]}.py)'
+
+
+def to_markdown(head: list[str], rows: list[list[str]], left: int) -> str:
+    """A table whose columns after the first ``left`` are set to the right."""
+    first, *others = ['| ' + ' | '.join(cells) + ' |' for cells in [head, *rows]]
+    rule = '|' + '---|' * left + '---:|' * (len(head) - left)
+    return '\n'.join([first, rule, *others])
+
+
+def metafile(zoo: dict[str, Entry], place: dict) -> str:
+    """configs/metafile.yml, in MMSegmentation's form."""
+    ours = [entry for entry in zoo.values() if is_ours(entry)]
+    collection = dict(
+        Name='PAC and BAL',
+        License='Apache License 2.0',
+        Metadata={'Training Data': sorted({entry.dataset for entry in ours})},
+        Paper=dict(Title=TITLE),
+        README='configs/README.md',
+        Frameworks=['PyTorch'],
+    )
+    content = dict(Collections=[collection], Models=[model(entry, place) for entry in ours])
+    return HEADING + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+
+
+def model(entry: Entry, place: dict) -> dict:
+    folder = 'configs' if entry.reported_difference is None else 'configs/ablation'
+    content = {'Name': entry.name, 'In Collection': 'PAC and BAL'}
+    if entry.measured is not None:
+        miou = dict(mIoU=round(entry.measured[0], 2))
+        content['Results'] = dict(Task='Semantic Segmentation', Dataset=entry.dataset, Metrics=miou)
+    return {
+        **content,
+        'Config': f'{folder}/{entry.name}.py',
+        'Metadata': metadata(entry, place),
+        'Paper': dict(Title=TITLE),
+        'Framework': 'PyTorch',
+    }
+
+
+def metadata(entry: Entry, place: dict) -> dict:
+    speed = {
+        'value': round(1e3 * entry.seconds, 1),
+        'hardware': place['machine'],
+        'backend': 'PyTorch',
+        'batch size': 1,
+        'mode': 'FP32',
+        'resolution': f'({entry.crop[0]},{entry.crop[1]})',
+    }
+    content = {
+        'Training Data': entry.dataset,
+        'Batch Size of a Process': entry.batch,
+        'Iterations': entry.iterations,
+        'Architecture': [entry.backbone, entry.head, entry.loss],
+        'Parameters': entry.parameters,
+        'FLOPs': entry.flops,
+        'inference time (ms/im)': [speed],
+    }
+    if entry.reported is not None:
+        content['mIoU reported by the paper'] = entry.reported
+    if entry.reported_difference is not None:
+        content['mIoU difference reported by the paper'] = entry.reported_difference
+    return content
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,77 @@
+"""Fresh environments beside the current one, for tests of what an installation holds."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PIP = (sys.executable, '-m', 'pip')
+LOCAL = ('--quiet', '--no-deps', '--no-build-isolation')
+
+
+def copy_checkout(folder: Path) -> Path:
+    """A copy to build from, since building writes into the tree."""
+    skipped = shutil.ignore_patterns('.*', 'data', 'work_dirs', '*.egg-info', '__pycache__')
+    return shutil.copytree(ROOT, folder, ignore=skipped)
+
+
+def build_wheel(folder: Path) -> Path:
+    source, out = copy_checkout(folder / 'source'), folder / 'wheel'
+    subprocess.run([*PIP, 'wheel', *LOCAL, '-w', out, source], check=True)
+    return next(out.glob('*.whl'))
+
+
+class Environment:
+    """A virtual environment that also has the packages of the current one, save some.
+
+    Args:
+        folder: Where to make it.
+        without: How the names of what is left out begin; this project is always left out.
+    """
+
+    def __init__(self, folder: Path, without: Sequence[str] = ()) -> None:
+        venv.create(folder, symlinks=True)
+        self.bin = Path(sysconfig.get_path('scripts', 'venv', dict(base=str(folder))))
+        self.python = self.bin / 'python'
+        # Links outside the environment's own folder of packages: pip does not touch those.
+        parent = folder / 'parent'
+        parent.mkdir()
+        for entry in Path(sysconfig.get_path('purelib')).iterdir():
+            if not entry.name.startswith(('mmseg_pacbal', *without)):
+                (parent / entry.name).symlink_to(entry)
+        site = sysconfig.get_path('purelib', 'venv', dict(base=str(folder)))
+        Path(site, 'parent.pth').write_text(f'{parent}\n')
+
+    def install(self, *arguments: object) -> None:
+        command = [*PIP, '--python', self.python, 'install', '--quiet', *map(str, arguments)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr
+
+    def install_from_index(self, *requirements: str, deps: bool = True) -> None:
+        """Install published packages, or skip the test where there is no index to be reached."""
+        command = [*PIP, 'download', *LOCAL, '--dest', self.bin.parent / 'reached']
+        found = subprocess.run([*command, *requirements], capture_output=True, check=False)
+        if found.returncode:
+            pytest.skip(f'no package index with {" ".join(requirements)} can be reached')
+        self.install(*requirements, *([] if deps else LOCAL))
+
+    def run(self, *command: object, cwd: Path) -> str:
+        """What a command prints; it is run as a user would, outside the checkout."""
+        env = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
+        result = subprocess.run(
+            [str(part) for part in command],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=cwd,
+            env={**env, 'OMP_NUM_THREADS': '1'},
+        )
+        assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+        return result.stdout

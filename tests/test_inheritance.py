@@ -1,0 +1,149 @@
+"""Configs of others inherit ours, however the package and the stack were installed."""
+
+import re
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmengine.config.utils import MODULE2PACKAGE
+
+import mmseg_pacbal
+from mmseg_pacbal import compat
+from tests.environments import LOCAL, Environment, build_wheel, copy_checkout
+
+FORMS = {
+    'helper': "__import__('mmseg_pacbal').config('pac_bal_demo.py')",
+    'scheme': "'mmseg_pacbal::pac_bal_demo.py'",
+}
+# Whichever form inherits it, the demo says the same.
+PARSE = """
+import sys, mmseg_pacbal
+from mmengine.config import Config
+print(mmseg_pacbal.__file__)
+print(Config.fromfile('helper.py').to_dict() == Config.fromfile('scheme.py').to_dict())
+print(Config.fromfile('scheme.py').model.decode_head.rates)
+"""
+PARSE_ALL = """
+import mmseg_pacbal, pathlib
+from importlib.metadata import packages_distributions
+from mmengine.config import Config
+root = pathlib.Path(mmseg_pacbal.config('pac_bal_voc.py')).parent
+files = [path for path in root.rglob('*.py') if '_base_' not in path.parts]
+providers = packages_distributions()
+print(providers['mmengine'], providers['mmseg'])
+print(len(files), {Config.fromfile(path).model.type for path in files})
+"""
+SHORT = (
+    *('--work-dir', 'run', '--cfg-options', 'data_root=data', 'crop_size=32,32', 'max_iters=2'),
+    *('val_dataloader.dataset.indices=2', 'test_dataloader.dataset.indices=2'),
+)
+
+
+def write_configs(folder: Path) -> Path:
+    for form, base in FORMS.items():
+        text = f'_base_ = {base}\nmodel = dict(decode_head=dict(rates=(1, 2)))\n'
+        (folder / f'{form}.py').write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize('form', FORMS)
+def test_inherits(form, tmp_path):
+    cfg = Config.fromfile(write_configs(tmp_path) / f'{form}.py')
+    assert cfg.model.decode_head.rates == (1, 2)
+    cfg.model.decode_head.rates = (1, 3, 5, 7, 9)
+    # No scope of our own is written into it: our modules are in MMSegmentation's registries.
+    assert cfg.to_dict() == Config.fromfile(mmseg_pacbal.config('pac_bal_demo.py')).to_dict()
+
+
+def test_a_name_in_a_folder(tmp_path):
+    mine = tmp_path / 'mine.py'
+    mine.write_text("_base_ = 'mmseg_pacbal::ablation/pac_r1-3-5_concat.py'\n")
+    assert Config.fromfile(mine).model.decode_head['merge'] == 'concat'
+
+
+def test_an_unknown_name_lists_what_there_is(tmp_path):
+    mine = tmp_path / 'mine.py'
+    mine.write_text("_base_ = 'mmseg_pacbal::nothing.py'\n")
+    with pytest.raises(FileNotFoundError, match=r"no config 'nothing\.py'.*pac_bal_voc\.py"):
+        Config.fromfile(mine)
+
+
+@pytest.mark.parametrize('distribution', ['mmsegmentation', 'onedl-mmsegmentation'])
+def test_the_fork_is_found_under_its_own_name(distribution, monkeypatch):
+    def version(name: str) -> str:
+        if name != distribution:
+            raise metadata.PackageNotFoundError(name)
+        return '1.4'
+
+    monkeypatch.setattr(metadata, 'version', version)
+    monkeypatch.setitem(MODULE2PACKAGE, 'mmseg', 'untouched')
+    compat.name_mmsegmentation()
+    assert MODULE2PACKAGE['mmseg'] == distribution
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory) -> Path:
+    return build_wheel(tmp_path_factory.mktemp('build'))
+
+
+@pytest.fixture(scope='module', params=['wheel', 'editable'])
+def installed(request, tmp_path_factory) -> tuple[Environment, Path]:
+    """An environment and the folder in which the package lies."""
+    folder = tmp_path_factory.mktemp(request.param)
+    environment = Environment(folder / 'environment')
+    if request.param == 'wheel':
+        environment.install(*LOCAL, request.getfixturevalue('wheel'))
+        return environment, folder / 'environment'
+    source = copy_checkout(folder / 'checkout')
+    environment.install(*LOCAL, '--editable', source)
+    return environment, source
+
+
+@pytest.mark.slow
+def test_inherits_from_an_installation(installed, tmp_path):
+    environment, place = installed
+    write_configs(tmp_path)
+    file, same, rates = environment.run(environment.python, '-c', PARSE, cwd=tmp_path).splitlines()
+    assert Path(file).is_relative_to(place)
+    assert (same, rates) == ('True', '(1, 2)')
+
+
+@pytest.mark.slow
+def test_mim_trains(installed, tmp_path):
+    environment, place = installed
+    # openmim looks for files below site-packages, where an editable install puts none; its
+    # successor knows editable installs, but looks for those of a wheel in the wrong folder.
+    is_wheel = place.name == 'environment'
+    environment.install_from_index('openmim==0.3.9' if is_wheel else 'onedl-mim==0.5.1')
+    write_configs(tmp_path)
+    mim = (environment.bin / 'mim', 'train', 'mmseg_pacbal', 'scheme.py')
+    printed = environment.run(*mim, *SHORT, cwd=tmp_path)
+    script = re.search(r'Training command is \S+ (\S+)', printed)[1]
+    assert Path(script).is_relative_to(place)
+    assert (tmp_path / 'run' / 'iter_2.pth').is_file()
+
+
+@pytest.mark.slow
+def test_the_maintained_fork(wheel, tmp_path):
+    """With the fork in place of the stock packages configs parse, train and test."""
+    environment = Environment(tmp_path / 'environment', without=('mmengine', 'mmseg'))
+    fork = ('onedl-mmengine==0.10.12', 'onedl-mmsegmentation==1.4.2')
+    environment.install_from_index(*fork, deps=False)
+    environment.install(*LOCAL, wheel)
+    python = environment.python
+
+    providers, parsed = environment.run(python, '-c', PARSE_ALL, cwd=tmp_path).splitlines()[-2:]
+    assert providers == "['onedl-mmengine'] ['onedl-mmsegmentation']"
+    count, types = parsed.split()
+    assert (int(count) >= 30, types) == (True, "{'EncoderDecoder'}")
+
+    write_configs(tmp_path)
+    tools = next((tmp_path / 'environment').rglob('mmseg_pacbal/.mim/tools'))
+    environment.run(python, tools / 'train.py', 'scheme.py', *SHORT, cwd=tmp_path)
+    tested = environment.run(
+        *(python, tools / 'test.py', 'scheme.py', tmp_path / 'run' / 'iter_2.pth'),
+        *SHORT,
+        cwd=tmp_path,
+    )
+    assert re.search(r'mIoU: \d', tested)
