@@ -69,7 +69,7 @@ def one_sentence(error: Exception) -> str:
     if text.startswith('Caught ') and 'Original Traceback' in text:  # in a data loader's worker
         text = text.strip().splitlines()[-1].removeprefix(f'{type(error).__name__}: ')
     text = ' '.join(text.split())
-    telling = isinstance(error, (ValueError, FileNotFoundError, FileExistsError, ImportError))
+    telling = isinstance(error, (ValueError, OSError, ImportError))
     return text if telling and text else f'{type(error).__name__}: {text}'
 
 

@@ -4,38 +4,76 @@ import argparse
 from pathlib import Path
 
 from mmengine.device import get_device
-from mmengine.runner import Runner
 
 from mmseg_pacbal import cli
-from mmseg_pacbal.preflight import check_data
+from mmseg_pacbal.datasets.checked_loading import CheckedRunner
+from mmseg_pacbal.datasets.verify_dataset import report
+from mmseg_pacbal.engine import find_checkpoints, last_whole_checkpoint, make_resumable, resume_from
+from mmseg_pacbal.preflight import (
+    check_checkpoint,
+    check_data,
+    check_initial_weights,
+    verify_data,
+)
+
+LOADERS = ('train_dataloader', 'val_dataloader')
 
 
 def parse_args() -> argparse.Namespace:
     parser = cli.parser('Train a segmentation model')
     parser.add_argument(
-        '--resume', action='store_true', help='go on from the last checkpoint in the work dir'
+        '--resume',
+        action='store_true',
+        help='go on from the last whole checkpoint in the work dir; start anew where there is none',
     )
     parser.add_argument('--amp', action='store_true', help='train with mixed precision')
+    parser.add_argument(
+        '--check',
+        action='store_true',
+        help='read all images and masks of training and validation, list every problem, and end',
+    )
     return parser.parse_args()
+
+
+def find_start(args: argparse.Namespace, work_dir: str) -> str | Path | None:
+    """The checkpoint to go on from, None for a new run."""
+    if args.resume:
+        chosen = (args.cfg_options or {}).get('load_from')  # as MMSegmentation chooses one
+        checkpoint = chosen or last_whole_checkpoint(work_dir)
+        if checkpoint is None:
+            print(f'{work_dir} holds no checkpoint to go on from: training starts anew')
+        return checkpoint
+    if Path(work_dir, 'last_checkpoint').exists() or find_checkpoints(work_dir):
+        raise FileExistsError(
+            f'{work_dir} holds checkpoints of an earlier run, which a new one would '
+            'overwrite; add --resume to go on, or give another --work-dir'
+        )
+    return None
 
 
 def main(args: argparse.Namespace) -> None:
     cfg = cli.load_config(args.config, args.cfg_options)
+    if args.check:
+        return report(verify_data(cfg, *LOADERS))
     cfg.work_dir = cli.work_dir(args, cfg)
-    if not args.resume and Path(cfg.work_dir, 'last_checkpoint').exists():
-        raise FileExistsError(
-            f'{cfg.work_dir} holds checkpoints of an earlier run, which a new one would '
-            'overwrite; add --resume to go on, or give another --work-dir'
-        )
-    cfg.resume = args.resume
+    checkpoint = find_start(args, cfg.work_dir)
+    cfg.resume = False
     if args.amp:
         if get_device() == 'cpu':
             raise ValueError('--amp needs a GPU, and none is found here; train without it')
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-    check_data(cfg, 'train_dataloader', 'val_dataloader')
+    check_data(cfg, *LOADERS)
     cli.prepare_launcher(cfg, args)
-    Runner.from_cfg(cfg).train()
+    make_resumable(cfg)
+    runner = CheckedRunner.from_cfg(cfg)
+    model = getattr(runner.model, 'module', runner.model)
+    if checkpoint:
+        check_checkpoint(model, checkpoint, resume=True)
+        resume_from(runner, checkpoint)
+    else:
+        check_initial_weights(model, cfg.get('load_from'))
+    runner.train()
 
 
 if __name__ == '__main__':

@@ -1,0 +1,104 @@
+"""Files from a path or the web, resumed where a download stopped, known by their checksum."""
+
+import hashlib
+import time
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+import rich.progress
+from rich.progress import Progress
+
+_ATTEMPTS = 5
+_PAUSE = 2  # seconds between attempts
+_TIMEOUT = 60  # seconds without a byte
+_CHUNK = 1 << 20
+_COLUMNS = (
+    *Progress.get_default_columns(),
+    rich.progress.DownloadColumn(),
+    rich.progress.TransferSpeedColumn(),
+)
+
+
+def fetch(source: str, folder: Path, md5: str) -> Path:
+    """The file at a path, or at a URL, from where it is downloaded once.
+
+    Args:
+        source: A path or an ``http(s)://`` URL.
+        folder: Where downloads are kept; while one is incomplete its name ends in ``.part``.
+        md5: Of the whole file, hexadecimal.
+
+    Raises:
+        FileNotFoundError: There is no file at the path, or nothing at the URL.
+        ConnectionError: The download stopped; the next call goes on from there.
+        ValueError: The file is not the one that has this checksum.
+    """
+    if urlsplit(source).scheme not in ('http', 'https'):
+        _check_md5(Path(source), md5, 'give the path of a whole copy, or its URL')
+        return Path(source)
+    path = folder / Path(urlsplit(source).path).name
+    if path.exists():
+        _check_md5(path, md5, 'remove it, to have it downloaded again')
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f'{path.name}.part')
+    _download(source, part)
+    try:
+        _check_md5(part, md5, 'it was removed; start again or give another URL')
+    except ValueError:
+        part.unlink()
+        raise
+    part.replace(path)
+    return path
+
+
+def _check_md5(path: Path, md5: str, advice: str) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(f'{path} does not exist; give the path of a file or an http(s) URL')
+    digest = hashlib.md5(usedforsecurity=False)
+    with rich.progress.open(path, 'rb', description=f'Verifying {path.name}') as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    if digest.hexdigest() != md5:
+        raise ValueError(
+            f'{path} is damaged or another file: its md5 checksum is {digest.hexdigest()}, but '
+            f'that of the published file is {md5}; {advice}'
+        )
+
+
+def _download(url: str, part: Path) -> None:
+    """Append to ``part`` what is missing of it, in several attempts."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return _append(url, part)
+        except HTTPError as error:
+            if error.code == 416:  # nothing lies beyond what is there
+                return None
+            raise FileNotFoundError(f'{url} cannot be downloaded: {error}') from error
+        except (OSError, HTTPException) as error:
+            if attempt == _ATTEMPTS:
+                have = part.stat().st_size if part.exists() else 0
+                raise ConnectionError(
+                    f'the download of {url} stopped after {have:,} bytes ({error}); run the '
+                    'command again to go on from there'
+                ) from error
+            time.sleep(_PAUSE)
+
+
+def _append(url: str, part: Path) -> None:
+    have = part.stat().st_size if part.exists() else 0
+    request = Request(url, headers={'Range': f'bytes={have}-'} if have else {})
+    with urlopen(request, timeout=_TIMEOUT) as response:
+        resumed = response.headers.get('Content-Range', '').startswith(f'bytes {have}-')
+        start = have if resumed else 0  # a server without ranges sends all of it anew
+        length = response.headers.get('Content-Length')
+        total = start + int(length) if length else None
+        with part.open('ab' if resumed else 'wb') as file, Progress(*_COLUMNS) as progress:
+            task = progress.add_task(f'Downloading {part.stem}', total=total, completed=start)
+            while chunk := response.read(_CHUNK):
+                file.write(chunk)
+                progress.advance(task, len(chunk))
+    if total and part.stat().st_size < total:
+        raise ConnectionError('the connection was closed')

@@ -1,0 +1,163 @@
+"""Checks of images, masks and lists of any data set; what is wrong is one sentence with the name.
+
+Files are read as MMSegmentation's ``LoadImageFromFile`` and ``LoadAnnotations`` read them: images
+by OpenCV, which turns any mode into colour and an EXIF-rotated image upright, masks by Pillow.
+"""
+
+import io
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import mmcv
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+
+class Sample(NamedTuple):
+    """Files of one sample."""
+
+    image: str
+    mask: str | None = None
+
+
+def read_list(path: str | Path) -> list[str]:
+    """Names of a list, one a line.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no text, is empty or has an empty line.
+    """
+    try:
+        names = [line.strip() for line in Path(path).read_text(encoding='utf-8').splitlines()]
+    except FileNotFoundError:
+        raise FileNotFoundError(f'list {path} is missing') from None
+    except UnicodeDecodeError:
+        raise ValueError(f'list {path} is no text; give one name of an image a line') from None
+    if not names:
+        raise ValueError(f'list {path} is empty; give one name of an image a line')
+    if '' in names:
+        raise ValueError(f'list {path} has an empty line ({names.index("") + 1}); remove it')
+    return names
+
+
+def read_image(path: str) -> np.ndarray:
+    """The pixels of an image file, uint8 (H, W, 3), BGR.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is empty, truncated or no image.
+    """
+    data = _read('image', path)
+    _open('image', path, data)  # strict, where OpenCV may fill up what a truncated file lacks
+    try:
+        pixels = mmcv.imfrombytes(data, flag='color', backend='cv2')
+    except cv2.error:
+        pixels = None
+    if pixels is None:
+        raise ValueError(f'image {path} cannot be decoded by OpenCV; copy or download it again')
+    return pixels
+
+
+def read_mask(path: str) -> np.ndarray:
+    """The values of a mask file, integers (H, W), before any mapping of classes.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is empty, truncated, no image or has no single channel of integers.
+    """
+    image = _open('mask', path, _read('mask', path))
+    mask = np.asarray(image)
+    if mask.dtype == bool:
+        mask = mask.astype(np.uint8)
+    if mask.ndim != 2 or not np.issubdtype(mask.dtype, np.integer):
+        raise ValueError(
+            f'mask {path} has mode {image.mode}, but a mask has one channel with the index of a '
+            'class in each pixel (mode P or L)'
+        )
+    return mask
+
+
+def check_size(sample: Sample, image: Sequence[int], mask: Sequence[int]) -> None:
+    """Check that a mask is as large as its image; sizes are (H, W) in pixels.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if tuple(image) != tuple(mask):
+        raise ValueError(
+            f'mask {sample.mask} is {mask[1]}x{mask[0]} pixels, but its image {sample.image} is '
+            f'{image[1]}x{image[0]}'
+        )
+
+
+def check_values(path: str, mask: np.ndarray, accepted: np.ndarray) -> None:
+    """Check the values of a mask.
+
+    Args:
+        path: Of the mask.
+        mask: Integers (H, W).
+        accepted: bool (256,), whether a value may occur.
+
+    Raises:
+        ValueError: Another value occurs.
+    """
+    if mask.min() >= 0 and mask.max() < 256:
+        table = accepted.astype(np.uint8)
+        if cv2.LUT(mask.astype(np.uint8, copy=False), table).all():
+            return
+    wrong = [v for v in np.unique(mask).tolist() if not (0 <= v < 256 and accepted[v])]
+    more = f' and {len(wrong) - 5} more values' if len(wrong) > 5 else ''
+    raise ValueError(
+        f'mask {path} holds {", ".join(map(str, wrong[:5]))}{more}, but accepted are '
+        f'{_ranges(accepted)}'
+    )
+
+
+def accepted_values(
+    num_classes: int,
+    ignore_index: int = 255,
+    reduce_zero_label: bool = False,
+    label_map: dict[int, int] | None = None,
+) -> np.ndarray:
+    """Which values of a mask ``LoadAnnotations`` maps to a class or to void, bool (256,)."""
+    value = np.arange(256)
+    if reduce_zero_label:
+        value = np.where((value == 0) | (value == 255), 255, value - 1)
+    mapped = value.copy()
+    for old, new in (label_map or {}).items():
+        mapped[value == old] = new
+    return (mapped < num_classes) | (mapped == ignore_index)
+
+
+def _read(what: str, path: str) -> bytes:
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(f'{what} {path} is missing') from None
+    except OSError as error:
+        raise ValueError(f'{what} {path} cannot be read: {error.strerror}') from error
+    if not data:
+        raise ValueError(f'{what} {path} is empty; copy or download it again')
+    return data
+
+
+def _open(what: str, path: str, data: bytes) -> Image.Image:
+    try:
+        image = Image.open(io.BytesIO(data))
+        image.load()
+    except UnidentifiedImageError:
+        raise ValueError(f'{what} {path} is no image') from None
+    except Exception as error:  # each format of Pillow has its own
+        raise ValueError(
+            f'{what} {path} is damaged ({error}); copy or download it again'
+        ) from error
+    return image
+
+
+def _ranges(accepted: np.ndarray) -> str:
+    """'0..20 and 255' of bool (256,)."""
+    runs = [list(run) for key, run in groupby(range(256), lambda v: accepted[v]) if key]
+    return ' and '.join(f'{r[0]}..{r[-1]}' if len(r) > 1 else f'{r[0]}' for r in runs)

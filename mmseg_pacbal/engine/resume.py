@@ -1,0 +1,67 @@
+"""Which checkpoint a run goes on from."""
+
+import re
+import zipfile
+from pathlib import Path
+
+from mmengine.runner import Runner
+
+
+def find_checkpoints(work_dir: str | Path) -> list[Path]:
+    """Checkpoints of training in a folder, the newest (by the number in its name) first."""
+    paths = [p for p in Path(work_dir).glob('*.pth') if not p.name.startswith('best_')]
+    numbers = {path: re.search(r'_(\d+)$', path.stem) for path in paths}
+    numbered = [path for path in paths if numbers[path]]
+    return sorted(numbered, key=lambda path: int(numbers[path][1]), reverse=True)
+
+
+def last_whole_checkpoint(work_dir: str | Path) -> Path | None:
+    """The checkpoint to go on from, None where there is none.
+
+    It is the one that the file ``last_checkpoint`` names; where that is missing or damaged, the
+    newest one in the folder that is whole, and a printed line says so.
+
+    Raises:
+        ValueError: There are checkpoints, but all of them are damaged.
+    """
+    damaged = []
+    for path in dict.fromkeys([*_named(Path(work_dir)), *find_checkpoints(work_dir)]):
+        if is_whole(path):
+            if damaged:
+                print(f'{" and ".join(damaged)} missing, cut off or damaged: going on from {path}')
+            return path
+        damaged.append(str(path))
+    if damaged:
+        raise ValueError(
+            f'no checkpoint in {work_dir} is whole, {" and ".join(damaged)} missing, cut off or damaged; '
+            'copy one there, or start anew with another --work-dir'
+        )
+    return None
+
+
+def is_whole(path: str | Path) -> bool:
+    """Whether a file is a checkpoint as torch.save writes them, to the last byte (CRC-32).
+
+    Nothing in it is executed: that it holds what it should is for the loader to say.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def resume_from(runner: Runner, path: str | Path) -> None:
+    """Have a runner that has not started go on from a checkpoint."""
+    # Not through its config: a copy of that lies in the work dir, and a run that is started
+    # with it later must not take this checkpoint along.
+    runner._resume, runner._load_from = True, str(path)
+
+
+def _named(work_dir: Path) -> list[Path]:
+    """What ``last_checkpoint`` names, beside it if the folder was moved; nothing if empty."""
+    file = work_dir / 'last_checkpoint'
+    name = file.read_text().strip() if file.is_file() else ''
+    if not name:
+        return []
+    return [Path(name) if Path(name).is_file() else work_dir / Path(name).name]

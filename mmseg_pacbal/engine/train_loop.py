@@ -1,0 +1,97 @@
+"""The training loop whose iterations do not depend on when the run was started."""
+
+from collections.abc import Sequence
+
+from mmengine.dist import broadcast_object_list
+from mmengine.logging import print_log
+from mmengine.runner import IterBasedTrainLoop, Runner
+from mmseg.registry import LOOPS
+from torch import nn
+
+from .schedule import follow_schedule
+from .seeding import seed_iteration
+
+# Under this name a checkpoint tells the last iteration whose validation it has seen the end of.
+_VALIDATED = 'last_validated'
+
+
+@LOOPS.register_module()
+class ResumableTrainLoop(IterBasedTrainLoop):
+    """mmengine's IterBasedTrainLoop, resumed bit for bit at any iteration.
+
+    Every random number is drawn after seeding with the run's seed and the number of the
+    iteration, or of the sample (:class:`SeededSampler`), so there is no random state to save.
+    Beside that, a resumed run
+
+    - takes the order of the data from the checkpoint's seed, and starts in its middle at once
+      (mmengine draws a new order where the config has no seed, and reads every batch up to
+      there);
+    - first makes up for a validation that was due and of which the checkpoint knows no end;
+    - follows the config's schedule where ``max_iters`` was changed (:func:`follow_schedule`).
+
+    Args:
+        runner: As in IterBasedTrainLoop.
+        dataloader: Config of a loader with an InfiniteSampler.
+        **kwargs: As in IterBasedTrainLoop.
+    """
+
+    def __init__(self, runner: Runner, dataloader: dict, **kwargs: object) -> None:
+        seeded = dict(
+            dataloader,
+            dataset=dict(type='SeededDataset', dataset=dataloader['dataset']),
+            sampler=dict(dataloader['sampler'], type='SeededSampler', seed=_data_seed(runner)),
+        )
+        super().__init__(runner, seeded, **kwargs)
+
+    def run(self) -> nn.Module:
+        """Train from the iteration of the checkpoint, or from the first one."""
+        planned = self.runner.message_hub.runtime_info.get('max_iters')
+        self.runner.call_hook('before_train')
+        self.runner.call_hook('before_train_epoch')
+        if self._iter > 0:
+            self._go_on(planned)
+        while self._iter < self._max_iters and not self.stop_training:
+            self.runner.model.train()
+            self.run_iter(next(self.dataloader_iterator))
+            self._validate_if_due()
+        self.runner.call_hook('after_train_epoch')
+        self.runner.call_hook('after_train')
+        return self.runner.model
+
+    def run_iter(self, data_batch: Sequence[dict]) -> None:
+        seed_iteration(self.runner.seed, self._iter)
+        super().run_iter(data_batch)
+
+    def _go_on(self, planned: int | None) -> None:
+        sampler = self.dataloader.sampler
+        sampler.seed = _data_seed(self.runner)  # by now the checkpoint's
+        sampler.start = self._iter * self.dataloader.batch_size
+        self.dataloader_iterator = iter(self.dataloader)
+        if planned not in (None, self._max_iters):
+            follow_schedule(self.runner, self._iter)
+            print_log(
+                f'max_iters was {planned} and is {self._max_iters} now: the learning rate goes '
+                f'on as in a run of {self._max_iters} iterations from its start',
+                logger='current',
+            )
+        if self._iter >= self._max_iters:
+            print_log(f'iteration {self._iter} of {self._max_iters} is reached', logger='current')
+        self._validate_if_due()
+
+    def _validate_if_due(self) -> None:
+        self._decide_current_val_interval()
+        last = self._iter == self._max_iters
+        due = self._iter >= self.val_begin and (self._iter % self.val_interval == 0 or last)
+        hub = self.runner.message_hub
+        if self.runner.val_loop and due and hub.runtime_info.get(_VALIDATED) != self._iter:
+            # Told before, since the checkpoint of a best score is written within.
+            hub.update_info(_VALIDATED, self._iter)
+            seed_iteration(self.runner.seed, self._iter)  # for a metric that samples
+            self.runner.val_loop.run()
+
+
+def _data_seed(runner: Runner) -> int:
+    """The seed of the data, one for all processes, which may have their own otherwise."""
+    seed = [runner.seed]
+    broadcast_object_list(seed)
+    return seed[0]

@@ -1,0 +1,409 @@
+"""VOC 2012 and SBD from archives of the official structure: made, resumed, refused, verified."""
+
+import contextlib
+import io
+import os
+import runpy
+import stat
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmseg_pacbal import cli
+from mmseg_pacbal.datasets import voc_archives, voc_layout
+from mmseg_pacbal.datasets.synthetic_scene import voc_colormap
+from mmseg_pacbal.preflight import check_data, verify_data
+from tests.conftest import DATA
+from tests.tools.small_voc import (
+    AUG,
+    SBD,
+    TRAIN,
+    TRAINAUG,
+    VAL,
+    VOC,
+    Archives,
+    encoded,
+    lines,
+    mat,
+    member,
+    sbd_label,
+    tree,
+    voc_label,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def archives(tmp_path, monkeypatch) -> Archives:
+    for name, listed in dict(train=TRAIN, val=VAL, trainaug=TRAINAUG, aug=AUG).items():
+        monkeypatch.setitem(voc_layout.COUNTS, name, len(listed))
+    return Archives(tmp_path / 'archives', monkeypatch)
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    return tmp_path / 'VOCdevkit' / 'VOC2012'
+
+
+@pytest.fixture
+def made(archives, root) -> Path:
+    archives.prepare(root)
+    return root
+
+
+def run_tool(*args: object) -> None:
+    argv, sys.argv = sys.argv, ['tools/prepare_voc.py', *map(str, args)]
+    try:
+        runpy.run_path(str(ROOT / 'tools' / 'prepare_voc.py'), run_name='__main__')
+    finally:
+        sys.argv = argv
+
+
+def mistake(capsys, *args: object) -> str:
+    """The one sentence the tool ends with."""
+    with pytest.raises(SystemExit) as ended:
+        run_tool(*args)
+    assert ended.value.code == 1
+    (sentence,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith('error: ')]
+    return sentence.removeprefix('error: ')
+
+
+def names(path: Path) -> list[str]:
+    return path.read_text().splitlines()
+
+
+def test_makes_masks_and_lists(capsys, archives, root):
+    run_tool('--voc', archives.voc, '--sbd', archives.sbd, '--out', root.parent)
+
+    lists = root / 'ImageSets' / 'Segmentation'
+    assert names(lists / 'train.txt') == TRAIN
+    assert names(lists / 'val.txt') == VAL
+    assert names(lists / 'trainaug.txt') == TRAINAUG
+    assert names(lists / 'aug.txt') == AUG
+    masks = {path.stem: path for path in (root / 'SegmentationClassAug').iterdir()}
+    assert sorted(masks) == sorted([*TRAINAUG, *VAL])
+    for name, path in masks.items():
+        mask = Image.open(path)
+        assert mask.mode == 'P'
+        label = voc_label(name) if name in (*TRAIN, *VAL) else sbd_label(name)
+        np.testing.assert_array_equal(np.array(mask), label)
+    for name in (*TRAIN, *VAL):
+        own = root / 'SegmentationClass' / f'{name}.png'
+        assert masks[name].read_bytes() == own.read_bytes()
+    assert Image.open(masks[AUG[0]]).getpalette() == voc_colormap().ravel().tolist()
+    out = capsys.readouterr().out
+    assert 'trainaug, SegmentationClassAug: 6 images, 0 with problems, 6.25% void' in out
+    assert f'{root} is whole' in out
+
+
+def test_our_configs_read_it(made):
+    cfg = cli.load_config(str(ROOT / 'configs' / 'pac_bal_voc.py'), dict(data_root=str(made)))
+    loaders = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+    check_data(cfg, *loaders)
+    assert verify_data(cfg, *loaders) == []
+
+
+def state(root: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in root.rglob('*')}
+
+
+def test_second_run_changes_nothing(archives, made):
+    (made / 'JPEGImages' / 'of_mine.jpg').write_bytes(b'mine')
+    before, content = state(made.parent), tree(made)
+    archives.prepare(made)
+    assert state(made.parent) == before
+    assert tree(made) == content
+
+
+def killed_after(files: int, archives: Archives, root: Path) -> None:
+    """Run in a process of its own that dies with half a file written."""
+
+    def die_at_last(source: Path, target: Path) -> None:
+        nonlocal files
+        if files == 0:
+            os.truncate(source, source.stat().st_size // 2)
+            os._exit(9)
+        files -= 1
+        source.rename(target)
+
+    child = os.fork()
+    if child == 0:
+        voc_archives.os = type('os', (), dict(replace=staticmethod(die_at_last)))
+        archives.prepare(root)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+
+
+def test_goes_on_after_being_killed_at_any_file(archives, made, tmp_path):
+    expected = tree(made)
+    root = tmp_path / 'killed' / 'VOC2012'
+    for _ in range((len(expected) - 1) // 3):
+        killed_after(3, archives, root)
+        whole = {name: data for name, data in tree(root).items() if not name.endswith('.part')}
+        assert whole.items() <= expected.items()
+    archives.prepare(root)
+    assert tree(root) == expected
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'JPEGImages/2008_000002.jpg',
+        'SegmentationClassAug/2008_000002.png',
+        'SegmentationClassAug/2007_000032.png',
+        'ImageSets/Segmentation/aug.txt',
+    ],
+)
+def test_nothing_of_the_users_is_overwritten(archives, root, name):
+    mine = root / name
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(encoded(np.full((6, 8), 3, np.uint8), 'PNG'))
+    before = mine.read_bytes()
+    with pytest.raises(FileExistsError, match=f'^{mine} is there already and holds something else'):
+        archives.prepare(root)
+    assert mine.read_bytes() == before
+
+
+def test_masks_compressed_otherwise_are_kept(archives, root):
+    path = root / 'SegmentationClassAug' / '2008_000002.png'
+    path.parent.mkdir(parents=True)
+    Image.fromarray(sbd_label('2008_000002')).save(path, compress_level=0)
+    before = path.read_bytes()
+    archives.prepare(root)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize('which', ['voc', 'sbd'])
+def test_wrong_checksum(capsys, archives, root, which):
+    path = getattr(archives, which)
+    path.write_bytes(path.read_bytes()[:-1])
+    sentence = mistake(capsys, '--voc', archives.voc, '--sbd', archives.sbd, '--out', root.parent)
+    assert sentence.startswith(f'{path} is damaged or another file: its md5 checksum is ')
+    assert sentence.endswith('give the path of a whole copy, or its URL')
+    assert not root.exists()
+
+
+def test_missing_archive(capsys, archives, root):
+    sentence = mistake(capsys, '--voc', 'none.tar', '--sbd', archives.sbd, '--out', root.parent)
+    assert sentence == 'none.tar does not exist; give the path of a file or an http(s) URL'
+
+
+@pytest.mark.parametrize(
+    ('part', 'sentence'),
+    [
+        (f'{VOC}/ImageSets/Segmentation/train.txt', 'voc.tar is not VOC 2012: it lacks {part}'),
+        (f'{VOC}/ImageSets/Segmentation/val.txt', 'voc.tar is not VOC 2012: it lacks {part}'),
+        (f'{SBD}/train.txt', 'sbd.tgz is not SBD: it lacks {part}'),
+        (f'{SBD}/val.txt', 'sbd.tgz is not SBD: it lacks {part}'),
+        (f'{VOC}/JPEGImages/2008_000002.jpg', 'JPEGImages/2008_000002.jpg is missing'),
+        (f'{VOC}/SegmentationClass/2007_000032.png', 'Class/2007_000032.png is missing'),
+        (f'{SBD}/cls/2008_000002.mat', 'SegmentationClassAug/2008_000002.png is missing'),
+    ],
+)
+def test_missing_part(archives, root, part, sentence):
+    archives.voc_files.pop(part, None)
+    archives.sbd_files.pop(part, None)
+    archives.write()
+    with pytest.raises(ValueError, match=sentence.format(part=part)):
+        archives.prepare(root)
+    assert not (root / 'ImageSets' / 'Segmentation' / 'trainaug.txt').exists()
+
+
+def test_too_few_images(archives, root):
+    archives.sbd_files[f'{SBD}/val.txt'] = b'2007_000033\n'
+    archives.write()
+    with pytest.raises(ValueError, match=r'trainaug.txt has length 5 instead of 6; aug.txt'):
+        archives.prepare(root)
+
+
+@pytest.mark.parametrize(
+    ('data', 'sentence'),
+    [
+        (b'', 'holds no mask GTcls.Segmentation'),
+        (b'MATLAB 5.0 MAT-file' + bytes(109), 'holds no mask GTcls.Segmentation'),
+        (mat(np.zeros((2, 3, 4), np.uint8)), r'holds a mask of uint8 \(2, 3, 4\) instead of'),
+        (mat(np.zeros((2, 3))), r'holds a mask of float64 \(2, 3\) instead of'),
+        (mat(np.full((2, 3), 21, np.uint8)), 'holds 21, but accepted are 0..20 and 255'),
+    ],
+)
+def test_broken_mat(archives, root, data, sentence):
+    archives.sbd_files[f'{SBD}/cls/2008_000002.mat'] = data
+    archives.write()
+    with pytest.raises(ValueError, match=f'sbd.tgz: cls/2008_000002.mat {sentence}'):
+        archives.prepare(root)
+
+
+@pytest.mark.parametrize('which', ['voc', 'sbd'])
+def test_no_archive(archives, root, which):
+    getattr(archives, which).write_bytes(b'<html>moved</html>' * 100)
+    with pytest.raises(ValueError, match=f'{which}.t.* is no whole tar archive .* another copy'):
+        archives.prepare(root)
+
+
+def test_archive_that_ends_early(archives, root):
+    data = archives.sbd.read_bytes()
+    archives.sbd.write_bytes(data[: len(data) // 2])
+    with pytest.raises(ValueError, match=r'sbd.tgz is no whole tar archive'):
+        archives.prepare(root)
+
+
+HOSTILE = {
+    'absolute': member('/tmp/outside'),
+    'parent': member('../outside'),
+    'parent further down': member(f'{VOC}/JPEGImages/../../../../outside'),
+    'backslash': member('..\\outside'),
+    'drive': member('C:/outside'),
+    'symbolic link': member(f'{VOC}/up', type=tarfile.SYMTYPE, linkname='../../../outside'),
+    'absolute link': member(f'{VOC}/up', type=tarfile.SYMTYPE, linkname='/etc'),
+    'hard link': member(f'{VOC}/up', type=tarfile.LNKTYPE, linkname='../outside'),
+    'device': member(f'{VOC}/disk', type=tarfile.BLKTYPE),
+    'terminal': member(f'{VOC}/tty', type=tarfile.CHRTYPE),
+    'pipe': member(f'{VOC}/pipe', type=tarfile.FIFOTYPE),
+}
+
+
+@pytest.mark.parametrize('which', ['voc', 'sbd'])
+@pytest.mark.parametrize('kind', HOSTILE)
+def test_hostile_archive(archives, root, tmp_path, which, kind):
+    setattr(archives, f'{which}_extra', (HOSTILE[kind],))
+    archives.write()
+    with pytest.raises(ValueError, match='would write outside its folder or make') as error:
+        archives.prepare(root)
+    assert HOSTILE[kind].name in str(error.value)
+    written = tree(tmp_path)
+    assert not any('SegmentationClassAug' in name or 'outside' in name for name in written)
+    assert (which == 'voc') == (not root.exists())
+
+
+def test_links_inside_an_archive_are_not_made(archives, root):
+    archives.voc_extra = (
+        member(f'{VOC}/JPEGImages/again.jpg', type=tarfile.SYMTYPE, linkname='2008_000002.jpg'),
+        member(f'{VOC}/2011', type=tarfile.SYMTYPE, linkname='../VOC2011'),
+    )
+    archives.write()
+    archives.prepare(root)
+    assert all(stat.S_ISREG(p.lstat().st_mode) for p in root.rglob('*') if not p.is_dir())
+    assert not (root / '2011').exists()
+
+
+# --- --check ---
+
+
+def replace_mask(root: Path, name: str, mask: np.ndarray, folder: str = 'SegmentationClass') -> str:
+    path = root / folder / f'{name}.png'
+    Image.fromarray(mask).save(path)
+    return str(path)
+
+
+def break_tree(root: Path) -> list[str]:
+    """Everything that can be wrong at once, and the sentences that say so."""
+    images, lists = root / 'JPEGImages', root / 'ImageSets' / 'Segmentation'
+    (images / '2008_000002.jpg').unlink()
+    (images / '2008_000008.jpg').write_bytes(b'')
+    image = images / '2011_000025.jpg'
+    image.write_bytes(image.read_bytes()[:-100])
+    values = replace_mask(root, '2007_000039', np.full((6, 8), 21, np.uint8))
+    size = replace_mask(root, '2007_000033', np.zeros((8, 6), np.uint8))
+    mode = replace_mask(root, '2011_000006', np.zeros((6, 8, 3), np.uint8))
+    (root / 'SegmentationClassAug' / '2011_000003.png').unlink()
+    (lists / 'train.txt').write_text('2007_000032\n2007_000039\n')
+    return [
+        'train.txt has length 2 instead of 3',
+        '2011_000003 is in trainaug.txt only, but trainaug is train and aug together',
+        f'mask {values} holds 21, but accepted are 0..20 and 255',
+        f'mask {size} is 6x8 pixels, but its image {images}/2007_000033.jpg is 8x6',
+        f'mask {mode} has mode RGB, but a mask has one channel with the index of a class in each '
+        'pixel (mode P or L)',
+        f'image {images}/2008_000002.jpg is missing',
+        f'image {images}/2008_000008.jpg is empty; copy or download it again',
+        f'mask {root}/SegmentationClassAug/2011_000003.png is missing',
+        f'image {image} is damaged',
+    ]
+
+
+def check(capsys, root: Path) -> tuple[list[str], str]:
+    """Problems that --check lists, and the sentence it ends with."""
+    with pytest.raises(SystemExit):
+        run_tool('--check', '--out', root.parent)
+    captured = capsys.readouterr()
+    listed = [x for x in captured.out.splitlines() if 'Checking' not in x and '% void' not in x]
+    return listed, captured.err.splitlines()[0]
+
+
+def test_check_lists_every_problem(capsys, made):
+    expected = break_tree(made)
+    before = state(made)
+    listed, sentence = check(capsys, made)
+    listed[-1] = listed[-1].partition(' (')[0]  # what follows is Pillow's
+    assert listed == expected
+    assert sentence.startswith('error: 9 problems were found in the data, listed above')
+    assert state(made) == before
+
+
+@pytest.mark.parametrize(
+    ('name', 'content', 'sentence'),
+    [
+        ('trainaug', None, 'list {path} is missing'),
+        ('aug', '', 'list {path} is empty; give one name of an image a line'),
+        ('val', '2007_000033\n\n', 'list {path} has an empty line (2); remove it'),
+        ('val', '2007_000033\n2007_000033\n', 'val.txt names 2007_000033 2 times'),
+        ('val', '2007_000033\n2007_000032\n', '2007_000032 is in both train.txt and val.txt'),
+    ],
+)
+def test_check_of_lists(capsys, made, name, content, sentence):
+    path = made / 'ImageSets' / 'Segmentation' / f'{name}.txt'
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    assert sentence.format(path=path) in check(capsys, made)[0]
+
+
+def test_check_without_tree(capsys, tmp_path):
+    sentence = mistake(capsys, '--check', '--out', tmp_path)
+    assert sentence == f'{tmp_path} holds no VOC2012; give the VOCdevkit folder as --out'
+
+
+def test_check_of_the_real_sample(capsys):
+    """Three real images: only the counts and the lists, which overlap there, are not VOC's."""
+    devkit = DATA / 'voc_sample' / 'VOCdevkit'
+    if not devkit.is_dir():
+        pytest.skip('the real VOC sample is not beside this checkout')
+    assert check(capsys, devkit / 'VOC2012')[0] == [
+        f'list {devkit}/VOC2012/ImageSets/Segmentation/trainaug.txt is missing',
+        'train.txt has length 2 instead of 1,464',
+        'val.txt has length 2 instead of 1,449',
+        'aug.txt has length 1 instead of 9,118',
+        '2011_000006 is in both train.txt and val.txt',
+        '2011_000025 is in both aug.txt and val.txt',
+    ]
+
+
+@pytest.mark.slow
+def test_true_counts(tmp_path, monkeypatch):
+    """As many images as the real archives have, each of 8x6 pixels."""
+    everything = [f'2008_{index:06}' for index in range(1464 + 1449 + 9118)]
+    train, val, rest = everything[:1464], everything[1464:2913], everything[2913:]
+    image = encoded(np.zeros((6, 8, 3), np.uint8), 'JPEG')
+    mask, struct = encoded(sbd_label('01'), 'PNG'), mat(sbd_label('01'))
+    archives = Archives(tmp_path / 'archives', monkeypatch)
+    lists = f'{VOC}/ImageSets/Segmentation'
+    archives.voc_files = {f'{VOC}/JPEGImages/{n}.jpg': image for n in everything}
+    archives.voc_files |= {f'{VOC}/SegmentationClass/{n}.png': mask for n in (*train, *val)}
+    for name, of in (('train', train), ('val', val)):
+        archives.voc_files[f'{lists}/{name}.txt'] = lines(of)
+    with_sbd = [*rest, *train[:1000], *val[:1237]]
+    assert len(with_sbd) == 8498 + 2857
+    archives.sbd_files = {f'{SBD}/cls/{n}.mat': struct for n in with_sbd}
+    for name, of in (('train', with_sbd[:8498]), ('val', with_sbd[8498:])):
+        archives.sbd_files[f'{SBD}/{name}.txt'] = lines(of)
+    archives.write()
+    root = tmp_path / 'VOCdevkit' / 'VOC2012'
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        run_tool('--voc', archives.voc, '--sbd', archives.sbd, '--out', root.parent)
+    assert 'trainaug, SegmentationClassAug: 10,582 images, 0 with problems' in out.getvalue()
+    assert names(root / 'ImageSets' / 'Segmentation' / 'trainaug.txt') == sorted([*train, *rest])

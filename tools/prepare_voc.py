@@ -1,0 +1,45 @@
+"""Make VOC 2012 with SBD's masks from the official archives: python tools/prepare_voc.py
+
+The two archives are paths or URLs; what is downloaded goes to downloads/ in --out, and a download
+or a conversion that was stopped goes on where it stopped. Nothing that is there is overwritten.
+In the end, or alone with --check, every image and mask is read and verified.
+"""
+
+import argparse
+from pathlib import Path
+
+from mmseg_pacbal import cli
+from mmseg_pacbal.datasets import voc_archives
+from mmseg_pacbal.datasets.download import fetch
+from mmseg_pacbal.datasets.verify_dataset import report
+from mmseg_pacbal.datasets.voc_layout import check_tree
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Make VOC 2012 with SBD's masks")
+    archive = 'path or URL; default: %(default)s'
+    parser.add_argument('--voc', default=voc_archives.VOC_URL, help=f'VOC 2012, {archive}')
+    parser.add_argument('--sbd', default=voc_archives.SBD_URL, help=f'SBD, {archive}')
+    parser.add_argument(
+        '--out', default='data/VOCdevkit', metavar='DIR', help='VOCdevkit; default: %(default)s'
+    )
+    parser.add_argument('--check', action='store_true', help='only verify what is in --out')
+    parser.add_argument('--traceback', action='store_true', help='show the frames of an error')
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    devkit = Path(args.out)
+    root = devkit / 'VOC2012'
+    if not args.check:
+        voc = fetch(args.voc, devkit / 'downloads', voc_archives.VOC_MD5)
+        sbd = fetch(args.sbd, devkit / 'downloads', voc_archives.SBD_MD5)
+        voc_archives.prepare(voc, sbd, root)
+    elif not root.is_dir():
+        raise FileNotFoundError(f'{devkit} holds no VOC2012; give the VOCdevkit folder as --out')
+    report(check_tree(root))
+    print(f'{root} is whole: train with --cfg-options data_root={root}')
+
+
+if __name__ == '__main__':
+    cli.run(main, parse_args())
