@@ -1,5 +1,6 @@
 """Measures of what mIoU hides, registered in MMSegmentation's METRICS."""
 
 from .boundary_metric import BoundaryMetric
+from .hard_region_metric import HardRegionMetric
 
-__all__ = ['BoundaryMetric']
+__all__ = ['BoundaryMetric', 'HardRegionMetric']

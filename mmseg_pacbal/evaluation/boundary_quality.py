@@ -1,45 +1,16 @@
 """How good a prediction is at boundaries: geometry, counts and scores of label maps.
 
-Counts are of one image and add up over images; a score is made of their sum. Every function
-takes what :func:`class_maps` returns: classes are 0..C-1 and void is C, in both maps.
+Every function takes the maps that :func:`class_maps` returns: classes are 0..C-1 and void is C, in
+both. Counts are of one image and add up over images; a score is made of their sum.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
 
-
-def class_maps(
-    prediction: np.ndarray, truth: np.ndarray, num_classes: int, ignore_index: int = 255
-) -> tuple[np.ndarray, np.ndarray]:
-    """Bring prediction and truth to one form: classes 0..C-1, void C where the truth is void.
-
-    A prediction inside void is neither right nor wrong: it is made void here, before anything
-    is measured, so that no score depends on it. A boundary between a class and void stays one.
-
-    Args:
-        prediction: Classes, (H, W), integers.
-        truth: Classes or void, (H, W), integers.
-        num_classes: C.
-        ignore_index: The void label of the truth.
-
-    Returns:
-        Prediction and truth, (H, W), uint8 (uint16 for more than 255 classes).
-
-    Raises:
-        ValueError: Sizes differ, or a value is neither a class nor (in the truth) void.
-    """
-    if prediction.shape != truth.shape or truth.ndim != 2:
-        raise ValueError(
-            f'prediction and label must be of one size (H, W), but got {prediction.shape} and '
-            f'{truth.shape}; evaluate at the size of the label'
-        )
-    void = truth == ignore_index
-    _check_range('label', truth[~void], num_classes, f' and ignore_index={ignore_index}')
-    _check_range('prediction', prediction[~void], num_classes, '')
-    dtype = np.uint8 if num_classes < 256 else np.uint16
-    return tuple(np.where(void, num_classes, m).astype(dtype) for m in (prediction, truth))
+from .label_counts import overlap_counts, ratio_or_nan
 
 
 def boundary_band(labels: np.ndarray, width: int, *, frame: bool) -> np.ndarray:
@@ -68,14 +39,6 @@ def boundary_band(labels: np.ndarray, width: int, *, frame: bool) -> np.ndarray:
     return least != greatest
 
 
-def overlap_counts(prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> np.ndarray:
-    """Pixels of each class: (3, C) int64 with rows intersection, predicted, true."""
-    n = num_classes + 1
-    pairs = np.bincount((truth.astype(np.intp) * n + prediction).ravel(), minlength=n * n)
-    pairs = pairs.reshape(n, n)  # confusion matrix, void last
-    return np.stack([pairs.diagonal(), pairs.sum(0), pairs.sum(1)])[:, :num_classes]
-
-
 def boundary_iou_counts(
     prediction: np.ndarray, truth: np.ndarray, num_classes: int, ratio: float = 0.02
 ) -> np.ndarray:
@@ -102,14 +65,21 @@ def trimap_counts(
     A band holds what is at most ``width`` pixels from a boundary, on either side; void is not
     in it. The frame of the image is no boundary.
 
+    Args:
+        prediction: Classes or void, (H, W).
+        truth: Classes or void, (H, W).
+        num_classes: C.
+        widths: In pixels, increasing.
+
     Returns:
         Counts for :func:`iou`, one row of (3, C) for each width: (len(widths), 3, C).
     """
-    counts = []
-    for width in widths:
-        band = boundary_band(truth, width, frame=False) & (truth != num_classes)
-        counts.append(overlap_counts(prediction[band], truth[band], num_classes))
-    return np.stack(counts)
+    bands = [boundary_band(truth, width, frame=False) for width in widths]
+    nested = np.sum(bands, axis=0, dtype=np.uint16)  # how many bands a pixel is in
+    nested[truth == num_classes] = 0
+    rings = (nested == n for n in range(len(widths), 0, -1))  # from the narrowest band outwards
+    counts = [overlap_counts(prediction[ring], truth[ring], num_classes) for ring in rings]
+    return np.cumsum(counts, axis=0)
 
 
 def contour_counts(
@@ -128,19 +98,11 @@ def contour_counts(
     contours = [
         np.where(boundary_band(m, 1, frame=False), m, num_classes) for m in (prediction, truth)
     ]
-    disc = _disc(tolerance * np.hypot(*truth.shape))
+    radius = tolerance * np.hypot(*truth.shape)
     _, predicted, true = overlap_counts(*contours, num_classes)
-    matched = np.zeros((2, num_classes), np.int64)
-    for c in np.flatnonzero(predicted * true):
-        matched[:, c] = _matches(*((contour == c).view(np.uint8) for contour in contours), disc)
+    hits, found = (_matched(*pair, num_classes, radius) for pair in (contours, contours[::-1]))
     _, *areas = overlap_counts(prediction, truth, num_classes)
-    return np.stack([predicted, matched[0], true, matched[1], *areas])
-
-
-def iou(counts: np.ndarray) -> np.ndarray:
-    """Intersection over union: (..., 3, C) -> (..., C), NaN for classes in neither map."""
-    intersection, predicted, true = np.moveaxis(counts, -2, 0)
-    return _divide(intersection, predicted + true - intersection)
+    return np.stack([predicted, hits, true, found, *areas])
 
 
 def boundary_f1(counts: np.ndarray) -> np.ndarray:
@@ -150,39 +112,35 @@ def boundary_f1(counts: np.ndarray) -> np.ndarray:
     where nothing is matched. Where neither map has a contour (the class fills its images), it
     is 1 if the class is in both maps and 0 if it is in one only.
     """
-    predicted, hits, true, found, area, true_area = counts
+    # Products of counts of a large data set do not fit into integers.
+    predicted, hits, true, found, area, true_area = counts.astype(np.float64)
     # P = hits / predicted and R = found / true, both fractions multiplied out.
-    f1 = _divide(2 * hits * found, hits * true + found * predicted)
-    unmatched = (predicted + true == 0) & (area * true_area > 0)
+    f1 = ratio_or_nan(2 * hits * found, hits * true + found * predicted)
+    agreed = (predicted + true == 0) & (area > 0) & (true_area > 0)
     present = area + true_area > 0
-    return np.where(present, np.where(hits > 0, f1, unmatched), np.nan)
+    return np.where(present, np.where(hits > 0, f1, agreed), np.nan)
 
 
-def _matches(predicted: np.ndarray, true: np.ndarray, disc: np.ndarray) -> tuple[int, int]:
-    """Pixels of two contours, (H, W) 0/1, that lie within a disc of one of the other."""
-    x, y, width, height = cv2.boundingRect(predicted | true)
-    predicted, true = (m[y : y + height, x : x + width] for m in (predicted, true))
-    return tuple(
-        np.count_nonzero(a & cv2.dilate(b, disc)) for a, b in ((predicted, true), (true, predicted))
-    )
+def _matched(contour: np.ndarray, other: np.ndarray, num_classes: int, radius: float) -> np.ndarray:
+    """Pixels of each class that have one of the same class within radius in the other map.
+
+    Both maps are (H, W), void where there is no contour. Neighbours are tried from the nearest
+    on, for the pixels that are not matched yet: the cost follows the length of the contours.
+    """
+    reach = int(radius)
+    contour, other = (np.pad(m, reach, constant_values=num_classes) for m in (contour, other))
+    row, contour, other = contour.shape[1], contour.ravel(), other.ravel()
+    places = np.flatnonzero(contour != num_classes)
+    every = classes = contour[places]
+    for y, x in _disc(radius):
+        unmatched = other[places + (y * row + x)] != classes
+        places, classes = places[unmatched], classes[unmatched]
+    return np.subtract(*(np.bincount(m, minlength=num_classes) for m in (every, classes)))
 
 
-def _disc(radius: float) -> np.ndarray:
-    """Every pixel whose distance from the centre is at most radius, uint8 0/1."""
-    r = np.arange(-int(radius), int(radius) + 1)
-    return (r[:, None] ** 2 + r**2 <= radius**2).astype(np.uint8)
-
-
-def _divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """Their ratio, NaN where the denominator is 0."""
-    nan = np.full(numerator.shape, np.nan)
-    return np.divide(numerator, denominator, out=nan, where=denominator > 0)
-
-
-def _check_range(name: str, values: np.ndarray, num_classes: int, void: str) -> None:
-    wrong = values[(values < 0) | (values >= num_classes)]
-    if wrong.size:
-        raise ValueError(
-            f'{name} holds {wrong[0]}, but accepted are classes 0..{num_classes - 1}{void}; '
-            'check the masks of the data set and num_classes of the model'
-        )
+@lru_cache(maxsize=32)
+def _disc(radius: float) -> list[tuple[int, int]]:
+    """Offsets (y, x) of the pixels whose distance is at most radius, the nearest first."""
+    r = range(-int(radius), int(radius) + 1)
+    disc = [(y, x) for y in r for x in r if y * y + x * x <= radius**2]
+    return sorted(disc, key=lambda offset: offset[0] ** 2 + offset[1] ** 2)

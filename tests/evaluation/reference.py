@@ -14,7 +14,7 @@ def boundary_iou_reference(
     prediction: np.ndarray, truth: np.ndarray, num_classes: int, ratio: float, ignore_index: int
 ) -> np.ndarray:
     """Intersection, predicted and true pixels of inner bands, (3, C); 3x3 erosion d times."""
-    d = max(1, int(round(ratio * np.sqrt(truth.shape[0] ** 2 + truth.shape[1] ** 2))))
+    d = max(1, round(ratio * np.sqrt(truth.shape[0] ** 2 + truth.shape[1] ** 2)))
 
     def band(mask: np.ndarray) -> np.ndarray:
         return mask & ~ndimage.binary_erosion(mask, SQUARE, iterations=d, border_value=0)

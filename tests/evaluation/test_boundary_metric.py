@@ -64,10 +64,11 @@ def test_numbers_by_hand():
     moved[:, :42] = 0
     samples = [sample(moved, label), sample(1 - label, label)]
     result = evaluate(samples, widths=[4], ratio=0.05, tolerance=0.02)
-    # Diagonal 80.4. Trimap: 8 columns of 8 pixels; class 0: 4 of 6 in the first, 0 of 8 in the
-    # second; class 1: 2 of 4 + 2 ... in the first, 0 of 8 in the second.
+    # The trimap has 8 columns. Intersection over union in columns: class 0 has 4 / 6 in the first
+    # image and 0 / 8 in the second, class 1 has 2 / 4 and 0 / 8.
     assert result['trimap_mIoU@4'] == round(100 * (4 / 14 + 2 / 12) / 2, 2)
-    # d = 4, which is half of the height: everything is band, 40 columns of each class.
+    # Diagonal 80.4, so d = 4, half of the height: everything is band. Class 0 has 40 / 42 and
+    # 0 / 80, class 1 has 38 / 40 and 0 / 80.
     assert result['mBIoU'] == round(100 * (40 / 122 + 38 / 120) / 2, 2)
     # Tolerance 1.6: the contours are 2 columns apart in the first image, 1 in the second.
     assert result['mBF1'] == 50.0
@@ -164,6 +165,7 @@ def test_label_that_is_no_class():
         ('widths', 4),
         ('widths', [0]),
         ('widths', [2, 2]),
+        ('widths', [4, 2]),
         ('widths', [1.5]),
         ('ignore_index', None),
         ('ignore_index', 2.0),
@@ -176,7 +178,9 @@ def test_wrong_argument(name, value):
 
 
 def test_misspelt_argument():
-    with pytest.raises(TypeError, match='BoundaryMetric has no argument ratoi.*did you mean ratio'):
+    with pytest.raises(
+        TypeError, match=r'BoundaryMetric has no argument ratoi.*did you mean ratio'
+    ):
         BoundaryMetric(ratoi=0.1)
 
 

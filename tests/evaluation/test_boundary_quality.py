@@ -7,11 +7,10 @@ from mmseg_pacbal.evaluation.boundary_quality import (
     boundary_band,
     boundary_f1,
     boundary_iou_counts,
-    class_maps,
     contour_counts,
-    iou,
     trimap_counts,
 )
+from mmseg_pacbal.evaluation.label_counts import class_maps, iou
 from tests.evaluation.reference import (
     boundary_iou_reference,
     contour_reference,
@@ -144,6 +143,13 @@ def test_f1_adds_up_over_images_and_is_no_mean_of_images():
     assert boundary_f1(missed)[1] == 0
     # Precision 12/12, recall 12/24: 2/3, where the mean of the two images would be 1/2.
     assert boundary_f1(right + missed)[1] == pytest.approx(2 / 3)
+
+
+def test_f1_of_a_very_large_data_set():
+    counts = np.array([[4, 2, 2, 1, 4, 4]]).T * 10**10  # precision and recall 1/2
+    assert boundary_f1(counts).tolist() == [0.5]
+    counts = np.array([[0, 0, 0, 0, 1, 1]]).T * 2**40
+    assert boundary_f1(counts).tolist() == [1]
 
 
 # --- slow independent forms ---

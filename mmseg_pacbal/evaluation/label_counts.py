@@ -1,0 +1,76 @@
+"""Prediction against truth, pixel by pixel: counts of classes and what is made of them."""
+
+import numpy as np
+
+
+def class_maps(
+    prediction: np.ndarray, truth: np.ndarray, num_classes: int, ignore_index: int = 255
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bring prediction and truth to one form: classes 0..C-1, void C where the truth is void.
+
+    A prediction inside void is neither right nor wrong: it is made void here, before anything
+    is measured, so that no score depends on it. A boundary between a class and void stays one.
+
+    Args:
+        prediction: Classes, (H, W), integers.
+        truth: Classes or void, (H, W), integers.
+        num_classes: C.
+        ignore_index: The void label of the truth.
+
+    Returns:
+        Prediction and truth, (H, W), uint8 (uint16 for more than 255 classes).
+
+    Raises:
+        ValueError: Sizes differ, or a value is neither a class nor (in the truth) void.
+    """
+    if prediction.shape != truth.shape or truth.ndim != 2:
+        raise ValueError(
+            f'prediction and label must be of one size (H, W), but got {prediction.shape} and '
+            f'{truth.shape}; evaluate at the size of the label'
+        )
+    void = truth == ignore_index
+    _check_range('label', truth[~void], num_classes, f' and ignore_index={ignore_index}')
+    _check_range('prediction', prediction[~void], num_classes, '')
+    dtype = np.uint8 if num_classes < 256 else np.uint16
+    return tuple(np.where(void, num_classes, m).astype(dtype) for m in (prediction, truth))
+
+
+def overlap_counts(prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> np.ndarray:
+    """Pixels of each class: (3, C) int64 with rows intersection, predicted, true."""
+    both = truth[prediction == truth]
+    # A confusion matrix would be quicker to fill, but grows with classes that are absent.
+    counts = [np.bincount(m.ravel(), minlength=num_classes) for m in (both, prediction, truth)]
+    return np.stack([count[:num_classes] for count in counts])  # without void
+
+
+def iou(counts: np.ndarray) -> np.ndarray:
+    """Intersection over union: (..., 3, C) -> (..., C), NaN for classes in neither map."""
+    intersection, predicted, true = np.moveaxis(counts, -2, 0)
+    return ratio_or_nan(intersection, predicted + true - intersection)
+
+
+def accuracy(counts: np.ndarray) -> np.ndarray:
+    """Share of the true pixels that are right: (..., 3, C) -> (..., C), NaN for absent classes."""
+    intersection, _, true = np.moveaxis(counts, -2, 0)
+    return ratio_or_nan(intersection, true)
+
+
+def mean_percent(score: np.ndarray) -> float:
+    """Mean of the classes that occur, in per cent; NaN where none does."""
+    occurring = score[~np.isnan(score)]
+    return 100 * float(occurring.mean()) if occurring.size else float('nan')
+
+
+def ratio_or_nan(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Their ratio, NaN where the denominator is 0."""
+    nan = np.full(numerator.shape, np.nan)
+    return np.divide(numerator, denominator, out=nan, where=denominator > 0)
+
+
+def _check_range(name: str, values: np.ndarray, num_classes: int, void: str) -> None:
+    wrong = values[(values < 0) | (values >= num_classes)]
+    if wrong.size:
+        raise ValueError(
+            f'{name} holds {wrong[0]}, but accepted are classes 0..{num_classes - 1}{void}; '
+            'check the masks of the data set and num_classes of the model'
+        )

@@ -1,0 +1,116 @@
+"""Tables and a chart of what one or two models get right in each region.
+
+``totals`` maps the name of a model to its counts over the data set, (R, 3, C), as
+:func:`region_counts` gives them; the regions, in this order, are ``REGIONS``.
+"""
+
+import csv
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .hard_regions import REGIONS
+from .label_counts import accuracy, iou, mean_percent, ratio_or_nan
+
+Totals = dict[str, np.ndarray]
+
+
+def region_table(totals: Totals) -> str:
+    """Markdown, a line for each region, in per cent.
+
+    Columns are the region's share of all pixels and, for each model, mIoU, mean accuracy (mAcc)
+    and the share of all pixels that lie in the region and are wrong (errors); between two models
+    also the difference, second minus first. A dash stands where there is nothing to measure.
+    """
+    columns = _columns(totals)
+    lines = [['region', *columns], ['---', *['---:'] * len(columns)]]
+    for i, region in enumerate(REGIONS):
+        lines.append([region, *(_cell(head, values[i]) for head, values in columns.items())])
+    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+
+
+def region_csv(totals: Totals, classes: Sequence[str]) -> str:
+    """A line for each model, region and class; ``mean`` is over the classes that occur."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(['model', 'region', 'class', 'pixels', 'right', 'IoU', 'accuracy'])
+    for name, total in totals.items():
+        for region, counts in zip(REGIONS, total, strict=True):
+            right, _, pixels = counts
+            lines = zip(classes, pixels, right, iou(counts), accuracy(counts), strict=True)
+            for label, n, hits, *scores in lines:
+                cells = ('' if np.isnan(s) else f'{100 * s:.2f}' for s in scores)
+                writer.writerow([name, region, label, n, hits, *cells])
+            means = (f'{mean_percent(score(counts)):.2f}' for score in (iou, accuracy))
+            writer.writerow([name, region, 'mean', pixels.sum(), right.sum(), *means])
+    return text.getvalue()
+
+
+def region_chart(totals: Totals) -> Figure:
+    """Bars of mIoU and of mean accuracy, one for each region and model."""
+    figure = Figure(figsize=(8, 6), layout='constrained')
+    panels = figure.subplots(2, 1, sharex=True)
+    for panel, measure in zip(panels, ('mIoU', 'mAcc'), strict=True):
+        _bars(panel, {name: MEASURES[measure](total) for name, total in totals.items()})
+        panel.set_ylabel(f'{measure}, %')
+    shares = _pixel_share(next(iter(totals.values())))
+    labels = [f'{r}\n{s:.1f} % of pixels' for r, s in zip(REGIONS, shares, strict=True)]
+    panels[-1].set_xticks(range(len(REGIONS)), labels, fontsize=8)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc='outside upper center', ncols=2)
+    return figure
+
+
+def _columns(totals: Totals) -> dict[str, np.ndarray]:
+    """Head and values, (R,), of each column of the table."""
+    columns = {'pixels': _pixel_share(next(iter(totals.values())))}
+    for measure, score in MEASURES.items():
+        values = [score(total) for total in totals.values()]
+        heads = [f'{measure} {name}'.strip() for name in totals]
+        columns |= dict(zip(heads, values, strict=True))
+        if len(values) == 2:
+            columns[f'{measure} difference'] = values[1] - values[0]
+    return columns
+
+
+def _cell(head: str, value: float) -> str:
+    if np.isnan(value):
+        return '-'
+    return f'{value:+.2f}' if head.endswith(' difference') else f'{value:.2f}'
+
+
+def _bars(panel: Axes, scores: dict[str, np.ndarray]) -> None:
+    width = 0.8 / len(scores)
+    for i, (name, values) in enumerate(scores.items()):
+        x = np.arange(len(values)) + (i - (len(scores) - 1) / 2) * width
+        bars = panel.bar(x, values, width, label=name)
+        panel.bar_label(bars, fmt='%.1f', fontsize=8, padding=1)
+    panel.set_ylim(0, 109)  # room for the figure above a bar
+    panel.spines[['top', 'right']].set_visible(False)
+
+
+def _mean_iou(total: np.ndarray) -> np.ndarray:
+    return np.array([mean_percent(score) for score in iou(total)])
+
+
+def _mean_accuracy(total: np.ndarray) -> np.ndarray:
+    return np.array([mean_percent(score) for score in accuracy(total)])
+
+
+def _error_share(total: np.ndarray) -> np.ndarray:
+    return _share_of_all(total, total[:, 2] - total[:, 0])
+
+
+def _pixel_share(total: np.ndarray) -> np.ndarray:
+    return _share_of_all(total, total[:, 2])
+
+
+def _share_of_all(total: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Pixels of regions and classes, (R, C), in per cent of those of the first region: all."""
+    pixels = pixels.sum(1)
+    return 100 * ratio_or_nan(pixels, np.full_like(pixels, total[0, 2].sum()))
+
+
+MEASURES = {'mIoU': _mean_iou, 'mAcc': _mean_accuracy, 'errors': _error_share}

@@ -1,0 +1,108 @@
+"""Where a model errs: python tools/analyze_errors.py CONFIG CHECKPOINT --out DIR
+
+mIoU and mean accuracy over the test data set, split by what makes segmentation hard: near
+boundaries, small objects, thin parts, touching classes. Written are regions.md, regions.csv (every
+class) and regions.png. With --compare CONFIG2 CHECKPOINT2 two models stand side by side; the
+--cfg-options go for both.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.runner import Runner
+from mmseg.registry import MODELS
+
+from mmseg_pacbal import cli
+from mmseg_pacbal.evaluation import HardRegionMetric
+from mmseg_pacbal.evaluation.region_report import region_chart, region_csv, region_table
+from mmseg_pacbal.preflight import check_checkpoint, check_data
+
+FILES = ('regions.md', 'regions.csv', 'regions.png')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = cli.parser('Split the score of a model by what makes segmentation hard')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--compare', nargs=2, metavar=('CONFIG2', 'CHECKPOINT2'), help='a second model'
+    )
+    parser.add_argument('--out', metavar='DIR', required=True, help='folder for the results')
+    parser.add_argument('--overwrite', action='store_true', help='replace results of earlier runs')
+    parser.add_argument('--width', type=int, default=8, help='near a boundary: pixels from it')
+    parser.add_argument('--area', type=int, default=1024, help='small objects have fewer pixels')
+    parser.add_argument(
+        '--radius', type=int, default=4, help='in thin parts no disc of this radius fits'
+    )
+    return parser.parse_args()
+
+
+def sizes(args: argparse.Namespace) -> dict[str, int]:
+    return dict(width=args.width, area=args.area, radius=args.radius)
+
+
+def check_args(args: argparse.Namespace) -> None:
+    HardRegionMetric(**sizes(args))  # raises now rather than after the model is built
+    existing = [path for name in FILES if (path := Path(args.out, name)).exists()]
+    if existing and not args.overwrite:
+        raise FileExistsError(f'{existing[0]} exists; add --overwrite or give another --out')
+
+
+def model_names(models: list[tuple[str, str]]) -> list[str]:
+    """Configs' names; with those of the checkpoints, or their paths, where they are the same."""
+    configs = [Path(config).stem for config, _ in models]
+    candidates = (
+        configs,
+        [f'{name} {Path(path).stem}' for name, (_, path) in zip(configs, models, strict=True)],
+        [f'{config} {path}' for config, path in models],
+    )
+    return next((names for names in candidates if len(set(names)) == len(names)), candidates[-1])
+
+
+def prepare(config: str, checkpoint: str, args: argparse.Namespace) -> Config:
+    """The config with this tool's metric; its data and the checkpoint are checked."""
+    cfg = cli.load_config(config, args.cfg_options)
+    cfg.work_dir = cli.work_dir(args, cfg)
+    cfg.load_from = checkpoint
+    check_data(cfg, 'test_dataloader')
+    check_checkpoint(MODELS.build(cfg.model), checkpoint)
+    evaluators = cfg.test_evaluator
+    evaluators = [*evaluators] if isinstance(evaluators, (list, tuple)) else [evaluators]
+    ignore_index = evaluators[0].get('ignore_index', 255)
+    metric = dict(type='HardRegionMetric', ignore_index=ignore_index, **sizes(args))
+    cfg.test_evaluator = [*evaluators, metric]
+    return cfg
+
+
+def evaluate(cfg: Config) -> HardRegionMetric:
+    """Run a model over the test data set; the metric that saw it."""
+    runner = Runner.from_cfg(cfg)
+    runner.test()
+    return runner.test_loop.evaluator.metrics[-1]
+
+
+def main(args: argparse.Namespace) -> None:
+    check_args(args)
+    models = [(args.config, args.checkpoint), *([tuple(args.compare)] if args.compare else [])]
+    # All are checked before the first, which may take long, is run.
+    metrics = [evaluate(cfg) for cfg in [prepare(*model, args) for model in models]]
+    totals = {name: metric.total for name, metric in zip(model_names(models), metrics, strict=True)}
+    first, *others = metrics
+    for other in others:
+        if not np.array_equal(other.total[:, 2], first.total[:, 2]):
+            raise ValueError(
+                f'{args.config} and {args.compare[0]} test on different labels, so their figures '
+                'cannot be compared; give configs of one data set'
+            )
+    folder = Path(args.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    table = region_table(totals)
+    Path(folder, 'regions.md').write_text(table + '\n')
+    Path(folder, 'regions.csv').write_text(region_csv(totals, first.dataset_meta['classes']))
+    region_chart(totals).savefig(folder / 'regions.png', dpi=150)
+    print(f'{table}\nwritten to {folder}')
+
+
+if __name__ == '__main__':
+    cli.run(main, parse_args())
