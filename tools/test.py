@@ -29,6 +29,7 @@ def main(args: argparse.Namespace) -> None:
     cfg = cli.load_config(args.config, args.cfg_options)
     cfg.work_dir = cli.work_dir(args, cfg)
     cfg.load_from = args.checkpoint
+    cfg.resume = False  # the config that a resumed run left in its work dir may have it
     check_data(cfg, 'test_dataloader')
     if args.out:
         save_predictions(cfg, args.out)

@@ -49,6 +49,8 @@ class AtomicCheckpointHook(CheckpointHook):
     or a better score outdates are removed after the new one is written (mmengine: before).
     """
 
+    file_backend: Any  # which CheckpointHook chooses when training starts
+
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
         if type(self.file_backend) is LocalBackend:  # others have their own ways to write

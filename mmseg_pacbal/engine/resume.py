@@ -9,10 +9,12 @@ from mmengine.runner import Runner
 
 def find_checkpoints(work_dir: str | Path) -> list[Path]:
     """Checkpoints of training in a folder, the newest (by the number in its name) first."""
-    paths = [p for p in Path(work_dir).glob('*.pth') if not p.name.startswith('best_')]
-    numbers = {path: re.search(r'_(\d+)$', path.stem) for path in paths}
-    numbered = [path for path in paths if numbers[path]]
-    return sorted(numbered, key=lambda path: int(numbers[path][1]), reverse=True)
+    numbers = {}
+    for path in Path(work_dir).glob('*.pth'):
+        number = re.search(r'_(\d+)$', path.stem)
+        if number and not path.name.startswith('best_'):
+            numbers[path] = int(number[1])
+    return sorted(numbers, key=lambda path: numbers[path], reverse=True)
 
 
 def last_whole_checkpoint(work_dir: str | Path) -> Path | None:
@@ -24,7 +26,7 @@ def last_whole_checkpoint(work_dir: str | Path) -> Path | None:
     Raises:
         ValueError: There are checkpoints, but all of them are damaged.
     """
-    damaged = []
+    damaged: list[str] = []
     for path in dict.fromkeys([*_named(Path(work_dir)), *find_checkpoints(work_dir)]):
         if is_whole(path):
             if damaged:
@@ -33,8 +35,8 @@ def last_whole_checkpoint(work_dir: str | Path) -> Path | None:
         damaged.append(str(path))
     if damaged:
         raise ValueError(
-            f'no checkpoint in {work_dir} is whole, {" and ".join(damaged)} missing, cut off or damaged; '
-            'copy one there, or start anew with another --work-dir'
+            f'no checkpoint in {work_dir} is whole, {" and ".join(damaged)} missing, cut off or '
+            'damaged; copy one there, or start anew with another --work-dir'
         )
     return None
 

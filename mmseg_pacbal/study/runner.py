@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from ..engine import last_whole_checkpoint
 from ..provenance import provenance
 from .plan import Run, Study
 
@@ -109,12 +110,9 @@ class StudyRunner:
         with _locked(folder) as lock:
             if not self._adopt(run):
                 config = _config_file(run, folder)
-                resume = ['--resume'] if (folder / 'last_checkpoint').exists() else []
-                self._tool(
-                    'train.py', [config, '--work-dir', folder, *resume], folder, device, lock
-                )
-                checkpoint = Path((folder / 'last_checkpoint').read_text().strip())
-                test = [config, folder / checkpoint.name, '--work-dir', folder / 'test']
+                train = [config, '--work-dir', folder, '--resume']
+                self._tool('train.py', train, folder, device, lock)
+                test = [config, last_whole_checkpoint(folder), '--work-dir', folder / 'test']
                 self._tool('test.py', test, folder, device, lock)
                 self._record(run, folder, device)
 
