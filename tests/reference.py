@@ -44,9 +44,7 @@ def boundary_weight_map_reference(
         height, width = image.shape
         small = (-(-height // downsample), -(-width // downsample))
         edges = _class_edges(image, void_edges, ignore_padding, ignore_index)[:, None]
-        edges = F.interpolate(
-            edges, small, mode='bilinear', align_corners=False, antialias=antialias
-        )
+        edges = _shrink(_shrink(edges.mT, small[0], antialias).mT, small[1], antialias)
         edges = F.conv2d(edges, blur[None, None], padding=kernel_size // 2)
         edges = F.interpolate(edges, (height, width), mode='bilinear', align_corners=False)
         weights.append(edges.sum(dim=(0, 1)) + beta)
@@ -85,6 +83,18 @@ def blur_kernel_reference(kernel: str, kernel_size: int, sigma: float) -> Tensor
     if kernel == 'gaussian':
         return torch.exp(-((x - centre) ** 2 + (y - centre) ** 2) / (n * sigma))
     return (n - ((x - centre).abs() + (y - centre).abs())) / n
+
+
+def _shrink(edges: Tensor, width: int, antialias: bool) -> Tensor:
+    """Bilinear resizing of rows, (C, 1, H, W) -> (C, 1, H, width).
+
+    One axis at a time: torch 2.13 on CPU, asked to shrink both with antialiasing to one column,
+    returns that column's first value in every row.
+    """
+    size = (edges.shape[2], width)
+    return F.interpolate(
+        edges.contiguous(), size, mode='bilinear', align_corners=False, antialias=antialias
+    )
 
 
 def _class_edges(

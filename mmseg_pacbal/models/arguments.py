@@ -3,6 +3,7 @@
 import difflib
 import functools
 import inspect
+from typing import Any
 
 from mmengine.registry import Registry
 
@@ -11,7 +12,7 @@ from ..ops.arguments import Accepted
 _BY_NAME = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
 
 
-def explains_unknown_arguments(cls: type) -> type:
+def explains_unknown_arguments(cls: type[Any]) -> type[Any]:
     """Class decorator: a misspelt argument is answered with its value and the names there are.
 
     Python's own message has neither, and blames the base class that got what was left over.
@@ -51,10 +52,10 @@ def none_or(accepted: Accepted) -> Accepted:
 
 def _argument_names(cls: type) -> list[str]:
     """Names that a class takes, those of the bases that it hands its ``**kwargs`` included."""
-    names = {}  # in order
+    names: dict[str, inspect.Parameter] = {}  # in order
     for base in cls.__mro__:
         if '__init__' in vars(base):
-            parameters = inspect.signature(base.__init__).parameters.values()
+            parameters = inspect.signature(vars(base)['__init__']).parameters.values()
             names |= {p.name: p for p in parameters if p.kind in _BY_NAME}
             if not any(p.kind == p.VAR_KEYWORD for p in parameters):
                 break

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -12,7 +12,7 @@ class Accepted(NamedTuple):
     """What an argument must be, as ``'True or False'``, and whether a value is that."""
 
     words: str
-    test: Callable[[object], bool]
+    test: Callable[[Any], bool]
 
 
 def is_int(value: object) -> bool:

@@ -7,31 +7,42 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .arguments import (
+    BOOL,
+    INT,
+    NON_NEGATIVE,
+    POSITIVE,
+    POSITIVE_INT,
+    Accepted,
+    check_arguments,
+    check_tensor,
+    one_of,
+)
+
 KERNELS = ('gaussian', 'linear')
+ACCEPTED = dict(
+    kernel=one_of(*KERNELS),
+    kernel_size=Accepted(
+        'a positive odd integer', lambda value: POSITIVE_INT.test(value) and value % 2 == 1
+    ),
+    sigma=POSITIVE,
+    beta=NON_NEGATIVE,
+    downsample=POSITIVE_INT,
+    antialias=BOOL,
+    void_edges=BOOL,
+    ignore_padding=BOOL,
+    ignore_index=INT,
+)
 
 
-def check_boundary_weight_args(
-    kernel: str = 'gaussian',
-    kernel_size: int = 35,
-    sigma: float = 3.0,
-    beta: float = 0.5,
-    downsample: int = 4,
-) -> None:
-    """Raise ValueError unless every argument of :func:`boundary_weight_map` is usable."""
-    if kernel not in KERNELS:
-        raise ValueError(f'kernel must be one of {KERNELS}, but got {kernel!r}')
-    if not (_is_int(kernel_size) and kernel_size > 0 and kernel_size % 2 == 1):
-        raise ValueError(f'kernel_size must be a positive odd integer, but got {kernel_size!r}')
-    if not _is_number(sigma) or not 0 < sigma < float('inf'):
-        raise ValueError(f'sigma must be a finite number above 0, but got {sigma!r}')
-    if not _is_number(beta) or not 0 <= beta < float('inf'):
-        raise ValueError(f'beta must be a finite number, 0 or more, but got {beta!r}')
-    if not (_is_int(downsample) and downsample > 0):
-        raise ValueError(f'downsample must be a positive integer, but got {downsample!r}')
+def check_boundary_weight_args(**arguments: object) -> None:
+    """Raise ValueError unless these arguments of :func:`boundary_weight_map` are usable."""
+    check_arguments(ACCEPTED, **arguments)
 
 
 def check_label(label: Tensor) -> None:
     """Raise unless label is an (N, H, W) tensor of integers."""
+    check_tensor('label', label)
     if label.dim() != 3:
         raise ValueError(f'label must have shape (N, H, W), but got {tuple(label.shape)}')
     if label.dtype.is_floating_point or label.dtype.is_complex or label.dtype == torch.bool:
@@ -65,9 +76,12 @@ def boundary_edges(
         (N, H, W), float32, values 0, 1, 2 or 3. The frame of the image is no edge.
 
     Raises:
-        ValueError: label is not (N, H, W).
-        TypeError: label does not hold integers.
+        ValueError: An argument is not one of those above, or label is not (N, H, W).
+        TypeError: label is no tensor of integers.
     """
+    check_boundary_weight_args(
+        void_edges=void_edges, ignore_padding=ignore_padding, ignore_index=ignore_index
+    )
     check_label(label)
     if label.numel() == 0:
         return label.float()
@@ -133,10 +147,17 @@ def boundary_weight_map(
         (N, H, W), float32, on label's device, without gradient, every value >= beta.
 
     Raises:
-        ValueError: An argument is out of range, or label is not (N, H, W).
-        TypeError: label does not hold integers.
+        ValueError: An argument is not one of those above, or label is not (N, H, W).
+        TypeError: label is no tensor of integers.
     """
-    check_boundary_weight_args(kernel, kernel_size, sigma, beta, downsample)
+    check_boundary_weight_args(
+        kernel=kernel,
+        kernel_size=kernel_size,
+        sigma=sigma,
+        beta=beta,
+        downsample=downsample,
+        antialias=antialias,
+    )
     edges = boundary_edges(
         label, void_edges=void_edges, ignore_padding=ignore_padding, ignore_index=ignore_index
     )
@@ -147,20 +168,13 @@ def boundary_weight_map(
             *label.shape[1:], kernel, kernel_size, sigma, downsample, antialias, label.device
         )
         # (h', H) @ ((N, H, W) @ (W, w')) -> (N, h', w')
-        weight = sum(rows @ (edges @ columns) for rows, columns in matrices)
+        terms = [rows @ (edges @ columns) for rows, columns in matrices]
+        weight = sum(terms[1:], terms[0])
         if downsample > 1:
             weight = F.interpolate(
                 weight[:, None], label.shape[1:], mode='bilinear', align_corners=False
             )[:, 0]
         return weight.add_(beta)
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _is_class(label: Tensor, ignore_index: int) -> Tensor:

@@ -12,8 +12,17 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from .arguments import BOOL, INT, POSITIVE_INT, Accepted, check_arguments, check_tensor
+
 # Strips that stay in a CPU's cache are fastest; a GPU needs larger ones to be busy.
 STRIP_BYTES = {'cpu': 2**22, 'cuda': 2**25}
+ACCEPTED = dict(
+    ignore_index=INT,
+    align_corners=BOOL,
+    strip_bytes=Accepted(
+        'None or an integer above 0', lambda value: value is None or POSITIVE_INT.test(value)
+    ),
+)
 
 
 def lean_cross_entropy(
@@ -54,9 +63,13 @@ def lean_cross_entropy(
         has the largest logit (int64; among equals each counts as largest).
 
     Raises:
-        ValueError: A shape or strip_bytes is not one of those above.
+        ValueError: A shape or an option is not one of those above.
+        TypeError: logits, label or weight is no tensor.
     """
-    _check(logits, label, weight, strip_bytes)
+    check_arguments(
+        ACCEPTED, ignore_index=ignore_index, align_corners=align_corners, strip_bytes=strip_bytes
+    )
+    _check_shapes(logits, label, weight)
     with torch.autocast(logits.device.type, enabled=False):
         if logits.dtype in (torch.float16, torch.bfloat16):
             logits = logits.float()
@@ -136,7 +149,9 @@ def _resize_matrix(
     return matrix[0, 0].to(device)
 
 
-def _check(logits: Tensor, label: Tensor, weight: Tensor | None, strip_bytes: int | None) -> None:
+def _check_shapes(logits: Tensor, label: Tensor, weight: Tensor | None) -> None:
+    check_tensor('logits', logits)
+    check_tensor('label', label)
     if logits.dim() != 4 or not logits.is_floating_point():
         raise ValueError(
             f'logits must be floating, (N, C, h, w), but got {logits.dtype} {tuple(logits.shape)}'
@@ -146,9 +161,9 @@ def _check(logits: Tensor, label: Tensor, weight: Tensor | None, strip_bytes: in
             f'label must be integer, ({logits.shape[0]}, H, W) for logits '
             f'{tuple(logits.shape)}, but got {label.dtype} {tuple(label.shape)}'
         )
-    if weight is not None and weight.shape != label.shape:
-        raise ValueError(
-            f'weight must be {tuple(label.shape)} as label is, but got {tuple(weight.shape)}'
-        )
-    if strip_bytes is not None and strip_bytes <= 0:
-        raise ValueError(f'strip_bytes must be None or above 0, but got {strip_bytes!r}')
+    if weight is not None:
+        check_tensor('weight', weight)
+        if weight.shape != label.shape:
+            raise ValueError(
+                f'weight must be {tuple(label.shape)} as label is, but got {tuple(weight.shape)}'
+            )

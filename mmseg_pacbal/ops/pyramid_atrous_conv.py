@@ -9,8 +9,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import custom_op, shifted_products
+from .arguments import POSITIVE_INT, Accepted, check_arguments, check_tensor, one_of
 
 MERGES = ('sum', 'concat')
+ACCEPTED = dict(
+    rates=Accepted(
+        'one or more integers, each 1 or more',
+        lambda rates: (
+            isinstance(rates, Sequence) and len(rates) > 0 and all(map(POSITIVE_INT.test, rates))
+        ),
+    ),
+    merge=one_of(*MERGES),
+)
 
 
 def pyramid_atrous_conv2d(
@@ -39,14 +49,16 @@ def pyramid_atrous_conv2d(
 
     Raises:
         ValueError: A shape, rate, merge or backend is not one of those above.
-        TypeError: x and weight differ in dtype outside autocast.
+        TypeError: x or weight is no tensor, or they differ in dtype outside autocast.
     """
+    check_tensor('x', x)
+    check_tensor('weight', weight)
     check_pyramid_args(rates, merge, backend, x.device.type)
     _check_shapes(x, weight)
     x, weight = _autocast(x), _autocast(weight)
     if x.dtype != weight.dtype:
         raise TypeError(f'x and weight must share a dtype, but got {x.dtype} and {weight.dtype}')
-    rates = tuple(rates)
+    rates = tuple(map(int, rates))
     if backend == 'auto':
         backend = _choose(x, weight, rates)
     if backend == 'reference':
@@ -79,20 +91,13 @@ def check_pyramid_args(
         backend: See :func:`pyramid_atrous_conv2d`.
         device: Type of the device it is to run on, None for any device of this machine.
     """
-    if not isinstance(rates, Sequence) or not rates or not all(map(_is_rate, rates)):
-        raise ValueError(f'rates must be one or more integers, each 1 or more, but got {rates!r}')
-    if merge not in MERGES:
-        raise ValueError(f'merge must be one of {MERGES}, but got {merge!r}')
+    check_arguments(ACCEPTED, rates=rates, merge=merge)
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     available = available_backends(device)
     if backend not in available:
         raise ValueError(
             f'backend {backend!r} cannot run here, on {device}; available are {available}'
         )
-
-
-def _is_rate(rate: object) -> bool:
-    return isinstance(rate, int) and not isinstance(rate, bool) and rate >= 1
 
 
 def _check_shapes(x: Tensor, weight: Tensor) -> None:
@@ -125,7 +130,7 @@ def _is_exporting() -> bool:
 def _reference(x: Tensor, weight: Tensor, rates: tuple[int, ...], merge: str) -> Tensor:
     half_h, half_w = weight.shape[2] // 2, weight.shape[3] // 2
     outputs = [F.conv2d(x, weight, padding=(r * half_h, r * half_w), dilation=r) for r in rates]
-    return sum(outputs) if merge == 'sum' else torch.cat(outputs, dim=1)
+    return sum(outputs[1:], outputs[0]) if merge == 'sum' else torch.cat(outputs, dim=1)
 
 
 def _choose(x: Tensor, weight: Tensor, rates: tuple[int, ...]) -> str:

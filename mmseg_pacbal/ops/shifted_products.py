@@ -109,12 +109,12 @@ def traceable(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> 
     top, left = max(rates) * (kh // 2), max(rates) * (kw // 2)
     taps = stack_taps(weight).view(kh * kw * c_out, c_in, 1, 1)
     products = F.pad(F.conv2d(x, taps), (left, left, top, top)).split(c_out, dim=1)
-    groups = [None] * (len(rates) if concat else 1)
+    groups: dict[int, Tensor] = {}
     for tap, group, dy, dx, count in shifts((kh, kw), rates, concat):
         shifted = products[tap][..., top + dy : top + dy + h, left + dx : left + dx + w]
         shifted = shifted if count == 1 else count * shifted
-        groups[group] = shifted if groups[group] is None else groups[group] + shifted
-    return torch.cat(groups, dim=1) if concat else groups[0]
+        groups[group] = groups[group] + shifted if group in groups else shifted
+    return torch.cat([groups[i] for i in sorted(groups)], dim=1) if concat else groups[0]
 
 
 def _by_row(weight: Tensor, rates: Sequence[int], concat: bool) -> list[list[Shift]]:

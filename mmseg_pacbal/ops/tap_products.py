@@ -13,13 +13,13 @@ from torch import Tensor
 
 
 class Shift(NamedTuple):
-    """``count`` times, the product of ``tap`` at p + (dy, dx) enters output ``group`` at p."""
+    """``times`` times, the product of ``tap`` at p + (dy, dx) enters output ``group`` at p."""
 
     tap: int
     group: int
     dy: int
     dx: int
-    count: int
+    times: int
 
 
 def shifts(kernel: tuple[int, int], rates: Sequence[int], concat: bool) -> tuple[Shift, ...]:

@@ -667,7 +667,7 @@ def test_error_names_argument_value_and_accepted(options, expected):
 
 
 def test_error_names_an_unknown_pixel_loss():
-    with pytest.raises(KeyError, match='NoSuchLoss'):
+    with pytest.raises(ValueError, match=r'pixel_loss must be .*NoSuchLoss'):
         BoundaryAwareLoss(pixel_loss=dict(type='NoSuchLoss'))
 
 

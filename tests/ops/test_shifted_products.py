@@ -27,9 +27,9 @@ class Pyramid(nn.Module):
 def test_shifts_by_hand():
     # Tap 1 of three is the centre: its shift is the same at both rates, so it counts twice.
     assert shifts((1, 3), (1, 4), concat=False) == (
-        Shift(tap=0, group=0, dy=0, dx=-1, count=1),
-        Shift(tap=0, group=0, dy=0, dx=-4, count=1),
-        Shift(tap=1, group=0, dy=0, dx=0, count=2),
+        Shift(tap=0, group=0, dy=0, dx=-1, times=1),
+        Shift(tap=0, group=0, dy=0, dx=-4, times=1),
+        Shift(tap=1, group=0, dy=0, dx=0, times=2),
         Shift(tap=2, group=0, dy=0, dx=1, count=1),
         Shift(tap=2, group=0, dy=0, dx=4, count=1),
     )

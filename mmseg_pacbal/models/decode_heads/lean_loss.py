@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Iterable
+from typing import Any, TypeAlias
 
 import torch
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
@@ -10,14 +11,16 @@ from mmseg.registry import MODELS
 from mmseg.utils import SampleList
 from torch import Tensor, nn
 
+from ...ops.arguments import BOOL, check_arguments
 from ...ops.lean_cross_entropy import lean_cross_entropy
 from ..losses import BoundaryAwareLoss
 from ..losses.label_check import LabelCheck
 
 EPS = torch.finfo(torch.float32).eps  # MMSegmentation adds it to every divisor
+_Loss: TypeAlias = BoundaryAwareLoss | CrossEntropyLoss
 
 
-class LeanLossMixin:
+class LeanLossMixin(BaseDecodeHead):
     """Give a head of MMSegmentation the option ``lean_loss``: same results, less memory.
 
     It stands before the head among the base classes; :func:`lean` and ``LeanHead`` do so for
@@ -36,6 +39,7 @@ class LeanLossMixin:
     """
 
     def __init__(self, *args, lean_loss: bool = True, **kwargs) -> None:
+        check_arguments(dict(lean_loss=BOOL), lean_loss=lean_loss)
         super().__init__(*args, **kwargs)
         self.lean_loss = lean_loss
         if lean_loss:
@@ -79,28 +83,29 @@ def build_lean_head(head: str, **kwargs) -> BaseDecodeHead:
     Raises:
         ValueError: head is not the name of a registered head, or see :class:`LeanLossMixin`.
     """
-    head_class = MODELS.get(head) if isinstance(head, str) else None
-    if not (isinstance(head_class, type) and issubclass(head_class, BaseDecodeHead)):
+    found = MODELS.get(head) if isinstance(head, str) else None
+    if not (isinstance(found, type) and issubclass(found, BaseDecodeHead)):
         raise ValueError(
             f"head must be the name of a registered decode head, such as 'ASPPHead', "
             f'but got {head!r}'
         )
+    head_class: Any = found  # a class, but mypy does not see that classes are hashable
     if issubclass(head_class, LeanLossMixin):
         return head_class(**{'lean_loss': True, **kwargs})
     return lean(head_class)(**kwargs)
 
 
-def _losses(head: BaseDecodeHead) -> Iterable[nn.Module]:
+def _losses(head: BaseDecodeHead) -> Iterable[_Loss]:
     losses = head.loss_decode
     return losses if isinstance(losses, nn.ModuleList) else [losses]
 
 
-def _factors(losses: Iterable[nn.Module], label: Tensor, ignore_index: int) -> dict[str, Tensor]:
+def _factors(losses: Iterable[_Loss], label: Tensor, ignore_index: int) -> dict[str, Tensor]:
     """What the cross entropy of every pixel is multiplied by, for each name in the log.
 
     Losses of one name are added up, as MMSegmentation does.
     """
-    factors = {}
+    factors: dict[str, Tensor] = {}
     for loss in losses:
         factor = _factor(loss, label, ignore_index)
         name = loss.loss_name
@@ -108,21 +113,29 @@ def _factors(losses: Iterable[nn.Module], label: Tensor, ignore_index: int) -> d
     return factors
 
 
-def _factor(loss: nn.Module, label: Tensor, ignore_index: int) -> Tensor:
+def _factor(loss: _Loss, label: Tensor, ignore_index: int) -> Tensor:
     """(N, H, W) float32, with which the loss is the sum of factor times cross entropy."""
     valid = label != ignore_index
     factor = valid.float()
     if loss.class_weight is not None:
         class_weight = torch.as_tensor(loss.class_weight, dtype=factor.dtype, device=label.device)
         factor = factor * class_weight[torch.where(valid, label, 0)]
-    n = label.numel()
-    if isinstance(loss, CrossEntropyLoss) and loss.class_weight is not None:
-        n = factor.sum()  # MMSegmentation's mean counts a pixel by its class's weight
-    elif loss.avg_non_ignore:
-        n = valid.sum()
+    divisor = _divisor(loss, factor, valid)
     if isinstance(loss, BoundaryAwareLoss):
         factor = factor * loss.weight_map(label, ignore_index)
-    return factor * (loss.loss_weight / (n + EPS) if loss.reduction == 'mean' else loss.loss_weight)
+    return factor * (loss.loss_weight / divisor)
+
+
+def _divisor(loss: _Loss, factor: Tensor, valid: Tensor) -> Tensor | float:
+    """What a sum over pixels is divided by, from their class weights and whether they count."""
+    if loss.reduction == 'sum':
+        return 1
+    if isinstance(loss, CrossEntropyLoss) and loss.class_weight is not None:
+        return factor.sum() + EPS  # MMSegmentation's mean counts a pixel by its class's weight
+    n: Tensor | float = valid.sum() if loss.avg_non_ignore else valid.numel()
+    if isinstance(loss, BoundaryAwareLoss):
+        (n,) = loss.mean_of_processes(n, device=valid.device)
+    return n + EPS
 
 
 def _check_head(head: BaseDecodeHead, loss_by_feat) -> None:
@@ -139,7 +152,7 @@ def _check_head(head: BaseDecodeHead, loss_by_feat) -> None:
         )
 
 
-def _check_loss(loss: nn.Module, num_classes: int) -> None:
+def _check_loss(loss: _Loss, num_classes: int) -> None:
     name = type(loss).__name__
     if type(loss) not in (BoundaryAwareLoss, CrossEntropyLoss):
         raise ValueError(

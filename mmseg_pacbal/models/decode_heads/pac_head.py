@@ -8,11 +8,14 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ..arguments import explains_unknown_arguments
 from ..layers import PyramidAtrousConv
+from .head_arguments import check_features, check_head_arguments
 from .lean_loss import LeanLossMixin
 
 
 @MODELS.register_module()
+@explains_unknown_arguments
 class PACHead(LeanLossMixin, BaseDecodeHead):
     """1x1 convolution, global pooling and Pyramid Atrous Convolution, side by side.
 
@@ -33,8 +36,8 @@ class PACHead(LeanLossMixin, BaseDecodeHead):
         (N, num_classes, H, W).
 
     Raises:
-        ValueError: rates, merge or backend is not accepted, or something that lean_loss cannot
-            compute.
+        ValueError: An argument is not accepted, or lean_loss cannot compute something.
+        TypeError: There is no such argument.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class PACHead(LeanLossMixin, BaseDecodeHead):
         lean_loss: bool = False,
         **kwargs,
     ) -> None:
+        check_head_arguments(**kwargs)
         super().__init__(lean_loss=lean_loss, **kwargs)
         layer_cfg = dict(norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
         conv1x1 = dict(kernel_size=1, conv_cfg=self.conv_cfg, **layer_cfg)
@@ -59,6 +63,7 @@ class PACHead(LeanLossMixin, BaseDecodeHead):
         self.conv_seg = nn.Conv2d(3 * self.channels, self.out_channels, kernel_size=1)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        check_features(self, inputs)
         x = self._transform_inputs(inputs)
         pooled = self.image_pool(x).expand(-1, -1, *x.shape[2:])
         return self.cls_seg(torch.cat([self.conv1x1(x), pooled, self.pac(x)], dim=1))

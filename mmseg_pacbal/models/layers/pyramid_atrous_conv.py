@@ -4,13 +4,24 @@ from collections.abc import Sequence
 
 import torch
 from mmcv.cnn import build_activation_layer, build_norm_layer
+from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ...ops import pyramid_atrous_conv2d
+from ...ops.arguments import POSITIVE_INT, check_arguments
 from ...ops.pyramid_atrous_conv import check_pyramid_args
 from ...ops.shifted_products import taps_outermost
+from ..arguments import config_of, explains_unknown_arguments, none_or
+
+ACCEPTED = dict(
+    in_channels=POSITIVE_INT,
+    out_channels=POSITIVE_INT,
+    norm_cfg=none_or(config_of('norm', 'BN', MODELS)),
+    act_cfg=none_or(config_of('activation', 'ReLU', MODELS)),
+)
 
 
+@explains_unknown_arguments
 class PyramidAtrousConv(nn.Module):
     r"""Several atrous rates sharing one 3x3 filter (section 3.3, Fig. 6).
 
@@ -34,7 +45,8 @@ class PyramidAtrousConv(nn.Module):
         (N, C_in, H, W) -> (N, C_out, H, W).
 
     Raises:
-        ValueError: rates, merge or backend is not accepted.
+        ValueError: An argument is not accepted.
+        TypeError: There is no such argument.
     """
 
     def __init__(
@@ -49,8 +61,15 @@ class PyramidAtrousConv(nn.Module):
         backend: str = 'auto',
     ) -> None:
         super().__init__()
+        check_arguments(
+            ACCEPTED,
+            in_channels=in_channels,
+            out_channels=out_channels,
+            norm_cfg=norm_cfg,
+            act_cfg=act_cfg,
+        )
         check_pyramid_args(rates, merge, backend)
-        self.rates = tuple(rates)
+        self.rates = tuple(map(int, rates))
         self.merge = merge
         self.backend = backend
         # Taps outermost in memory: the fast form then reads the filter without a copy.
@@ -86,14 +105,17 @@ class PyramidAtrousConv(nn.Module):
         """Fold a batch norm into filter and bias, for inference: everything before it is linear.
 
         mmcv's ``fuse_conv_bn`` does this for pairs of modules; here the filter is no module.
-        Other norms stay as they are.
+        Other norms, and those without statistics, stay as they are.
         """
-        if not isinstance(self.norm, nn.modules.batchnorm._BatchNorm):
+        norm = self.norm
+        if not isinstance(norm, nn.modules.batchnorm._BatchNorm):
             return
-        scale = self.norm.weight * (self.norm.running_var + self.norm.eps).rsqrt()
+        if norm.running_mean is None or norm.running_var is None:
+            return
+        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
         conv = self if self.squeeze is None else self.squeeze
         conv.weight = nn.Parameter(conv.weight * scale[:, None, None, None])
-        self.bias = nn.Parameter(self.norm.bias - self.norm.running_mean * scale)
+        self.bias = nn.Parameter(norm.bias - norm.running_mean * scale)
         self.norm = None
 
     def extra_repr(self) -> str:

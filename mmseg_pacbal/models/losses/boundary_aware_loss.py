@@ -1,6 +1,7 @@
 """Cross entropy weighted by the blurred edges of the label (Eq. 4)."""
 
 import inspect
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -8,12 +9,22 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ...ops import boundary_weight_map, check_boundary_weight_args
+from ...ops.arguments import BOOL, Accepted, check_arguments
+from ..arguments import config_of, explains_unknown_arguments, none_or
 from .label_check import as_bytes
 from .pixel_losses import PixelLoss
-from .reduction import class_weight_of
+from .reduction import class_weight_for
+
+ACCEPTED = dict(
+    avg_non_ignore=BOOL,
+    normalize=Accepted("None or 'mean'", lambda value: value in (None, 'mean')),
+    pixel_loss=none_or(config_of('loss', 'SoftmaxFocalLoss', MODELS)),
+    use_sigmoid=BOOL,
+)
 
 
 @MODELS.register_module()
+@explains_unknown_arguments
 class BoundaryAwareLoss(PixelLoss):
     r"""Boundary-aware Loss: per-pixel cross entropy times the boundary weight map.
 
@@ -37,9 +48,9 @@ class BoundaryAwareLoss(PixelLoss):
             yaml); void needs none.
         avg_non_ignore: Whether n counts only pixels that are not void. The default counts all,
             as the paper and MMSegmentation do.
-        normalize: ``'mean'`` divides E_G by its mean over the batch's non-void pixels (of this
-            process), so that the loss keeps the scale of plain cross entropy. The literal E_G
-            of None acts like a learning rate several times larger.
+        normalize: ``'mean'`` divides E_G by its mean over the non-void pixels of the batch (of
+            all processes in training), so that the loss keeps the scale of plain cross entropy.
+            The literal E_G of None acts like a learning rate several times larger.
         pixel_loss: A registered loss to weight in place of cross entropy, such as
             ``dict(type='SoftmaxFocalLoss')`` or ``dict(type='OHEMPixelLoss')``. It must accept
             ``reduction_override='none'`` and return (N, H, W), or (N, C, H, W), of which the
@@ -73,9 +84,13 @@ class BoundaryAwareLoss(PixelLoss):
         loss_name: str = 'loss_bal',
     ) -> None:
         super().__init__(class_weight, reduction, loss_weight, loss_name)
-        check_boundary_weight_args(kernel, kernel_size, sigma, beta, downsample)
-        if normalize not in (None, 'mean'):
-            raise ValueError(f"normalize must be None or 'mean', but got {normalize!r}")
+        check_arguments(
+            ACCEPTED,
+            avg_non_ignore=avg_non_ignore,
+            normalize=normalize,
+            pixel_loss=pixel_loss,
+            use_sigmoid=use_sigmoid,
+        )
         if pixel_loss is not None and (class_weight is not None or use_sigmoid):
             raise ValueError(
                 'class_weight and use_sigmoid belong to the cross entropy that pixel_loss '
@@ -83,7 +98,7 @@ class BoundaryAwareLoss(PixelLoss):
             )
         if use_sigmoid and class_weight is not None:
             raise ValueError(f'class_weight {class_weight!r} needs use_sigmoid=False')
-        self.map_args = dict(
+        self.map_args: dict[str, Any] = dict(
             kernel=kernel,
             kernel_size=kernel_size,
             sigma=sigma,
@@ -93,6 +108,7 @@ class BoundaryAwareLoss(PixelLoss):
             void_edges=void_edges,
             ignore_padding=ignore_padding,
         )
+        check_boundary_weight_args(**self.map_args)
         self.avg_non_ignore = avg_non_ignore
         self.normalize = normalize
         self.pixel_loss = None if pixel_loss is None else _build_pixel_loss(pixel_loss)
@@ -103,7 +119,10 @@ class BoundaryAwareLoss(PixelLoss):
         weight = boundary_weight_map(label, ignore_index=ignore_index, **self.map_args)
         if self.normalize == 'mean':
             valid = label != ignore_index
-            mean = (weight * valid).sum() / valid.sum().clamp(min=1)
+            total, n = self.mean_of_processes(
+                (weight * valid).sum(), valid.sum(), device=label.device
+            )
+            mean = total / n
             # Neither void alone nor beta=0 without an edge has a mean to divide by.
             weight = weight / torch.where(mean > 0, mean, 1)
         return weight
@@ -119,7 +138,7 @@ class BoundaryAwareLoss(PixelLoss):
 
     def per_pixel(
         self, cls_score: Tensor, label: Tensor, ignore_index: int
-    ) -> tuple[Tensor, Tensor | int]:
+    ) -> tuple[Tensor, Tensor | float]:
         in_bytes = as_bytes(label, self.num_classes(cls_score), ignore_index)
         weight = self.weight_map(in_bytes, ignore_index)
         loss = weight * self.unweighted(cls_score, label, ignore_index)
@@ -143,7 +162,7 @@ class BoundaryAwareLoss(PixelLoss):
             target = (label * valid).to(cls_score.dtype)
             loss = F.binary_cross_entropy_with_logits(cls_score[:, 0], target, reduction='none')
             return loss.masked_fill(~valid, 0)
-        weight = class_weight_of(self, cls_score)
+        weight = class_weight_for(cls_score, self.class_weight)
         return F.cross_entropy(
             cls_score, label, weight, ignore_index=ignore_index, reduction='none'
         )

@@ -1,27 +1,19 @@
 """What the losses of this package share: their arguments, and the way to a scalar."""
 
-import math
-
 import torch
 from mmseg.models.losses.utils import get_class_weight
 from torch import Tensor, nn
 
+from ...ops.arguments import Accepted, check_tensor
 from ...ops.boundary_weight import check_label
 
-REDUCTIONS = ('none', 'mean', 'sum')
-
-
-def checked_reduction(reduction: str) -> str:
-    if reduction not in REDUCTIONS:
-        raise ValueError(f'reduction must be one of {REDUCTIONS}, but got {reduction!r}')
-    return reduction
-
-
-def checked_number(name: str, value: float) -> float:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value < 0:
-        raise ValueError(f'{name} must be a finite number, 0 or more, but got {value!r}')
-    return value
+CLASS_WEIGHT = Accepted(
+    'None, or a list, or the name of a file (npy, pkl, json, yaml), of a finite number, 0 or '
+    'more, for each class',
+    lambda weight: (
+        weight is None or (weight.dim() == 1 and weight.isfinite().all() and (weight >= 0).all())
+    ),
+)
 
 
 def register_class_weight(loss: nn.Module, class_weight: list[float] | str | None) -> None:
@@ -29,20 +21,23 @@ def register_class_weight(loss: nn.Module, class_weight: list[float] | str | Non
 
     A buffer goes to the GPU with the model; a list would be copied there in every step.
     """
-    weight = get_class_weight(class_weight)
-    if weight is not None:
-        weight = torch.as_tensor(weight, dtype=torch.float32)
-        if weight.dim() != 1 or not weight.isfinite().all() or (weight < 0).any():
-            raise ValueError(
-                'class_weight must hold a finite number, 0 or more, for each class, '
-                f'but got {class_weight!r}'
-            )
+    try:
+        weight = get_class_weight(class_weight)
+        weight = weight if weight is None else torch.as_tensor(weight, dtype=torch.float32)
+        accepted = CLASS_WEIGHT.test(weight)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f'class_weight must be {CLASS_WEIGHT.words}, but there is no file {class_weight!r}'
+        ) from error
+    except (TypeError, ValueError, RuntimeError):
+        accepted = False
+    if not accepted:
+        raise ValueError(f'class_weight must be {CLASS_WEIGHT.words}, but got {class_weight!r}')
     loss.register_buffer('class_weight', weight, persistent=False)
 
 
-def class_weight_of(loss: nn.Module, cls_score: Tensor) -> Tensor | None:
-    """The class_weight of a loss as F.cross_entropy takes it with these logits, (N, C, ...)."""
-    weight = loss.class_weight
+def class_weight_for(cls_score: Tensor, weight: Tensor | None) -> Tensor | None:
+    """A class_weight, (C,), as F.cross_entropy takes it with these logits, (N, C, ...)."""
     if weight is None:
         return None
     if len(weight) != cls_score.shape[1]:
@@ -54,10 +49,14 @@ def class_weight_of(loss: nn.Module, cls_score: Tensor) -> Tensor | None:
 
 
 def check_scores(cls_score: Tensor, label: Tensor) -> None:
-    """Raise unless cls_score is (N, C, H, W) and label (N, H, W), integer."""
+    """Raise unless cls_score is (N, C, H, W), floating, and label (N, H, W), integer."""
     check_label(label)
-    if cls_score.dim() != 4:
-        raise ValueError(f'cls_score must be (N, C, H, W), but got {tuple(cls_score.shape)}')
+    check_tensor('cls_score', cls_score)
+    if cls_score.dim() != 4 or not cls_score.is_floating_point():
+        raise ValueError(
+            f'cls_score must be floating, (N, C, H, W), but got {cls_score.dtype} '
+            f'{tuple(cls_score.shape)}'
+        )
     expected = (cls_score.shape[0], *cls_score.shape[2:])
     if label.shape != expected:
         raise ValueError(
@@ -68,6 +67,7 @@ def check_scores(cls_score: Tensor, label: Tensor) -> None:
 
 def check_pixel_weight(weight: Tensor, label: Tensor) -> None:
     """Raise unless weight is (N, H, W) as label is, or (N, 1, H, W)."""
+    check_tensor('weight', weight)
     n, *size = label.shape
     if tuple(weight.shape) not in ((n, *size), (n, 1, *size)):
         raise ValueError(
