@@ -25,7 +25,7 @@ class BuildWithConfigs(build_py):
         shutil.copy2(ROOT / 'model-index.yml', target)
 
 
-TEST = ['pytest>=7']
+TEST = ['pytest>=7', 'hypothesis', 'tensorboard']
 setup(
     name='mmseg-pacbal',
     version=VERSION['__version__'],
@@ -33,6 +33,7 @@ setup(
     long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
+    license_files=['LICENSE', 'NOTICE'],
     classifiers=[
         'Programming Language :: Python :: 3.10',
         'Programming Language :: Python :: 3.11',
@@ -50,6 +51,11 @@ setup(
         'opencv-python',
         'pillow',
         'matplotlib',
+        'scipy',
+        'packaging',
+        'prettytable',
+        'pyyaml',
+        'rich',
         # MMSegmentation imports these two without declaring them.
         'ftfy',
         'regex',
@@ -61,6 +67,6 @@ setup(
         'onnx': ['onnx', 'onnxruntime', 'onnxscript'],
         'triton': ['triton>=3.2; platform_system == "Linux"'],
         'test': TEST,
-        'dev': [*TEST, 'ruff'],
+        'dev': [*TEST, 'mypy', 'ruff'],
     },
 )

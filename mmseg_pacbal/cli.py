@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ SPREAD = ('data_root', 'crop_size', 'max_iters')
 
 
 def parser(description: str, default_config: str | None = None) -> argparse.ArgumentParser:
-    """The arguments that training and testing share, named as in MMSegmentation.
+    """A parser of what every tool that runs a config is given, named as in MMSegmentation.
 
     Args:
         description: Of the tool.
@@ -25,13 +26,21 @@ def parser(description: str, default_config: str | None = None) -> argparse.Argu
     p = argparse.ArgumentParser(description=description)
     nargs = None if default_config is None else '?'
     p.add_argument('config', nargs=nargs, default=default_config, help='config file')
+    add_common(p)
+    return p
+
+
+def add_work_dir(p: argparse.ArgumentParser) -> None:
+    """Add ``--work-dir``, to a tool that writes there: see :func:`work_dir`."""
     p.add_argument('--work-dir', help='folder for logs and checkpoints')
+
+
+def add_launcher(p: argparse.ArgumentParser) -> None:
+    """Add ``--launcher``, to a tool that several processes run: see :func:`prepare_launcher`."""
     p.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='launcher'
     )
     p.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
-    add_common(p)
-    return p
 
 
 def add_common(p: argparse.ArgumentParser) -> None:
@@ -88,7 +97,9 @@ def load_config(path: str, options: dict | None = None) -> Config:
     try:
         cfg = Config.fromfile(path)
     except Exception as error:
-        raise ValueError(f'config {path} does not parse: {one_sentence(error)}') from error
+        raise ValueError(
+            f'config {path} does not parse: {one_sentence(error)}{_environment_read(path)}'
+        ) from error
     try:
         cfg.merge_from_dict(options or {})
     except (KeyError, TypeError, AssertionError) as error:
@@ -121,6 +132,18 @@ def datasets(loader: ConfigDict) -> Iterator[ConfigDict]:
     for node in _walk(loader.dataset):
         if 'data_prefix' in node or 'data_root' in node:
             yield node
+
+
+def _environment_read(path: str) -> str:
+    """What a config that does not parse takes from the environment, as ``{{$NAME:default}}``."""
+    text = Path(path).read_text(errors='replace')
+    defaults = dict(re.findall(r'\{\{\s*\$(\w+)\s*:\s*(\S*?)\s*\}\}', text))
+    return ''.join(
+        f'; it takes {name}={os.environ[name]} from the environment: unset {name} for {default}, '
+        'or give another value'
+        for name, default in defaults.items()
+        if name in os.environ
+    )
 
 
 def _spread(cfg: Config, options: dict) -> None:

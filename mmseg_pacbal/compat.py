@@ -252,7 +252,7 @@ def _checkpoint_globals() -> Sequence[Callable]:
         stand_in.__qualname__ = stand_in.__name__
         return stand_in
 
-    rebuild = (np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0])
+    rebuild: tuple[Any, ...] = (np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0])
     modules = ('numpy.core.multiarray', 'numpy._core.multiarray')  # numpy 1, numpy 2
     return (
         *(HistoryBuffer, OneCycleParamScheduler, named('builtins.getattr', get_method)),

@@ -8,8 +8,8 @@ from mmseg.apis import MMSegInferencer
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
+from .checkpoint_checks import check_checkpoint
 from .cli import load_config
-from .preflight import check_checkpoint
 
 
 def init_inferencer(

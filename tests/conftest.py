@@ -1,5 +1,6 @@
 """What several test files share."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,22 @@ DATA = Path(__file__).resolve().parents[2] / 'shared' / 'data'
 
 # The tensors are small: threads cost more than they give, and sums keep their order.
 torch.set_num_threads(1)
+
+
+def _refuse_other_machines(event: str, arguments: tuple) -> None:
+    """Audit hook: end a test that looks up or connects to anything but this machine."""
+    if event == 'socket.connect':
+        address = arguments[1]  # of a Unix socket a path
+        host = address[0] if isinstance(address, tuple) else 'localhost'
+    elif event == 'socket.getaddrinfo':
+        host = arguments[0]
+    else:
+        return
+    if host not in (None, '', 'localhost', '127.0.0.1', '::1', '0.0.0.0'):
+        pytest.fail(f'{event} with {host!r}: tests do without a network')
+
+
+sys.addaudithook(_refuse_other_machines)
 
 
 @pytest.fixture

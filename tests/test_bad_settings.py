@@ -2,9 +2,7 @@
 
 import math
 import re
-import runpy
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +14,8 @@ from mmseg.structures import SegDataSample
 from mmseg_pacbal import BoundaryAwareLoss, PyramidAtrousConv
 from mmseg_pacbal.ops import boundary_edges, boundary_weight_map, lean_cross_entropy
 from mmseg_pacbal.ops import pyramid_atrous_conv2d as pyramid
+from tests.running import DEMO, ROOT, call_tool
 
-ROOT = Path(__file__).resolve().parent.parent
 LABEL = torch.arange(32).view(2, 4, 4) % 3
 SCORE = torch.zeros(2, 3, 4, 4)
 FEATURES = [torch.zeros(2, 4, 2, 2), torch.zeros(2, 4, 2, 2)]
@@ -251,7 +249,7 @@ def test_error_names_what_is_no_tensor(value):
 
 
 CONFIGS = {
-    'DEMO': str(ROOT / 'configs' / 'pac_bal_demo.py'),
+    'DEMO': str(DEMO),
     'VOC': str(ROOT / 'configs' / 'pac_voc.py'),
 }
 # tool and arguments, what was given, what is accepted
@@ -297,9 +295,8 @@ def test_error_of_a_tool_names_flag_value_and_what_is_accepted(
 ):
     tool, *args = command.split()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr('sys.argv', [f'{tool}.py', *(CONFIGS.get(arg, arg) for arg in args)])
     with pytest.raises(SystemExit) as ended:
-        runpy.run_path(str(ROOT / 'tools' / f'{tool}.py'), run_name='__main__')
+        call_tool(tool, *(CONFIGS.get(arg, arg) for arg in args))
     message = capsys.readouterr().err
     assert ended.value.code in (1, 2)
     assert 'Traceback' not in message

@@ -1,12 +1,33 @@
-"""The wheel carries every module, config and tool, and nothing else."""
+"""Wheel and sdist carry every module, config and tool, and nothing else."""
 
+import ast
 import subprocess
 import sys
+import tarfile
 import zipfile
+from email import message_from_bytes
+from email.message import Message
+from importlib.metadata import packages_distributions
+from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
-from tests.environments import ROOT, build_wheel
+from tests.environments import LOCAL, PIP, ROOT, build_wheel, copy_checkout
+
+LICENCES = {'LICENSE', 'NOTICE'}
+BUILD_SDIST = 'import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])'
+
+
+def files(folder: str, *suffixes: str) -> set[str]:
+    found = (path for path in (ROOT / folder).rglob('*') if path.suffix in suffixes)
+    return {path.relative_to(ROOT).as_posix() for path in found}
+
+
+MODULES = files('mmseg_pacbal', '.py')
+BESIDE = files('configs', '.py', '.yml', '.md') | files('tools', '.py', '.sh') | {'model-index.yml'}
 
 
 @pytest.fixture(scope='module')
@@ -14,26 +35,89 @@ def wheel(tmp_path_factory) -> zipfile.ZipFile:
     return zipfile.ZipFile(build_wheel(tmp_path_factory.mktemp('build')))
 
 
+@pytest.fixture(scope='module')
+def sdist(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp('sdist')
+    source = copy_checkout(folder / 'source')
+    command = [sys.executable, '-c', BUILD_SDIST, folder]
+    subprocess.run(command, check=True, capture_output=True, cwd=source)
+    return next(folder.glob('*.tar.gz'))
+
+
+@pytest.fixture(scope='module')
+def metadata(wheel) -> Message:
+    name = next(name for name in wheel.namelist() if name.endswith('.dist-info/METADATA'))
+    return message_from_bytes(wheel.read(name))
+
+
 def test_wheel_holds_modules_configs_and_tools_only(wheel):
-    def files(folder: str, suffixes: tuple[str, ...], prefix: str = '') -> set[str]:
-        return {
-            prefix + path.relative_to(ROOT).as_posix()
-            for path in (ROOT / folder).rglob('*')
-            if path.suffix in suffixes
-        }
-
-    in_package = 'mmseg_pacbal/.mim/'
-    expected = files('mmseg_pacbal', ('.py',)) | {in_package + 'model-index.yml'}
-    expected |= files('configs', ('.py', '.yml', '.md'), in_package)
-    expected |= files('tools', ('.py', '.sh'), in_package)
     found = {name for name in wheel.namelist() if '.dist-info/' not in name}
-    assert found == expected
+    assert found == MODULES | {f'mmseg_pacbal/.mim/{name}' for name in BESIDE}
 
 
-def test_wheel_carries_the_licence(wheel):
-    names = [name for name in wheel.namelist() if name.endswith('LICENSE')]
-    assert len(names) == 1
-    assert wheel.read(names[0]) == (ROOT / 'LICENSE').read_bytes()
+def test_wheel_carries_licence_and_notices(wheel):
+    licences = {name for name in wheel.namelist() if '/licenses/' in name}
+    assert {Path(name).name for name in licences} == LICENCES
+    for name in licences:
+        assert wheel.read(name) == (ROOT / Path(name).name).read_bytes()
+
+
+def test_notices_name_files_that_exist():
+    lines = (ROOT / 'NOTICE').read_text().splitlines()
+    starts = ('mmseg_pacbal/', 'configs/', 'tools/', 'docs/')
+    words = (word.strip('.,') for line in lines for word in line.split())
+    places = {word for word in words if word.startswith(starts)}
+    places -= {'tools/dataset_converters/voc_aug.py'}  # MMSegmentation's
+    assert len(places) >= 10
+    assert [place for place in sorted(places) if not (ROOT / place).exists()] == []
+
+
+def test_sdist_holds_what_makes_the_wheel_only(sdist):
+    with tarfile.open(sdist) as archive:
+        names = [Path(member.name) for member in archive if member.isfile()]
+    assert {name.parts[0] for name in names} == {sdist.name.removesuffix('.tar.gz')}
+    found = {name.relative_to(name.parts[0]).as_posix() for name in names}
+    generated = {name for name in found if name.startswith('mmseg_pacbal.egg-info/')}
+    generated |= {'PKG-INFO', 'setup.cfg'}
+    build = {'setup.py', 'pyproject.toml', 'MANIFEST.in', 'README.md'}
+    assert found - generated == MODULES | BESIDE | LICENCES | build
+
+
+def test_sdist_and_checkout_make_the_same_wheel(wheel, sdist, tmp_path):
+    subprocess.run([*PIP, 'wheel', *LOCAL, '-w', tmp_path, sdist], check=True)
+    other = zipfile.ZipFile(next(tmp_path.glob('*.whl')))
+    assert set(other.namelist()) == set(wheel.namelist())
+    assert [name for name in other.namelist() if other.read(name) != wheel.read(name)] == []
+
+
+def test_metadata_says_which_python(metadata):
+    assert SpecifierSet(metadata['Requires-Python']) == SpecifierSet('>=3.10,<3.13')
+    stated = {c.rpartition(' ')[2] for c in metadata.get_all('Classifier') if '3.' in c}
+    assert stated == {'3.10', '3.11', '3.12'}
+    assert 'target-version = "py310"' in (ROOT / 'pyproject.toml').read_text()
+
+
+def test_every_imported_package_is_required(metadata):
+    required = {canonicalize_name(Requirement(r).name) for r in metadata.get_all('Requires-Dist')}
+    providers = packages_distributions()
+    missing = {}
+    for file in sorted(MODULES | files('tools', '.py')):
+        for module in imported_modules(file):
+            names = {canonicalize_name(name) for name in providers.get(module, [module])}
+            if not names & required:
+                missing[module] = file
+    assert missing == {}
+
+
+def imported_modules(file: str) -> set[str]:
+    """Top-level names that a file imports, those of Python itself and our own left out."""
+    found = set()
+    for node in ast.walk(ast.parse((ROOT / file).read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition('.')[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found.add(node.module.partition('.')[0])
+    return found - sys.stdlib_module_names - {'mmseg_pacbal'}
 
 
 def test_configs_of_the_wheel_are_found_and_inherited(wheel, tmp_path):

@@ -11,19 +11,21 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.runner import Runner
 from mmseg.registry import MODELS
 
 from mmseg_pacbal import cli
+from mmseg_pacbal.checkpoint_checks import check_checkpoint
+from mmseg_pacbal.datasets.checked_loading import CheckedRunner
 from mmseg_pacbal.evaluation import HardRegionMetric
 from mmseg_pacbal.evaluation.region_report import region_chart, region_csv, region_table
-from mmseg_pacbal.preflight import check_checkpoint, check_data
+from mmseg_pacbal.preflight import check_data
 
 FILES = ('regions.md', 'regions.csv', 'regions.png')
 
 
 def parse_args() -> argparse.Namespace:
     parser = cli.parser('Split the score of a model by what makes segmentation hard')
+    cli.add_work_dir(parser)
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
         '--compare', nargs=2, metavar=('CONFIG2', 'CHECKPOINT2'), help='a second model'
@@ -65,6 +67,8 @@ def prepare(config: str, checkpoint: str, args: argparse.Namespace) -> Config:
     cfg = cli.load_config(config, args.cfg_options)
     cfg.work_dir = cli.work_dir(args, cfg)
     cfg.load_from = checkpoint
+    # The config that training left in its work dir may have other values.
+    cfg.resume, cfg.launcher = False, 'none'
     check_data(cfg, 'test_dataloader')
     check_checkpoint(MODELS.build(cfg.model), checkpoint)
     evaluators = cfg.test_evaluator
@@ -77,7 +81,7 @@ def prepare(config: str, checkpoint: str, args: argparse.Namespace) -> Config:
 
 def evaluate(cfg: Config) -> HardRegionMetric:
     """Run a model over the test data set; the metric that saw it."""
-    runner = Runner.from_cfg(cfg)
+    runner = CheckedRunner.from_cfg(cfg)
     runner.test()
     return runner.test_loop.evaluator.metrics[-1]
 
@@ -86,7 +90,8 @@ def main(args: argparse.Namespace) -> None:
     check_args(args)
     models = [(args.config, args.checkpoint), *([tuple(args.compare)] if args.compare else [])]
     # All are checked before the first, which may take long, is run.
-    metrics = [evaluate(cfg) for cfg in [prepare(*model, args) for model in models]]
+    cfgs = [prepare(config, checkpoint, args) for config, checkpoint in models]
+    metrics = [evaluate(cfg) for cfg in cfgs]
     totals = {name: metric.total for name, metric in zip(model_names(models), metrics, strict=True)}
     first, *others = metrics
     for other in others:

@@ -11,54 +11,29 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.config import Config
+from mmengine.model import BaseModel
 from mmengine.runner import set_random_seed
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, MODELS
 
-from mmseg_pacbal import BoundaryAwareLoss, cli
-from mmseg_pacbal.ops import boundary_edges
+from mmseg_pacbal import cli
 from mmseg_pacbal.preflight import check_data
-from mmseg_pacbal.visualization.weights import WeightSample, weight_figure
+from mmseg_pacbal.visualization import last_head, spaced_indices, weigh_sample, weight_figure
 
 
 def parse_args() -> argparse.Namespace:
     parser = cli.parser('Draw the weights of training samples')
+    cli.add_work_dir(parser)
     parser.add_argument('--num', type=int, default=8, help='how many samples, evenly spaced')
     parser.add_argument('--out', metavar='DIR', help='default: weights/ in the work dir')
     parser.add_argument('--seed', type=int, default=0, help='of the random crops and flips')
     return parser.parse_args()
 
 
-def config_loss(cfg: Config) -> BoundaryAwareLoss:
-    """The first BoundaryAwareLoss of the decode head."""
-    heads = cfg.model.decode_head
-    for head in heads if isinstance(heads, list) else [heads]:
-        losses = head.get('loss_decode', [])
-        for loss in losses if isinstance(losses, list) else [losses]:
-            if loss.type in ('BoundaryAwareLoss', BoundaryAwareLoss):
-                return BoundaryAwareLoss(**{k: v for k, v in loss.items() if k != 'type'})
-    return BoundaryAwareLoss()
-
-
-def weight_sample(packed: dict, loss: BoundaryAwareLoss, cfg: Config) -> WeightSample:
-    """A sample of the pipeline, before the data preprocessor normalises and pads it."""
-    image = packed['inputs'].permute(1, 2, 0).clamp(0, 255).byte().numpy()  # (H, W, 3)
-    bgr = cfg.model.get('data_preprocessor', {}).get('bgr_to_rgb', False)
-    label = packed['data_samples'].gt_sem_seg.data.long()  # (1, H, W)
-    ignore_index = ignore_index_of(cfg)
-    edge_args = {name: loss.map_args[name] for name in ('void_edges', 'ignore_padding')}
-    return WeightSample(
-        name=Path(packed['data_samples'].img_path).stem,
-        image=np.ascontiguousarray(image[..., ::-1] if bgr else image),
-        label=label[0].numpy(),
-        edges=boundary_edges(label, ignore_index=ignore_index, **edge_args)[0].numpy(),
-        weight=loss.weight_map(label, ignore_index)[0].numpy(),
-    )
-
-
-def ignore_index_of(cfg: Config) -> int:
-    heads = cfg.model.decode_head
-    return (heads[0] if isinstance(heads, list) else heads).get('ignore_index', 255)
+def pixels(packed: dict, model: BaseModel) -> np.ndarray:
+    """RGB, uint8 (H, W, 3), before the data preprocessor normalises and pads it."""
+    image = packed['inputs'].permute(1, 2, 0).clamp(0, 255).byte().numpy()
+    bgr = model.data_preprocessor.channel_conversion
+    return np.ascontiguousarray(image[..., ::-1] if bgr else image)
 
 
 @torch.no_grad()
@@ -68,14 +43,15 @@ def main(args: argparse.Namespace) -> None:
     cfg = cli.load_config(args.config, args.cfg_options)
     check_data(cfg, 'train_dataloader')
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    model = MODELS.build(cfg.model)
     out = Path(args.out or Path(cli.work_dir(args, cfg), 'weights'))
     out.mkdir(parents=True, exist_ok=True)
-    loss = config_loss(cfg)
+    palette, ignore_index = dataset.metainfo['palette'], last_head(model).ignore_index
     set_random_seed(args.seed)
-    num = min(args.num, len(dataset))
-    for index in (i * len(dataset) // num for i in range(num)):
-        sample = weight_sample(dataset[index], loss, cfg)
-        figure = weight_figure(sample, dataset.metainfo['palette'], ignore_index_of(cfg))
+    for index in spaced_indices(len(dataset), args.num):
+        packed = dataset[index]
+        sample = weigh_sample(model, packed, pixels(packed, model))
+        figure = weight_figure(sample, palette, ignore_index)
         path = out / f'{index:05d}_{sample.name}.png'
         figure.savefig(path, dpi=90)
         print(

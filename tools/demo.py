@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from prettytable import PrettyTable
 
 from mmseg_pacbal import cli
+from mmseg_pacbal.datasets.checked_loading import CheckedRunner
 from mmseg_pacbal.preflight import check_data
 from mmseg_pacbal.visualization import inspect_sample, panel_figure
 
@@ -19,6 +20,7 @@ LEAST_MIOU = 60.0
 def parse_args() -> argparse.Namespace:
     description = 'Train PAC + BAL on generated data, test it and draw what it learned'
     parser = cli.parser(description, default_config=str(CONFIG))
+    cli.add_work_dir(parser)
     parser.set_defaults(work_dir=time.strftime('work_dirs/pac_bal_demo/%Y%m%d_%H%M%S'))
     parser.add_argument('--images', type=int, default=4, help='how many images to draw')
     return parser.parse_args()
@@ -33,7 +35,7 @@ def main(args: argparse.Namespace) -> None:
     cfg = cli.load_config(args.config, args.cfg_options)
     cfg.work_dir = args.work_dir
     check_data(cfg, 'train_dataloader', 'val_dataloader')
-    runner = Runner.from_cfg(cfg)
+    runner = CheckedRunner.from_cfg(cfg)
     untrained = measure(runner)
     runner.train()
     trained = measure(runner)

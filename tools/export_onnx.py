@@ -16,16 +16,16 @@ import numpy as np
 import torch
 from mmcv.cnn import fuse_conv_bn
 from mmengine.config import Config
-from mmengine.model import revert_sync_batchnorm
+from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from mmseg_pacbal import cli
+from mmseg_pacbal.checkpoint_checks import check_checkpoint
 from mmseg_pacbal.datasets.synthetic_scene import render_scene
 from mmseg_pacbal.models.layers import PyramidAtrousConv
-from mmseg_pacbal.preflight import check_checkpoint
 
 MAX_DIFFERENCE = 1e-3  # of logits
 MIN_AGREEMENT = 0.999  # share of pixels with the same class
@@ -43,7 +43,10 @@ def parse_args() -> argparse.Namespace:
 class Deployed(nn.Module):
     """An MMSegmentation model from pixels to logits of the same size."""
 
-    def __init__(self, model: nn.Module) -> None:
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: BaseModel) -> None:
         super().__init__()
         self.model = model
         for name in ('mean', 'std'):
@@ -85,6 +88,7 @@ def export(model: nn.Module, path: Path, opset: int) -> None:
         dynamic_shapes=({0: dynamic, 2: dynamic, 3: dynamic},),
         verbose=False,
     )
+    assert program is not None  # only where torch writes the file itself
     program.save(path)
 
 
@@ -97,10 +101,10 @@ def read_image(path: str | None) -> Tensor:
     if path is None:
         image = render_scene(np.random.default_rng(0), (375, 500))[0]
     else:
-        image = cv2.imread(path)
-        if image is None:
+        picture = cv2.imread(path)
+        if picture is None:
             raise FileNotFoundError(f'--image {path} does not exist or is no picture')
-        image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        image = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
     return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
 
 

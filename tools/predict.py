@@ -18,9 +18,10 @@ import cv2
 import mmcv
 import numpy as np
 from mmengine.utils import ProgressBar
-from PIL import Image
 
 from mmseg_pacbal import cli
+from mmseg_pacbal.datasets.palette import palette_image
+from mmseg_pacbal.datasets.verify import read_image
 from mmseg_pacbal.inference import init_inferencer
 from mmseg_pacbal.visualization import paint
 
@@ -97,29 +98,13 @@ def check_results(jobs: Sequence[Job], overwrite: bool) -> None:
         )
 
 
-def read_image(path: Path) -> np.ndarray:
-    """BGR, (H, W, 3) uint8, read as MMSegmentation reads images.
-
-    Raises:
-        Exception: What PIL or OpenCV raise for a broken file; they have no common type.
-    """
-    with Image.open(path) as image:
-        image.load()  # OpenCV 4 takes a truncated JPEG and fills it up with grey
-    image = mmcv.imread(path)
-    if image is None:
-        raise ValueError('OpenCV cannot read it')
-    return image
-
-
-def read_images(
-    jobs: Iterable[Job], unreadable: dict[Path, str]
-) -> Iterator[tuple[Job, np.ndarray]]:
-    """Jobs with their images; those without one are noted, with the reason."""
+def read_images(jobs: Iterable[Job], unreadable: list[str]) -> Iterator[tuple[Job, np.ndarray]]:
+    """Jobs with their images, BGR, (H, W, 3); a sentence is noted on those without one."""
     for job in jobs:
         try:
-            image = read_image(job.path)
-        except Exception as error:
-            unreadable[job.path] = cli.one_sentence(error)
+            image = read_image(str(job.path))
+        except (FileNotFoundError, ValueError) as error:
+            unreadable.append(str(error))
         else:
             yield job, image
 
@@ -142,9 +127,7 @@ def batches(
 def save(job: Job, image: np.ndarray, label: np.ndarray, palette: Sequence) -> None:
     """Write the mask and the overlay of an image, BGR, with label (H, W)."""
     job.mask.parent.mkdir(parents=True, exist_ok=True)
-    mask = Image.fromarray(label.astype(np.uint8))
-    mask.putpalette(np.array(palette, dtype=np.uint8).tobytes())
-    mask.save(job.mask)
+    palette_image(label, palette).save(job.mask)
     colours = mmcv.rgb2bgr(paint(label, palette))
     mmcv.imwrite(cv2.addWeighted(colours, OPACITY, image, 1 - OPACITY, 0), str(job.overlay))
 
@@ -160,7 +143,7 @@ def main(args: argparse.Namespace) -> None:
     if len(palette) > 256:
         raise ValueError(f'a mask holds 256 classes at most, but the data set has {len(palette)}')
 
-    unreadable: dict[Path, str] = {}
+    unreadable: list[str] = []
     bar = ProgressBar(len(jobs), file=sys.stderr)
     for batch in batches(read_images(jobs, unreadable), args.batch_size):
         labels = inferencer([image for _, image in batch], batch_size=len(batch))['predictions']
@@ -173,8 +156,8 @@ def main(args: argparse.Namespace) -> None:
     print(file=sys.stderr)  # ends the bar's line
     labelled = len(jobs) - len(unreadable)
     print(f'labelled {labelled} of {len(jobs)} images: {args.out}/masks, {args.out}/overlays')
-    for path, reason in unreadable.items():
-        print(f'{path}: {reason}')
+    for sentence in unreadable:
+        print(sentence)
     if unreadable:
         raise ValueError(f'{len(unreadable)} of {len(jobs)} files could not be read; see above')
 

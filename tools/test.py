@@ -3,14 +3,17 @@
 import argparse
 
 from mmengine.config import Config
-from mmengine.runner import Runner
 
 from mmseg_pacbal import cli
-from mmseg_pacbal.preflight import check_checkpoint, check_data
+from mmseg_pacbal.checkpoint_checks import check_checkpoint
+from mmseg_pacbal.datasets.checked_loading import CheckedRunner
+from mmseg_pacbal.preflight import check_data
 
 
 def parse_args() -> argparse.Namespace:
     parser = cli.parser('Test a segmentation model')
+    cli.add_work_dir(parser)
+    cli.add_launcher(parser)
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--out', metavar='DIR', help='save predictions as label maps (PNG)')
     parser.add_argument('--show-dir', metavar='DIR', help='save pictures of the predictions')
@@ -40,7 +43,7 @@ def main(args: argparse.Namespace) -> None:
         cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
         cfg.model = dict(**cfg.tta_model, module=cfg.model)
     cli.prepare_launcher(cfg, args)
-    runner = Runner.from_cfg(cfg)
+    runner = CheckedRunner.from_cfg(cfg)
     check_checkpoint(getattr(runner.model, 'module', runner.model), args.checkpoint)
     runner.test()
 

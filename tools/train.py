@@ -6,21 +6,19 @@ from pathlib import Path
 from mmengine.device import get_device
 
 from mmseg_pacbal import cli
+from mmseg_pacbal.checkpoint_checks import check_checkpoint, check_initial_weights
 from mmseg_pacbal.datasets.checked_loading import CheckedRunner
 from mmseg_pacbal.datasets.verify_dataset import report
 from mmseg_pacbal.engine import find_checkpoints, last_whole_checkpoint, make_resumable, resume_from
-from mmseg_pacbal.preflight import (
-    check_checkpoint,
-    check_data,
-    check_initial_weights,
-    verify_data,
-)
+from mmseg_pacbal.preflight import check_data, verify_data
 
 LOADERS = ('train_dataloader', 'val_dataloader')
 
 
 def parse_args() -> argparse.Namespace:
     parser = cli.parser('Train a segmentation model')
+    cli.add_work_dir(parser)
+    cli.add_launcher(parser)
     parser.add_argument(
         '--resume',
         action='store_true',

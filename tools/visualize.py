@@ -92,7 +92,7 @@ def draw(args: argparse.Namespace, cfg: Config, dataset: BaseDataset) -> Figure:
     meta = dataset.metainfo['classes'], dataset.metainfo['palette']
     if args.figure == 'weights':
         model = MODELS.build(cfg.model)
-        samples = [weigh_sample(model, dataset, i) for i in indices]
+        samples = [weigh_sample(model, dataset[i]) for i in indices]
         return edge_figure(samples, *meta, weight_name(boundary_loss(model)))
     model = init_inferencer(cfg, args.checkpoint).model
     own_loss = args.figure == 'loss'

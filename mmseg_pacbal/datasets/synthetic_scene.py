@@ -4,31 +4,21 @@ Boundaries everywhere; complicated outlines and thin parts (star, ring, bar); ob
 overlap, touch or leave the frame; objects under 100 pixels.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
 
+from .palette import voc_colormap
+
 CLASSES = ('background', 'disk', 'box', 'ring', 'bar', 'star', 'triangle')
+PALETTE = voc_colormap()[: len(CLASSES)].tolist()
 VOID = 255
 MIN_SIDE = 64
 
 # Scenes of another version are other data: raise it with every change of the pixels.
 VERSION = 1
 _TEXTURES = ('', 'checks', 'stripes', 'dots', 'coarse', 'fine', 'gradient')
-
-
-def voc_colormap() -> np.ndarray:
-    """The VOC devkit's colours, uint8 (256, 3): the bits of an index spread over R, G and B."""
-    index = np.arange(256)
-    colour = np.zeros((256, 3), int)
-    for bit in range(8):
-        for channel in range(3):
-            colour[:, channel] |= (index >> (3 * bit + channel) & 1) << (7 - bit)
-    return colour.astype(np.uint8)
-
-
-PALETTE = voc_colormap()[: len(CLASSES)].tolist()
 
 
 def void_rim(label: np.ndarray) -> np.ndarray:
@@ -90,7 +80,7 @@ def _background(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     """Cloudy ground under plain blobs and strokes of any colour, float32 (H, W, 3) in 0..255."""
     hue = rng.uniform(0, 360)
     field = 0.6 * _noise(rng, size, 12) + 0.4 * _noise(rng, size, 1.5)
-    image = 0.7 * _coloured(rng, field, hue) + 0.3 * rng.uniform(60, 200)
+    image: np.ndarray = 0.7 * _coloured(rng, field, hue) + 0.3 * rng.uniform(60, 200)
     height, width = size
     for _ in range(rng.integers(4, 9)):
         clutter = image.copy()
@@ -124,7 +114,7 @@ def _outline(rng: np.random.Generator, name: str, radius: float) -> list[tuple[n
         radii = np.tile([radius, radius * rng.uniform(0.4, 0.55)], points)
         return [(_regular(radii, 2 * points, angle), 1)]
     side = radius * np.array([rng.uniform(0.5, 0.85), rng.uniform(0.5, 0.85)])
-    angles = [angle]
+    angles: Iterable[float] = [angle]
     if name == 'bar':
         # The fill includes its outline, so this becomes 3 or 4 pixels across.
         side = np.array([radius * 1.1, rng.uniform(1.2, 1.7)])

@@ -11,15 +11,8 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 from PIL import Image
 
-from .synthetic_scene import (
-    CLASSES,
-    MIN_SIDE,
-    PALETTE,
-    VERSION,
-    render_scene,
-    voc_colormap,
-    void_rim,
-)
+from .palette import palette_image, voc_colormap
+from .synthetic_scene import CLASSES, MIN_SIDE, PALETTE, VERSION, render_scene, void_rim
 
 _RECORD = 'synthetic_voc.json'
 
@@ -51,9 +44,7 @@ def _lists(num_train: int, num_val: int) -> dict[str, list[str]]:
 
 
 def _write_mask(folder: Path, name: str, mask: np.ndarray) -> None:
-    picture = Image.fromarray(mask)
-    picture.putpalette(voc_colormap().tobytes())  # which turns the mode from L to P
-    picture.save(folder / f'{name}.png')
+    palette_image(mask, voc_colormap()).save(folder / f'{name}.png')
 
 
 def _write(folder: Path, record: dict) -> None:

@@ -15,11 +15,10 @@ from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
-from PIL import Image
 from rich.progress import track
 from scipy.io import loadmat
 
-from .synthetic_scene import voc_colormap
+from .palette import palette_image, voc_colormap
 from .verify import check_values, read_list, read_mask
 from .voc_layout import ACCEPTED, AUG_MASKS, MASKS, augmented_lists, list_path, require_complete
 
@@ -87,10 +86,8 @@ def sbd_mask(data: bytes, name: str) -> np.ndarray:
 
 def palette_png(mask: np.ndarray) -> bytes:
     """A mask, uint8 (H, W), as PNG with VOC's colours."""
-    image = Image.fromarray(mask)
-    image.putpalette(voc_colormap().tobytes())
     png = io.BytesIO()
-    image.save(png, 'PNG')
+    palette_image(mask, voc_colormap()).save(png, 'PNG')
     return png.getvalue()
 
 

@@ -6,6 +6,7 @@ both. Counts are of one image and add up over images; a score is made of their s
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -33,7 +34,7 @@ def boundary_band(labels: np.ndarray, width: int, *, frame: bool) -> np.ndarray:
     window = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
     lowest, highest = 0, np.iinfo(labels.dtype).max
     beyond = (lowest, highest) if frame else (highest, lowest)  # the latter never decides
-    options = dict(borderType=cv2.BORDER_CONSTANT)
+    options: dict[str, Any] = dict(borderType=cv2.BORDER_CONSTANT)
     least = cv2.erode(labels, window, borderValue=beyond[0], **options)
     greatest = cv2.dilate(labels, window, borderValue=beyond[1], **options)
     return least != greatest
@@ -51,10 +52,10 @@ def boundary_iou_counts(
         Counts for :func:`iou`, (3, C).
     """
     width = max(1, round(ratio * np.hypot(*truth.shape)))
-    bands = [
+    band, true_band = (
         np.where(boundary_band(m, width, frame=True), m, num_classes) for m in (prediction, truth)
-    ]
-    return overlap_counts(*bands, num_classes)
+    )
+    return overlap_counts(band, true_band, num_classes)
 
 
 def trimap_counts(
@@ -75,7 +76,7 @@ def trimap_counts(
         Counts for :func:`iou`, one row of (3, C) for each width: (len(widths), 3, C).
     """
     bands = [boundary_band(truth, width, frame=False) for width in widths]
-    nested = np.sum(bands, axis=0, dtype=np.uint16)  # how many bands a pixel is in
+    nested = np.stack(bands).sum(axis=0, dtype=np.uint16)  # how many bands a pixel is in
     nested[truth == num_classes] = 0
     rings = (nested == n for n in range(len(widths), 0, -1))  # from the narrowest band outwards
     counts = [overlap_counts(prediction[ring], truth[ring], num_classes) for ring in rings]
@@ -95,12 +96,13 @@ def contour_counts(
         Counts for :func:`boundary_f1`, (6, C) int64: contour pixels of the prediction, those of
         them that are matched, the same two of the truth, all pixels predicted, all true.
     """
-    contours = [
+    contour, true_contour = (
         np.where(boundary_band(m, 1, frame=False), m, num_classes) for m in (prediction, truth)
-    ]
+    )
     radius = tolerance * np.hypot(*truth.shape)
-    _, predicted, true = overlap_counts(*contours, num_classes)
-    hits, found = (_matched(*pair, num_classes, radius) for pair in (contours, contours[::-1]))
+    _, predicted, true = overlap_counts(contour, true_contour, num_classes)
+    hits = _matched(contour, true_contour, num_classes, radius)
+    found = _matched(true_contour, contour, num_classes, radius)
     _, *areas = overlap_counts(prediction, truth, num_classes)
     return np.stack([predicted, hits, true, found, *areas])
 

@@ -1,6 +1,7 @@
 """Metrics whose result is made of counts that add up over images and processes."""
 
 from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
@@ -51,7 +52,8 @@ class CountMetric(BaseMetric):
 
     def compute_metrics(self, results: list[Counts]) -> dict[str, float]:
         """Scores of the counts of all images, added up."""
-        return self.scores({name: sum(r[name] for r in results) for name in results[0]})
+        total = {name: reduce(np.add, [r[name] for r in results]) for name in results[0]}
+        return self.scores(total)
 
     def count(self, prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> Counts:
         """Counts of an image, of which :func:`class_maps` made both maps, (H, W)."""

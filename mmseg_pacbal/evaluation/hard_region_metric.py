@@ -32,17 +32,18 @@ class HardRegionMetric(CountMetric):
         ValueError: A size is no positive integer.
     """
 
+    total: np.ndarray
+
     def __init__(self, width: int = 8, area: int = 1024, radius: int = 4, **kwargs) -> None:
         super().__init__(**kwargs)
         self.sizes = dict(width=width, area=area, radius=radius)
         check_arguments(dict.fromkeys(self.sizes, POSITIVE_INT), **self.sizes)
-        self.total: np.ndarray | None = None
 
     def count(self, prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> Counts:
         classes = list(self.dataset_meta['classes'])
         background = classes.index('background') if 'background' in classes else None
-        maps = (prediction, truth, num_classes)
-        return dict(regions=region_counts(*maps, background=background, **self.sizes))
+        options = dict(background=background, **self.sizes)
+        return dict(regions=region_counts(prediction, truth, num_classes, **options))
 
     def scores(self, total: Counts) -> dict[str, float]:
         self.total = total['regions']

@@ -100,7 +100,7 @@ def touching_classes(
     objects = [c for c in np.unique(truth) if c not in (num_classes, background)]
     nearby = np.zeros(truth.shape, np.uint16)
     for c in objects:
-        nearby += cv2.dilate((truth == c).view(np.uint8), window)
+        nearby += cv2.dilate((truth == c).view(np.uint8), window) > 0
     return nearby >= (3 if background is None else 2)
 
 

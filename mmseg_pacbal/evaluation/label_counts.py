@@ -32,7 +32,8 @@ def class_maps(
     _check_range('label', truth[~void], num_classes, f' and ignore_index={ignore_index}')
     _check_range('prediction', prediction[~void], num_classes, '')
     dtype = np.uint8 if num_classes < 256 else np.uint16
-    return tuple(np.where(void, num_classes, m).astype(dtype) for m in (prediction, truth))
+    prediction, truth = (np.where(void, num_classes, m).astype(dtype) for m in (prediction, truth))
+    return prediction, truth
 
 
 def overlap_counts(prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.visualization.utils import img_from_canvas
+from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
@@ -77,7 +78,7 @@ class BoundaryVisualizationHook(Hook):
         self,
         runner: Runner,
         batch_idx: int,
-        data_batch: dict | None = None,
+        data_batch: dict,
         outputs: dict | None = None,
     ) -> None:
         if not self.every_n_train_iters(runner, self.interval):
@@ -139,5 +140,5 @@ def rendered(figure: Figure) -> np.ndarray:
     return img_from_canvas(canvas)
 
 
-def _unwrapped(model: nn.Module) -> nn.Module:
+def _unwrapped(model: nn.Module) -> BaseSegmentor:
     return model.module if is_model_wrapper(model) else model

@@ -1,5 +1,7 @@
 """Plot of a study."""
 
+from typing import Any
+
 from matplotlib.figure import Figure
 
 from .report import Summary
@@ -18,10 +20,13 @@ def study_figure(summaries: dict[str, list[Summary]], baseline: str) -> Figure:
     )
     panels = figure.subplots(1, len(summaries), sharey=True, squeeze=False)[0]
     for panel, (metric, rows) in zip(panels, summaries.items(), strict=True):
-        rows = [s for s in rows if s.row != baseline and s.difference is not None]
         for s in rows:
+            if s.row == baseline or s.difference is None:
+                continue
             y = names.index(s.row)
-            error = None if s.low is None else [[s.difference - s.low], [s.high - s.difference]]
+            error = None
+            if s.low is not None and s.high is not None:
+                error = [[s.difference - s.low], [s.high - s.difference]]
             panel.errorbar(s.difference, y, xerr=error, fmt='o', color='tab:blue', capsize=3)
             if s.reported_difference is not None:
                 panel.plot(s.reported_difference, y, 'D', mfc='none', color='tab:orange')
@@ -38,7 +43,8 @@ def study_figure(summaries: dict[str, list[Summary]], baseline: str) -> Figure:
 def _legend(figure: Figure, reported: bool) -> None:
     panel = figure.axes[0]
     measured = panel.errorbar([], [], xerr=[], fmt='o', color='tab:blue', capsize=3)
-    handles, labels = [measured], ['measured, 95 % interval over paired seeds']
+    handles: list[Any] = [measured]  # the annotations of legend() know of no error bars
+    labels = ['measured, 95 % interval over paired seeds']
     if reported:
         handles += panel.plot([], [], 'D', mfc='none', color='tab:orange')
         labels.append('reported by the paper on VOC 2012 (mIoU)')

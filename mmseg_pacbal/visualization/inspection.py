@@ -1,13 +1,14 @@
 """What a model makes of the images of a data set, ready to be drawn."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import mmcv
 import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.losses import CrossEntropyLoss
 from mmseg.models.segmentors.base import BaseSegmentor
 from torch import Tensor, nn
@@ -64,16 +65,25 @@ def inspect_sample(
 
 
 def weigh_sample(
-    model: BaseSegmentor, dataset: torch.utils.data.Dataset, index: int
+    model: BaseSegmentor, sample: dict, image: np.ndarray | None = None
 ) -> WeightSample:
-    """The edges and the weights of one image's label; the model's weights are not used."""
-    data_sample = dataset[index]['data_samples']
+    """The edges and the weights of one image's label; the model's weights are not used.
+
+    Args:
+        model: Its loss is :func:`boundary_loss`.
+        sample: What a pipeline of MMSegmentation packs.
+        image: RGB, uint8 (H, W, 3), of the label's size; None reads the image file, as it suits
+            a pipeline that keeps the original size.
+    """
+    data_sample = sample['data_samples']
     label = data_sample.gt_sem_seg.data.long()  # (1, H, W)
+    if image is None:
+        image = mmcv.imread(data_sample.img_path, channel_order='rgb')
     loss, ignore_index = boundary_loss(model), last_head(model).ignore_index
     edge_args = {name: loss.map_args[name] for name in ('void_edges', 'ignore_padding')}
     return WeightSample(
         name=Path(data_sample.img_path).stem,
-        image=mmcv.imread(data_sample.img_path, channel_order='rgb'),
+        image=image,
         label=_array(label),
         edges=_array(boundary_edges(label, ignore_index=ignore_index, **edge_args)),
         weight=_array(loss.weight_map(label, ignore_index)),
@@ -86,7 +96,7 @@ def spaced_indices(length: int, num: int) -> list[int]:
     return [i * length // num for i in range(num)]
 
 
-def last_head(model: BaseSegmentor) -> nn.Module:
+def last_head(model: BaseSegmentor) -> BaseDecodeHead:
     """The decode head that predicts: the last one of a cascade."""
     head = model.decode_head
     return head[-1] if isinstance(head, nn.ModuleList) else head
@@ -98,7 +108,7 @@ def boundary_loss(model: BaseSegmentor) -> BoundaryAwareLoss:
     return losses[0] if losses else BoundaryAwareLoss()
 
 
-def pixel_loss(head: nn.Module, logits: Tensor, label: Tensor) -> Tensor:
+def pixel_loss(head: BaseDecodeHead, logits: Tensor, label: Tensor) -> Tensor:
     """The loss that a head trains with, for every pixel; several losses are added up.
 
     Args:
@@ -128,7 +138,7 @@ def pixel_loss(head: nn.Module, logits: Tensor, label: Tensor) -> Tensor:
     return total
 
 
-def pixel_loss_name(head: nn.Module) -> str:
+def pixel_loss_name(head: BaseDecodeHead) -> str:
     """What :func:`pixel_loss` shows, for a colour bar."""
     return ' + '.join(_name(loss) for loss in _losses(head))
 
@@ -138,7 +148,7 @@ def weight_name(loss: BoundaryAwareLoss) -> str:
     return '$E_G$' if loss.normalize is None else r'$E_G / \overline{E_G}$'
 
 
-def _losses(head: nn.Module) -> Sequence[nn.Module]:
+def _losses(head: BaseDecodeHead) -> Iterable[nn.Module]:
     losses = head.loss_decode
     return losses if isinstance(losses, nn.ModuleList) else [losses]
 

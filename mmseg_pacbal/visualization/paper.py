@@ -113,7 +113,8 @@ def _grid(
         bottom -= width * aspect
         for column in range(columns):
             inches = np.array([GAP / 2 + column * (width + GAP), bottom, width, width * aspect])
-            line[column] = figure.add_axes(inches / [PAGE_WIDTH, height, PAGE_WIDTH, height])
+            page = [PAGE_WIDTH, height, PAGE_WIDTH, height]
+            line[column] = figure.add_axes(tuple(inches / page))
         bottom -= GAP
     strip_ticks(axes.flat)
     figure.legend(

@@ -6,13 +6,8 @@ import pytest
 from PIL import Image
 
 from mmseg_pacbal.datasets import SyntheticVOCDataset, synthetic_scene, synthetic_voc
-from mmseg_pacbal.datasets.synthetic_scene import (
-    CLASSES,
-    PALETTE,
-    render_scene,
-    voc_colormap,
-    void_rim,
-)
+from mmseg_pacbal.datasets.palette import voc_colormap
+from mmseg_pacbal.datasets.synthetic_scene import CLASSES, PALETTE, render_scene, void_rim
 from mmseg_pacbal.datasets.synthetic_voc import generate_synthetic_voc
 
 SMALL = dict(num_train=4, num_val=2, size=(64, 72))

@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from mmengine.dataset import Compose, ConcatDataset, RepeatDataset
+from mmengine.registry import init_default_scope
 from mmseg.datasets import BaseSegDataset
 from PIL import Image
 
@@ -196,9 +197,10 @@ def test_report(capsys):
 
 
 def small_dataset(folder: Path, *transforms: object) -> BaseSegDataset:
+    init_default_scope('mmseg')
     save(folder / 'a.jpg', PIXELS)
     save(folder / 'a.png', MASK)
-    load = [dict(type='mmseg.LoadImageFromFile'), dict(type='mmseg.LoadAnnotations')]
+    load = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
     metainfo = dict(classes=('a', 'b', 'c'), palette=[[0, 0, 0]] * 3)
     dataset = BaseSegDataset(data_root=str(folder), metainfo=metainfo)
     dataset.pipeline = Compose([*load, *transforms])
@@ -206,7 +208,7 @@ def small_dataset(folder: Path, *transforms: object) -> BaseSegDataset:
 
 
 def test_checked_pipeline_gives_what_the_pipeline_gives(tmp_path):
-    dataset = small_dataset(tmp_path, dict(type='mmseg.Resize', scale_factor=2.0))
+    dataset = small_dataset(tmp_path, dict(type='Resize', scale_factor=2.0))
     plain = dataset[0]
     dataset.pipeline = CheckedPipeline(dataset)
     checked = dataset[0]

@@ -3,8 +3,6 @@
 import json
 import os
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,8 +15,8 @@ from torch import Tensor
 from mmseg_pacbal import BoundaryMetric
 from mmseg_pacbal.datasets import generate_synthetic_voc
 from tests.conftest import _render_labels
+from tests.running import DEMO, run_tool
 
-ROOT = Path(__file__).resolve().parents[2]
 CLASSES = tuple('abcdefg')
 WIDTHS = (1, 2, 4, 8, 16, 32)
 NAMES = ['mBIoU', *(f'trimap_mIoU@{width}' for width in WIDTHS), 'mBF1']
@@ -197,16 +195,15 @@ def test_in_tools_test(tmp_path):
     data = generate_synthetic_voc(tmp_path / 'VOC2012')
     config = tmp_path / 'mine.py'
     config.write_text(
-        f"_base_ = '{ROOT / 'configs' / 'pac_bal_demo.py'}'\n"
+        f"_base_ = '{DEMO}'\n"
         "test_evaluator = [dict(type='IoUMetric'), dict(type='BoundaryMetric', widths=(1, 4))]\n"
     )
     torch.manual_seed(0)
     model = MODELS.build(Config.fromfile(config).model)
     torch.save(model.state_dict(), tmp_path / 'model.pth')
-    command = [sys.executable, ROOT / 'tools' / 'test.py', config, tmp_path / 'model.pth']
-    command += ['--work-dir', tmp_path / 'work', '--out', tmp_path / 'out']
-    command += ['--cfg-options', f'data_root={data}', 'test_dataloader.dataset.indices=4']
-    result = subprocess.run(map(str, command), capture_output=True, text=True, check=False)
+    folders = ['--work-dir', tmp_path / 'work', '--out', tmp_path / 'out']
+    options = ['--cfg-options', f'data_root={data}', 'test_dataloader.dataset.indices=4']
+    result = run_tool('test', config, tmp_path / 'model.pth', *folders, *options)
     assert result.returncode == 0, result.stderr
     record = json.loads(next(iter(tmp_path.glob('work/*/*.json'))).read_text())
 

@@ -30,8 +30,8 @@ def test_shifts_by_hand():
         Shift(tap=0, group=0, dy=0, dx=-1, times=1),
         Shift(tap=0, group=0, dy=0, dx=-4, times=1),
         Shift(tap=1, group=0, dy=0, dx=0, times=2),
-        Shift(tap=2, group=0, dy=0, dx=1, count=1),
-        Shift(tap=2, group=0, dy=0, dx=4, count=1),
+        Shift(tap=2, group=0, dy=0, dx=1, times=1),
+        Shift(tap=2, group=0, dy=0, dx=4, times=1),
     )
     assert [shift.group for shift in shifts((1, 1), (1, 4), concat=True)] == [0, 1]
 

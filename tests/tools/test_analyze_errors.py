@@ -1,9 +1,6 @@
 """The tool as users run it: one model, two side by side, and one sentence for a mistake."""
 
 import csv
-import runpy
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,35 +8,16 @@ import pytest
 import torch
 from PIL import Image
 
-from mmseg_pacbal.datasets import generate_synthetic_voc
+from tests.running import DEMO, ROOT, failure, load_tool, run_tool
 
-ROOT = Path(__file__).resolve().parents[2]
-DEMO = ROOT / 'configs' / 'pac_bal_demo.py'
-TOOL = ROOT / 'tools' / 'analyze_errors.py'
+TOOL = 'analyze_errors'
 
 
-def analyze(*args: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(TOOL), *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-
-
-def mistake(capsys, monkeypatch, *args: object, data_root: object = 'nowhere') -> str:
-    """Run the tool in this process; the sentence it ends with."""
-    options = ['--cfg-options', f'data_root={data_root}']
-    monkeypatch.setattr(sys, 'argv', [str(TOOL), *map(str, args), *options])
-    with pytest.raises(SystemExit) as ended:
-        runpy.run_path(str(TOOL), run_name='__main__')
-    assert ended.value.code == 1
-    out, err = capsys.readouterr()
-    assert 'Iter(test)' not in out + err  # it ended before a model ran
-    assert 'Traceback' not in err
-    return err.splitlines()[0].removeprefix('error: ')
-
-
-@pytest.fixture(scope='module')
-def data(tmp_path_factory) -> Path:
-    # The demo's own data, since the config asks for exactly that.
-    return generate_synthetic_voc(tmp_path_factory.mktemp('data') / 'VOC2012')
+def mistake(capsys, *args: object, data_root: object = 'nowhere') -> str:
+    """The sentence that the tool ends with, before a model has run."""
+    out, sentence = failure(capsys, TOOL, *args, '--cfg-options', f'data_root={data_root}')
+    assert 'Iter(test)' not in out
+    return sentence
 
 
 @pytest.fixture(scope='module')
@@ -64,7 +42,7 @@ def test_two_models(data, checkpoints, tmp_path):
     first, second = checkpoints
     options = ['--cfg-options', f'data_root={data}', 'test_dataloader.dataset.indices=3']
     args = [DEMO, first, '--compare', DEMO, second, '--work-dir', tmp_path / 'work']
-    result = analyze(*args, '--out', tmp_path / 'out', *options)
+    result = run_tool(TOOL, *args, '--out', tmp_path / 'out', *options)
     assert result.returncode == 0, result.stderr
     table = (tmp_path / 'out' / 'regions.md').read_text()
     assert table in result.stdout
@@ -88,8 +66,17 @@ def test_two_models(data, checkpoints, tmp_path):
 def test_two_data_sets_cannot_be_compared(data, checkpoints, tmp_path):
     other = tmp_path / 'other.py'
     other.write_text(f"_base_ = '{DEMO}'\ntest_dataloader = dict(dataset=dict(indices=2))\n")
-    args = [DEMO, checkpoints[0], '--compare', other, checkpoints[0], '--out', tmp_path / 'out']
-    result = analyze(*args, '--work-dir', tmp_path / 'work', '--cfg-options', f'data_root={data}')
+    args = [
+        DEMO,
+        checkpoints[0],
+        '--compare',
+        other,
+        checkpoints[0],
+        '--work-dir',
+        tmp_path / 'work',
+    ]
+    options = ['--out', tmp_path / 'out', '--cfg-options', f'data_root={data}']
+    result = run_tool(TOOL, *args, *options)
     assert result.returncode == 1
     assert 'test on different labels, so their figures cannot be compared' in result.stderr
     assert not (tmp_path / 'out').exists()
@@ -103,27 +90,27 @@ def test_two_data_sets_cannot_be_compared(data, checkpoints, tmp_path):
         ((ROOT / 'configs/pac_camvid.py', 'none.pth'), 'data_root nowhere does not exist'),
     ],
 )
-def test_mistake_is_one_sentence(args, expected, capsys, monkeypatch, tmp_path):
-    assert expected in mistake(capsys, monkeypatch, *args, '--out', tmp_path / 'out')
+def test_mistake_is_one_sentence(args, expected, capsys, tmp_path):
+    assert expected in mistake(capsys, *args, '--out', tmp_path / 'out')
 
 
 @pytest.mark.slow
-def test_second_checkpoint_is_checked_first(data, checkpoints, capsys, monkeypatch, tmp_path):
+def test_second_checkpoint_is_checked_first(data, checkpoints, capsys, tmp_path):
     args = [DEMO, checkpoints[0], '--compare', DEMO, 'none.pth', '--out', tmp_path / 'out']
-    sentence = mistake(capsys, monkeypatch, *args, data_root=data)
+    sentence = mistake(capsys, *args, data_root=data)
     assert 'none.pth' in sentence
     assert not (tmp_path / 'out').exists()
 
 
-def test_results_are_not_overwritten(capsys, monkeypatch, tmp_path):
+def test_results_are_not_overwritten(capsys, tmp_path):
     (tmp_path / 'regions.csv').write_text('mine')
-    sentence = mistake(capsys, monkeypatch, DEMO, 'none.pth', '--out', tmp_path)
+    sentence = mistake(capsys, DEMO, 'none.pth', '--out', tmp_path)
     assert sentence.endswith('regions.csv exists; add --overwrite or give another --out')
     assert (tmp_path / 'regions.csv').read_text() == 'mine'
 
 
 def test_names_tell_models_apart():
-    model_names = runpy.run_path(str(TOOL))['model_names']
+    model_names = load_tool(TOOL)['model_names']
     assert model_names([('c/a.py', 'x.pth')]) == ['a']
     assert model_names([('c/a.py', 'x.pth'), ('c/b.py', 'x.pth')]) == ['a', 'b']
     assert model_names([('a.py', 'w/x.pth'), ('a.py', 'w/y.pth')]) == ['a x', 'a y']

@@ -1,7 +1,5 @@
 """ONNX export as users run it: a graph of any size that agrees with PyTorch."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,23 +9,19 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
 
+from tests.running import DEMO, ROOT, run_tool
+
 for name in ('onnx', 'onnxscript', 'onnxruntime'):
     pytest.importorskip(name, reason='ONNX export needs mmseg-pacbal[onnx]')
 
-ROOT = Path(__file__).resolve().parents[2]
 IMAGE = ROOT.parent / 'shared/data/voc_sample/VOCdevkit/VOC2012/JPEGImages/2011_000003.jpg'
-
-
-def export_onnx(*args: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(ROOT / 'tools' / 'export_onnx.py'), *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
 
 
 @pytest.fixture(scope='module', params=['sum', 'concat'])
 def config_and_checkpoint(request, tmp_path_factory) -> tuple[Path, Path]:
     """PACHead on a narrow ResNet-18 whose norms are far from the identity."""
     folder = tmp_path_factory.mktemp('model')
-    cfg = Config.fromfile(ROOT / 'configs' / 'pac_bal_demo.py')
+    cfg = Config.fromfile(DEMO)
     cfg.merge_from_dict({'model.decode_head.merge': request.param})
     cfg.dump(folder / 'config.py')
     register_all_modules()
@@ -48,7 +42,7 @@ def test_export_agrees_with_pytorch_at_any_size(config_and_checkpoint):
     import onnxruntime
 
     image = ['--image', IMAGE] if IMAGE.is_file() else []
-    result = export_onnx(*config_and_checkpoint, *image)
+    result = run_tool('export_onnx', *config_and_checkpoint, *image)
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.count('logits differ by') == 2
     path = config_and_checkpoint[1].with_suffix('.onnx')
@@ -61,9 +55,8 @@ def test_export_agrees_with_pytorch_at_any_size(config_and_checkpoint):
 
 
 def test_missing_image_is_one_sentence(config_and_checkpoint, tmp_path):
-    result = export_onnx(
-        *config_and_checkpoint, '--image', 'none.jpg', '--out', tmp_path / 'm.onnx'
-    )
+    args = (*config_and_checkpoint, '--image', 'none.jpg', '--out', tmp_path / 'm.onnx')
+    result = run_tool('export_onnx', *args)
     assert result.returncode == 1
     assert 'error: --image none.jpg does not exist or is no picture' in result.stderr
     assert not (tmp_path / 'm.onnx').exists()

@@ -1,23 +1,20 @@
 """Checkpoints that carry code, are cut off, or are of another model, given to every tool."""
 
 import pickle
-import runpy
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from PIL import Image
 from torch import nn
 
 from mmseg_pacbal import cli
-from mmseg_pacbal.preflight import check_checkpoint, check_initial_weights
-
-from .test_train_test import DEMO, ROOT, data, mistake, small  # noqa: F401 (data is a fixture)
+from mmseg_pacbal.checkpoint_checks import check_checkpoint, check_initial_weights
+from tests.running import DEMO, load_tool, mistake, small
 
 WAYS = ['load_from', 'pretrained', 'resume', 'resume_chosen', 'test', 'predict', 'export_onnx']
 # Those that may take a part of the weights do not say that a checkpoint is of another config.
@@ -38,9 +35,8 @@ def checkpoint(model) -> dict:
 
 
 @pytest.fixture
-def give(capsys, data, tmp_path) -> Callable[..., str]:  # noqa: F811
+def give(capsys, data, tmp_path) -> Callable[..., str]:
     """Give a checkpoint to a tool in one of the WAYS; the sentence the tool ends with."""
-    MMLogger._instance_dict.clear()  # those of other tests write to streams that are closed
     work = tmp_path / 'work'
 
     def give(way: str, path: Path, channels: int = 64) -> str:
@@ -69,7 +65,7 @@ def give(capsys, data, tmp_path) -> Callable[..., str]:  # noqa: F811
 
 def export(path: Path, cfg: Config) -> str:
     """What the tool says, where onnx is not installed, too."""
-    load_model = runpy.run_path(str(ROOT / 'tools' / 'export_onnx.py'))['load_model']
+    load_model = load_tool('export_onnx')['load_model']
     with pytest.raises(Exception) as error:
         load_model(cfg, str(path))
     return cli.one_sentence(error.value)

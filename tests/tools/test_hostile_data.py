@@ -1,19 +1,26 @@
-"""Broken images, masks and lists: found by ``--check``, named when training meets one."""
+"""Broken images, masks and lists: found by ``--check``, named when a tool meets one."""
 
-import runpy
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
 from PIL import Image
 from torch._utils import ExceptionWrapper
 
 from mmseg_pacbal import cli
+from tests.running import ROOT, call_tool, failure
 
-ROOT = Path(__file__).resolve().parents[2]
 CAMVID = ROOT / 'configs' / 'pac_bal_camvid.py'
+SMALL = {
+    'model.backbone.stem_channels': 4,
+    'model.backbone.base_channels': 4,
+    'model.decode_head.in_channels': 32,
+    'model.decode_head.channels': 8,
+}
 PIXELS = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
 LABEL = (np.arange(48 * 64, dtype=np.uint8) % 12).reshape(48, 64)
 LABEL[LABEL == 11] = 255
@@ -32,36 +39,35 @@ def data(tmp_path) -> Path:
     return root
 
 
-def train(data: Path, *args: str, workers: int = 0, options: Sequence[str] = ()) -> None:
-    """Run tools/train.py in this process for an iteration of a very small model."""
-    loaders = [f'{name}_dataloader' for name in ('train', 'val')]
+@pytest.fixture
+def checkpoint(tmp_path) -> Path:
+    init_default_scope('mmseg')
+    torch.save(
+        MODELS.build(cli.load_config(str(CAMVID), SMALL).model).state_dict(), tmp_path / 'a.pth'
+    )
+    return tmp_path / 'a.pth'
+
+
+def arguments(data: Path, *args: object, workers: int = 0, options: Sequence[str] = ()) -> list:
+    """Of a tool that runs a very small model, in training for an iteration."""
+    loaders = [f'{name}_dataloader' for name in ('train', 'val', 'test')]
     options = [
         *options,
-        *(f'data_root={data}', 'crop_size=32,32', 'max_iters=1'),
-        *('model.backbone.stem_channels=4', 'model.backbone.base_channels=4'),
-        *('model.decode_head.in_channels=32', 'model.decode_head.channels=8'),
-        'train_dataloader.batch_size=12',
+        *(f'{name}={value}' for name, value in SMALL.items()),
+        *(f'data_root={data}', 'crop_size=32,32', 'max_iters=1', 'train_dataloader.batch_size=12'),
         *(f'{loader}.num_workers={workers}' for loader in loaders),
         *(f'{loader}.persistent_workers={workers > 0}' for loader in loaders),
     ]
-    work_dir = data.parent / 'work'
-    argv = ['train.py', CAMVID, '--work-dir', work_dir, *args, '--cfg-options', *options]
-    before, sys.argv = sys.argv, [str(arg) for arg in argv]
-    try:
-        runpy.run_path(str(ROOT / 'tools' / 'train.py'), run_name='__main__')
-    finally:
-        sys.argv = before
+    return [CAMVID, *args, '--work-dir', data.parent / 'work', '--cfg-options', *options]
 
 
-def mistake(capsys, *args: object, **options: object) -> tuple[list[str], str]:
-    """What training lists, and the one sentence that it ends with."""
-    with pytest.raises(SystemExit) as ended:
-        train(*args, **options)
-    assert ended.value.code == 1
-    captured = capsys.readouterr()
-    (sentence,) = [x for x in captured.err.splitlines() if x.startswith('error: ')]
-    listed = [x for x in captured.out.splitlines() if x.startswith(('train_data', 'val_data'))]
-    return [x for x in listed if '% void' not in x and '━' not in x], sentence[len('error: ') :]
+def mistake(
+    capsys, data: Path, *args: object, tool: str = 'train', **options: object
+) -> tuple[list[str], str]:
+    """What a tool, run in this process, lists, and the one sentence that it ends with."""
+    out, sentence = failure(capsys, tool, *arguments(data, *args, **options))
+    listed = [x for x in out.splitlines() if x.startswith(('train_data', 'val_data'))]
+    return [x for x in listed if '% void' not in x and '━' not in x], sentence
 
 
 def cut(path: Path) -> None:
@@ -159,6 +165,18 @@ def test_training_names(capsys, data, kind, split):
     assert mistake(capsys, data)[1].startswith(sentence)
 
 
+@pytest.mark.parametrize(
+    'kind',
+    [
+        'truncated mask',
+        *(pytest.param(k, marks=pytest.mark.slow) for k in BROKEN if k != 'missing mask'),
+    ],
+)
+def test_testing_names(capsys, data, checkpoint, kind):
+    sentence = break_one(data, kind, 'val')
+    assert mistake(capsys, data, checkpoint, tool='test')[1].startswith(sentence)
+
+
 def test_sentence_of_a_worker_is_its_last_line():
     try:
         raise ValueError('image a.jpg is empty')
@@ -204,7 +222,7 @@ def test_check_of_sound_data(capsys, data):
     save(PIXELS, 'L')(data / 'images/train/00.jpg')
     save(PIXELS, 'CMYK')(data / 'images/train/01.jpg')
     before = {p: p.stat().st_mtime_ns for p in data.rglob('*')}
-    train(data, '--check')
+    call_tool('train', *arguments(data, '--check'))
     out = capsys.readouterr().out
     assert f'train_dataloader, {data}/images/train: 12 images, 0 with problems, 8.20% void' in out
     assert f'val_dataloader, {data}/images/val: 12 images, 0 with problems, 8.20% void' in out

@@ -6,8 +6,6 @@ that process, or limit its files to less than a checkpoint, at a chosen moment.
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,8 +13,7 @@ import torch
 from mmengine.runner import CheckpointLoader
 
 from mmseg_pacbal.datasets import generate_synthetic_voc
-
-from .test_train_test import DEMO, ROOT
+from tests.running import DEMO, run_tool, small
 
 pytestmark = pytest.mark.slow
 
@@ -72,22 +69,12 @@ def config(tmp_path_factory) -> Path:
 
 
 def train(config: Path, work_dir: Path, *options: str, accident: str = '', resume: bool = False):
-    command = [sys.executable, ROOT / 'tools' / 'train.py', config, '--work-dir', work_dir]
-    command += ['--resume'] * resume
-    command += ['--cfg-options', f'data_root={config.parent / "data"}', 'crop_size=64,64']
-    command += [f'max_iters={LAST}', *options]
+    args = [config, '--work-dir', work_dir, *['--resume'] * resume]
+    options = small(config.parent / 'data', f'max_iters={LAST}', *options)
     environment = dict(os.environ, PYTHONPATH=str(config.parent), OMP_NUM_THREADS='1')
     if accident:
         environment['ACCIDENT'] = accident
-    return subprocess.run(
-        [str(part) for part in command],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        env=environment,
-        timeout=300,
-    )
+    return run_tool('train', *args, *options, env=environment, timeout=300)
 
 
 def load(path: Path) -> dict:

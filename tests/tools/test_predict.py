@@ -1,7 +1,6 @@
 """One's own images, whole and broken: masks are the argmax, files that are not read are named."""
 
 import io
-import runpy
 from pathlib import Path
 
 import mmcv
@@ -13,20 +12,14 @@ from PIL import Image
 from mmseg_pacbal import init_inferencer
 from mmseg_pacbal.datasets.synthetic_scene import PALETTE, render_scene
 from mmseg_pacbal.visualization import paint
-from tests.visualization.tiny import ROOT, mistake, run_tool, write_checkpoint, write_config
+from tests.running import ROOT, call_tool, load_tool, mistake
 
 ORIENTATION = 0x112  # of EXIF
 
 
 @pytest.fixture(scope='module')
-def tiny(tmp_path_factory) -> tuple[Path, Path]:
-    config = write_config(tmp_path_factory.mktemp('tiny'))
-    return config, write_checkpoint(config)
-
-
-@pytest.fixture(scope='module')
 def tool() -> dict:
-    return runpy.run_path(str(ROOT / 'tools' / 'predict.py'))
+    return load_tool('predict')
 
 
 @pytest.fixture(scope='module')
@@ -49,7 +42,7 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
 
 def test_mask_and_overlay(tiny, picture, tmp_path, capsys):
     picture.save(tmp_path / 'a.png')
-    run_tool('predict', *tiny, tmp_path / 'a.png', '--out', tmp_path / 'out')
+    call_tool('predict', *tiny, tmp_path / 'a.png', '--out', tmp_path / 'out')
     image = mmcv.imread(str(tmp_path / 'a.png'))
     label = expected_mask(tiny, image)
 
@@ -72,7 +65,7 @@ def test_folders_are_kept_and_batches_change_nothing(tiny, picture, tmp_path):
         size = (80, 64) if i != 1 else (96, 50)
         picture.rotate(20 * i).resize(size).save(photos / name)
     (photos / 'notes.txt').write_text('no image')
-    run_tool('predict', *tiny, photos, '--out', tmp_path / 'out', '--batch-size', 3)
+    call_tool('predict', *tiny, photos, '--out', tmp_path / 'out', '--batch-size', 3)
     masks = sorted(p for p in (tmp_path / 'out').rglob('*.png'))
     expected = ['a.png', 'b.png', 'sub/c.png', 'sub/deep/d.png', 'sub/e.png']
     assert masks == [tmp_path / 'out' / 'masks' / name for name in expected]
@@ -104,7 +97,7 @@ def test_any_mode_is_read_as_colour(mode, tool, picture, tmp_path):
         converted = picture.convert(mode)
         converted.save(path)
         expected = np.array(converted.convert('RGB'))
-    image = tool['read_image'](path)
+    image = tool['read_image'](str(path))
     assert image.dtype == np.uint8
     assert image.shape == expected.shape
     tolerance = 4 if path.suffix == '.jpg' else 0
@@ -115,7 +108,7 @@ def test_any_mode_is_read_as_colour(mode, tool, picture, tmp_path):
 @pytest.mark.parametrize('size', [(1, 1), (3, 17), (300, 5)])
 def test_any_size(size, tiny, picture, tmp_path):
     picture.resize(size).save(tmp_path / 'a.png')
-    run_tool('predict', *tiny, tmp_path / 'a.png', '--out', tmp_path / 'out')
+    call_tool('predict', *tiny, tmp_path / 'a.png', '--out', tmp_path / 'out')
     assert Image.open(tmp_path / 'out' / 'masks' / 'a.png').size == size
     assert Image.open(tmp_path / 'out' / 'overlays' / 'a.jpg').size == size
 
@@ -124,9 +117,9 @@ def test_truncated_file_is_not_filled_up(tool, picture, tmp_path, monkeypatch):
     """OpenCV 4 would fill it up with grey."""
     path = tmp_path / 'a.jpg'
     path.write_bytes(encoded(picture, 'JPEG')[:1000])
-    monkeypatch.setattr(mmcv, 'imread', lambda path: np.zeros((64, 80, 3), np.uint8))
-    with pytest.raises(OSError, match='truncated'):
-        tool['read_image'](path)
+    monkeypatch.setattr(mmcv, 'imfrombytes', lambda data, **_: np.zeros((64, 80, 3), np.uint8))
+    with pytest.raises(ValueError, match=f'image {path} is damaged .*truncated'):
+        tool['read_image'](str(path))
 
 
 def test_unreadable_files_are_skipped_and_listed(tiny, picture, tmp_path, capsys):
@@ -141,14 +134,14 @@ def test_unreadable_files_are_skipped_and_listed(tiny, picture, tmp_path, capsys
     out = tmp_path / 'out'
     argv = ('predict', *tiny, photos, '--out', out)
     with pytest.raises(SystemExit) as ended:
-        run_tool(*argv)
+        call_tool(*argv)
     assert ended.value.code == 1
     printed = capsys.readouterr()
     assert 'error: 5 of 6 files could not be read' in printed.err
     assert 'labelled 1 of 6 images' in printed.out
     assert '] 6/6' in printed.err
     for name in broken:
-        assert f'{photos / name}: ' in printed.out
+        assert f'image {photos / name} is ' in printed.out
     assert {p.name for p in out.rglob('*.*')} == {'good.png', 'good.jpg'}
 
 
@@ -161,7 +154,7 @@ def test_results_are_not_overwritten(tiny, picture, tmp_path, capsys):
     sentence = mistake(capsys, 'predict', *args)
     assert sentence == f'there is {mask} already; add --overwrite or give another --out'
     assert mask.read_text() == 'mine'
-    run_tool('predict', *args, '--overwrite')
+    call_tool('predict', *args, '--overwrite')
     assert Image.open(mask).mode == 'P'
 
 

@@ -3,9 +3,7 @@
 import contextlib
 import io
 import os
-import runpy
 import stat
-import sys
 import tarfile
 from pathlib import Path
 
@@ -15,9 +13,10 @@ from PIL import Image
 
 from mmseg_pacbal import cli
 from mmseg_pacbal.datasets import voc_archives, voc_layout
-from mmseg_pacbal.datasets.synthetic_scene import voc_colormap
+from mmseg_pacbal.datasets.palette import voc_colormap
 from mmseg_pacbal.preflight import check_data, verify_data
 from tests.conftest import DATA
+from tests.running import ROOT, call_tool, failure, mistake
 from tests.tools.small_voc import (
     AUG,
     SBD,
@@ -34,8 +33,6 @@ from tests.tools.small_voc import (
     tree,
     voc_label,
 )
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -56,29 +53,12 @@ def made(archives, root) -> Path:
     return root
 
 
-def run_tool(*args: object) -> None:
-    argv, sys.argv = sys.argv, ['tools/prepare_voc.py', *map(str, args)]
-    try:
-        runpy.run_path(str(ROOT / 'tools' / 'prepare_voc.py'), run_name='__main__')
-    finally:
-        sys.argv = argv
-
-
-def mistake(capsys, *args: object) -> str:
-    """The one sentence the tool ends with."""
-    with pytest.raises(SystemExit) as ended:
-        run_tool(*args)
-    assert ended.value.code == 1
-    (sentence,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith('error: ')]
-    return sentence.removeprefix('error: ')
-
-
 def names(path: Path) -> list[str]:
     return path.read_text().splitlines()
 
 
 def test_makes_masks_and_lists(capsys, archives, root):
-    run_tool('--voc', archives.voc, '--sbd', archives.sbd, '--out', root.parent)
+    call_tool('prepare_voc', '--voc', archives.voc, '--sbd', archives.sbd, '--out', root.parent)
 
     lists = root / 'ImageSets' / 'Segmentation'
     assert names(lists / 'train.txt') == TRAIN
@@ -182,14 +162,16 @@ def test_masks_compressed_otherwise_are_kept(archives, root):
 def test_wrong_checksum(capsys, archives, root, which):
     path = getattr(archives, which)
     path.write_bytes(path.read_bytes()[:-1])
-    sentence = mistake(capsys, '--voc', archives.voc, '--sbd', archives.sbd, '--out', root.parent)
+    sources = ('--voc', archives.voc, '--sbd', archives.sbd)
+    sentence = mistake(capsys, 'prepare_voc', *sources, '--out', root.parent)
     assert sentence.startswith(f'{path} is damaged or another file: its md5 checksum is ')
     assert sentence.endswith('give the path of a whole copy, or its URL')
     assert not root.exists()
 
 
 def test_missing_archive(capsys, archives, root):
-    sentence = mistake(capsys, '--voc', 'none.tar', '--sbd', archives.sbd, '--out', root.parent)
+    sources = ('--voc', 'none.tar', '--sbd', archives.sbd)
+    sentence = mistake(capsys, 'prepare_voc', *sources, '--out', root.parent)
     assert sentence == 'none.tar does not exist; give the path of a file or an http(s) URL'
 
 
@@ -328,11 +310,8 @@ def break_tree(root: Path) -> list[str]:
 
 def check(capsys, root: Path) -> tuple[list[str], str]:
     """Problems that --check lists, and the sentence it ends with."""
-    with pytest.raises(SystemExit):
-        run_tool('--check', '--out', root.parent)
-    captured = capsys.readouterr()
-    listed = [x for x in captured.out.splitlines() if 'Checking' not in x and '% void' not in x]
-    return listed, captured.err.splitlines()[0]
+    out, sentence = failure(capsys, 'prepare_voc', '--check', '--out', root.parent)
+    return [x for x in out.splitlines() if 'Checking' not in x and '% void' not in x], sentence
 
 
 def test_check_lists_every_problem(capsys, made):
@@ -341,7 +320,7 @@ def test_check_lists_every_problem(capsys, made):
     listed, sentence = check(capsys, made)
     listed[-1] = listed[-1].partition(' (')[0]  # what follows is Pillow's
     assert listed == expected
-    assert sentence.startswith('error: 9 problems were found in the data, listed above')
+    assert sentence.startswith('9 problems were found in the data, listed above')
     assert state(made) == before
 
 
@@ -364,7 +343,7 @@ def test_check_of_lists(capsys, made, name, content, sentence):
 
 
 def test_check_without_tree(capsys, tmp_path):
-    sentence = mistake(capsys, '--check', '--out', tmp_path)
+    sentence = mistake(capsys, 'prepare_voc', '--check', '--out', tmp_path)
     assert sentence == f'{tmp_path} holds no VOC2012; give the VOCdevkit folder as --out'
 
 
@@ -404,6 +383,6 @@ def test_true_counts(tmp_path, monkeypatch):
     archives.write()
     root = tmp_path / 'VOCdevkit' / 'VOC2012'
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        run_tool('--voc', archives.voc, '--sbd', archives.sbd, '--out', root.parent)
+        call_tool('prepare_voc', '--voc', archives.voc, '--sbd', archives.sbd, '--out', root.parent)
     assert 'trainaug, SegmentationClassAug: 10,582 images, 0 with problems' in out.getvalue()
     assert names(root / 'ImageSets' / 'Segmentation' / 'trainaug.txt') == sorted([*train, *rest])

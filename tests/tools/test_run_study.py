@@ -4,14 +4,15 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.running import DEMO, run_tool, tool_command
+
 OPTIONS = [
     'max_iters=6',
     'train_cfg.val_interval=6',
@@ -28,24 +29,20 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def study(tmp_path) -> Path:
     path = tmp_path / 'mine.yml'
-    demo = str(ROOT / 'configs' / 'pac_bal_demo.py')
     rows = dict(
-        base=dict(config=demo),
-        other=dict(config=demo, options={'optim_wrapper.optimizer.lr': 0.01}),
+        base=dict(config=str(DEMO)),
+        other=dict(config=str(DEMO), options={'optim_wrapper.optimizer.lr': 0.01}),
     )
     path.write_text(yaml.safe_dump(dict(baseline='base', rows=rows)))
     return path
 
 
-def command(study: Path, *arguments: str) -> list[str]:
-    tool = [sys.executable, str(ROOT / 'tools' / 'run_study.py'), str(study), '--seeds', '0']
-    return [*tool, *arguments, '--dataset', 'demo', '--cfg-options', *OPTIONS]
+def args(study: Path, *own: str) -> list:
+    return [study, '--seeds', '0', *own, '--dataset', 'demo', '--cfg-options', *OPTIONS]
 
 
-def run(study: Path, *arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        command(study, *arguments), cwd=study.parent, capture_output=True, text=True, check=False
-    )
+def run(study: Path, *own: str, options: Sequence[str] = ()) -> subprocess.CompletedProcess:
+    return run_tool('run_study', *args(study, *own), *options, cwd=study.parent)
 
 
 def records(study: Path) -> dict[str, dict]:
@@ -82,7 +79,7 @@ def test_runs_once_and_reports(study):
 
 def test_goes_on_after_a_kill(study):
     runner = subprocess.Popen(
-        command(study, '--rows', 'base'),
+        tool_command('run_study', *args(study, '--rows', 'base')),
         cwd=study.parent,
         stdout=subprocess.DEVNULL,
         start_new_session=True,
@@ -105,13 +102,8 @@ def test_goes_on_after_a_kill(study):
 def test_other_settings_are_refused(study):
     assert run(study, '--rows', 'base').returncode == 0
     for arguments in ([], ['--results', 'results/other/demo2']):
-        refused = subprocess.run(
-            [*command(study, '--rows', 'base', *arguments), 'train_dataloader.batch_size=4'],
-            cwd=study.parent,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        options = ['train_dataloader.batch_size=4']
+        refused = run(study, '--rows', 'base', *arguments, options=options)
         assert refused.returncode == 1
         assert 'with other settings; give the same --cfg-options' in refused.stderr
 

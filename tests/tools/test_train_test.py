@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import pickle
-import runpy
 import shutil
 import subprocess
 import sys
@@ -17,27 +16,9 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmseg_pacbal import cli
-from mmseg_pacbal.datasets import generate_synthetic_voc
+from tests.running import DEMO, ROOT, mistake, run_tool, small
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-DEMO = ROOT / 'configs' / 'pac_bal_demo.py'
 VOC_SAMPLE = ROOT.parent / 'shared' / 'data' / 'voc_sample' / 'VOCdevkit' / 'VOC2012'
-
-
-def tool(name: str, *args: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(ROOT / 'tools' / f'{name}.py'), *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-
-
-def small(data: Path, *options: str) -> list[str]:
-    return ['--cfg-options', f'data_root={data}', 'crop_size=64,64', *options]
-
-
-@pytest.fixture(scope='module')
-def data(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp('data') / 'VOC2012'
-    # The demo's own data, since the config asks for exactly that.
-    return generate_synthetic_voc(root)
 
 
 @pytest.fixture(scope='module')
@@ -46,7 +27,7 @@ def trained(tmp_path_factory, data) -> Path:
     work_dir = tmp_path_factory.mktemp('work')
     every_2 = ['default_hooks.checkpoint.interval=2', 'default_hooks.checkpoint.max_keep_ckpts=-1']
     options = small(data, 'max_iters=4', 'val_dataloader.dataset.indices=2', *every_2)
-    result = tool('train', DEMO, '--work-dir', work_dir, *options)
+    result = run_tool('train', DEMO, '--work-dir', work_dir, *options)
     assert result.returncode == 0, result.stderr
     assert (work_dir / 'iter_2.pth').is_file()
     return work_dir
@@ -60,7 +41,7 @@ def test_resume_goes_on(trained, data, tmp_path):
 
     options = small(data, 'max_iters=4', 'default_hooks.logger.interval=1')
     options.append('val_dataloader.dataset.indices=2')
-    result = tool('train', DEMO, '--work-dir', interrupted, '--resume', *options)
+    result = run_tool('train', DEMO, '--work-dir', interrupted, '--resume', *options)
 
     assert result.returncode == 0, result.stderr
     log = next(interrupted.glob('*/vis_data/scalars.json'))
@@ -78,7 +59,7 @@ def test_resume_goes_on(trained, data, tmp_path):
 def test_test_writes_predictions_and_pictures(trained, data, tmp_path):
     checkpoint = trained / 'iter_2.pth'
     folders = ['--out', tmp_path / 'out', '--show-dir', tmp_path / 'show']
-    result = tool('test', DEMO, checkpoint, '--work-dir', tmp_path, *folders, *small(data))
+    result = run_tool('test', DEMO, checkpoint, '--work-dir', tmp_path, *folders, *small(data))
 
     assert result.returncode == 0, result.stderr
     assert 'mIoU' in result.stdout + result.stderr
@@ -92,7 +73,7 @@ def test_test_writes_predictions_and_pictures(trained, data, tmp_path):
 def test_reported_miou_is_that_of_the_predictions(trained, data, tmp_path):
     """mIoU from the saved label maps, counted here, is the printed one."""
     checkpoint = trained / 'iter_2.pth'
-    result = tool(
+    result = run_tool(
         'test', DEMO, checkpoint, '--work-dir', tmp_path, '--out', tmp_path / 'out', *small(data)
     )
     assert result.returncode == 0, result.stderr
@@ -109,8 +90,8 @@ def test_reported_miou_is_that_of_the_predictions(trained, data, tmp_path):
 
 def test_tta_runs(trained, data, tmp_path):
     checkpoint = trained / 'iter_2.pth'
-    options = ['test_dataloader.dataset.indices=2']
-    result = tool('test', DEMO, checkpoint, '--work-dir', tmp_path, '--tta', *small(data, *options))
+    options = small(data, 'test_dataloader.dataset.indices=2')
+    result = run_tool('test', DEMO, checkpoint, '--work-dir', tmp_path, '--tta', *options)
     assert result.returncode == 0, result.stderr
     assert '[2/2]' in result.stdout + result.stderr
 
@@ -124,9 +105,9 @@ def test_real_voc_trains_and_tests_with_options_only(tmp_path):
         *('--cfg-options', f'data_root={VOC_SAMPLE}', 'crop_size=65,65', 'max_iters=2'),
         *('train_dataloader.batch_size=2', 'model.pretrained=None'),
     ]
-    result = tool('train', config, '--work-dir', tmp_path, *options)
+    result = run_tool('train', config, '--work-dir', tmp_path, *options)
     assert result.returncode == 0, result.stderr
-    result = tool('test', config, tmp_path / 'iter_2.pth', '--work-dir', tmp_path, *options)
+    result = run_tool('test', config, tmp_path / 'iter_2.pth', '--work-dir', tmp_path, *options)
     assert result.returncode == 0, result.stderr
     record = json.loads(max(tmp_path.glob('*/*.json')).read_text())
     assert 0 <= record['mIoU'] <= 100
@@ -154,23 +135,6 @@ def test_two_processes_train_on_cpu(data, tmp_path):
 # --- mistakes: one sentence that says what to do, a non-zero exit code, no frames ---
 
 
-def mistake(capsys, name: str, *args: object) -> str:
-    """Run a tool in this process; the sentence it ends with."""
-    argv = sys.argv
-    sys.argv = [f'tools/{name}.py', *map(str, args)]
-    try:
-        with pytest.raises(SystemExit) as ended:
-            runpy.run_path(str(ROOT / 'tools' / f'{name}.py'), run_name='__main__')
-    finally:
-        sys.argv = argv
-    assert ended.value.code == 1
-    err = capsys.readouterr().err
-    assert 'Traceback' not in err
-    sentences = [line for line in err.splitlines() if line.startswith('error: ')]
-    assert len(sentences) == 1
-    return sentences[0].removeprefix('error: ')
-
-
 @pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
 def test_amp_without_gpu(capsys, tmp_path):
     sentence = mistake(capsys, 'train', DEMO, '--work-dir', tmp_path, '--amp')
@@ -194,6 +158,17 @@ def test_missing_base(capsys, tmp_path):
     sentence = mistake(capsys, 'train', path)
     assert f'config {path} does not parse' in sentence
     assert 'nothing.py' in sentence
+
+
+def test_unknown_value_in_the_environment(capsys, monkeypatch):
+    config = ROOT / 'configs' / 'ablation' / 'bal_linear_d1_k15_b03.py'
+    monkeypatch.setenv('DATASET', 'cityscapes')
+    sentence = mistake(capsys, 'train', config)
+    assert 'bal_cityscapes.py' in sentence
+    assert sentence.endswith(
+        '; it takes DATASET=cityscapes from the environment: unset DATASET for voc, or give '
+        'another value'
+    )
 
 
 def test_unknown_option(capsys, tmp_path):

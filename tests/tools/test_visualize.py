@@ -1,25 +1,17 @@
 """Figures from a checkpoint as users make them, and one sentence for every mistake."""
 
-import runpy
-from pathlib import Path
-
 import pytest
 from PIL import Image
 
 from mmseg_pacbal.visualization.paper import PAGE_WIDTH
-from tests.visualization.tiny import ROOT, mistake, run_tool, write_checkpoint, write_config
-
-
-@pytest.fixture(scope='module')
-def tiny(tmp_path_factory) -> tuple[Path, Path]:
-    config = write_config(tmp_path_factory.mktemp('tiny'))
-    return config, write_checkpoint(config)
+from tests.running import call_tool, load_tool, mistake
+from tests.visualization.tiny import write_checkpoint, write_config
 
 
 @pytest.mark.parametrize('figure', ['loss', pytest.param('qualitative', marks=pytest.mark.slow)])
 def test_figure_is_written(figure, tiny, tmp_path, capsys):
     out = tmp_path / 'new' / f'{figure}.png'
-    run_tool('visualize', *tiny, '--figure', figure, '--indices', 0, 4, '--out', out)
+    call_tool('visualize', *tiny, '--figure', figure, '--indices', 0, 4, '--out', out)
     assert f'written to {out}' in capsys.readouterr().out
     picture = Image.open(out).convert('RGB')
     assert picture.width == 300 * PAGE_WIDTH
@@ -32,7 +24,7 @@ def test_figure_is_written(figure, tiny, tmp_path, capsys):
 )
 def test_suffix_chooses_the_format(suffix, start, tiny, tmp_path):
     out = tmp_path / f'weights.{suffix}'
-    run_tool('visualize', tiny[0], '--figure', 'weights', '--images', '2011_000002', '--out', out)
+    call_tool('visualize', tiny[0], '--figure', 'weights', '--images', '2011_000002', '--out', out)
     assert out.read_bytes().startswith(start)
 
 
@@ -43,7 +35,7 @@ def test_images_are_chosen_by_number_or_name(tiny, monkeypatch):
 
     init_default_scope('mmseg')
     dataset = DATASETS.build(Config.fromfile(tiny[0]).test_dataloader.dataset)
-    tool = runpy.run_path(str(ROOT / 'tools' / 'visualize.py'))
+    tool = load_tool('visualize')
 
     def chosen(*args: str) -> list[int]:
         required = ['visualize.py', 'c', '--figure', 'weights', '--out', 'f.png']
@@ -83,7 +75,7 @@ def test_figure_is_not_overwritten(tiny, capsys, tmp_path):
     args = ('visualize', tiny[0], '--figure', 'weights', '--indices', 0, '--out', out)
     assert mistake(capsys, *args) == f'{out} exists; add --overwrite or give another --out'
     assert out.read_text() == 'mine'
-    run_tool(*args, '--overwrite')
+    call_tool(*args, '--overwrite')
     assert out.read_bytes().startswith(b'%PDF')
 
 

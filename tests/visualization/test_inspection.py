@@ -101,7 +101,7 @@ def test_binary_head_is_inspected_before_its_sigmoid(model, dataset):
 
 def test_weighed_sample_is_the_label_s_weights(model, dataset):
     model.decode_head.loss_decode = BoundaryAwareLoss(void_edges=False, kernel_size=9)
-    sample = weigh_sample(model, dataset, 2)
+    sample = weigh_sample(model, dataset[2])
     label = dataset[2]['data_samples'].gt_sem_seg.data.long()
     assert np.array_equal(sample.edges, boundary_edges(label, void_edges=False)[0])
     weight = boundary_weight_map(label, void_edges=False, kernel_size=9)[0]

@@ -1,17 +1,12 @@
-"""A small data set, the demo's model with arbitrary weights, and the tools run on them."""
+"""A small data set, and the demo's model with arbitrary weights."""
 
-import runpy
-import sys
 from pathlib import Path
 
-import pytest
 import torch
 from mmengine.config import Config
 
 from mmseg_pacbal import cli
-
-ROOT = Path(__file__).resolve().parents[2]
-DEMO = ROOT / 'configs' / 'pac_bal_demo.py'
+from tests.running import DEMO
 
 
 def write_config(folder: Path, loss: dict | None = None) -> Path:
@@ -49,25 +44,3 @@ def write_checkpoint(config: Path) -> Path:
     path = config.with_name('model.pth')
     torch.save(dict(state_dict=model.state_dict()), path)
     return path
-
-
-def run_tool(name: str, *args: object) -> None:
-    """Run a tool in this process."""
-    argv = sys.argv
-    sys.argv = [f'tools/{name}.py', *map(str, args)]
-    try:
-        runpy.run_path(str(ROOT / 'tools' / f'{name}.py'), run_name='__main__')
-    finally:
-        sys.argv = argv
-
-
-def mistake(capsys: pytest.CaptureFixture, name: str, *args: object) -> str:
-    """The one sentence with which a tool ends."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as ended:
-        run_tool(name, *args)
-    assert ended.value.code == 1
-    err = capsys.readouterr().err
-    assert 'Traceback' not in err
-    (sentence,) = [line for line in err.splitlines() if line.startswith('error: ')]
-    return sentence.removeprefix('error: ')

@@ -1,0 +1,100 @@
+"""Checks that checkpoints are those of a model, before it takes their weights."""
+
+from pathlib import Path
+
+from mmengine.model import BaseModule, PretrainedInit
+from mmengine.runner import CheckpointLoader
+from torch import Tensor, nn
+
+
+def check_checkpoint(model: nn.Module, path: str | Path, *, resume: bool = False) -> None:
+    """Check that a checkpoint's weights are those of the model, name by name, size by size.
+
+    Args:
+        model: What they are for.
+        path: Of a checkpoint.
+        resume: It must hold the state of training, too.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A weight is missing, unknown or of another size, or the state is missing.
+        pickle.UnpicklingError: The file is broken or holds more than a checkpoint may.
+    """
+    checkpoint = _read_checkpoint(path)
+    absent = [name for name in ('meta', 'optimizer', 'message_hub') if name not in checkpoint]
+    if resume and absent:
+        raise ValueError(
+            f'checkpoint {path} has no {", ".join(absent)}, so training cannot go on from it; '
+            'start from its weights without --resume, with --cfg-options load_from=...'
+        )
+    problems = _misfits(model, _shapes(checkpoint))
+    if problems:
+        raise ValueError(f'checkpoint {path} is not of this config: {_first(problems)}')
+
+
+def check_initial_weights(model: nn.Module, load_from: str | None) -> None:
+    """Check that local checkpoints which a model starts from have any weight for it.
+
+    A head for other classes may well differ; mmengine loads the rest and logs what it left.
+
+    Args:
+        model: With the ``init_cfg`` of its parts, where ``pretrained`` of configs ends up.
+        load_from: The config's.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: None of its weights fits.
+        pickle.UnpicklingError: The file is broken or holds more than a checkpoint may.
+    """
+    starts = [(model, 'load_from', dict(checkpoint=load_from))] if load_from else []
+    for name, module in model.named_modules():
+        # Backbones that convert names load their weights themselves.
+        if getattr(type(module), 'init_weights', None) is BaseModule.init_weights:
+            inits = module.init_cfg if isinstance(module.init_cfg, list) else [module.init_cfg]
+            pretrained = ('Pretrained', PretrainedInit)
+            starts += [(module, name, i) for i in inits if i and i['type'] in pretrained]
+    for module, name, init in starts:
+        path, prefix = init['checkpoint'], init.get('prefix')
+        if '://' in str(path):
+            continue
+        found = _shapes(_read_checkpoint(path))
+        if prefix:
+            prefix = prefix.rstrip('.') + '.'
+            found = {k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)}
+        problems = _misfits(module, found)
+        if not any(found.get(k) == tuple(v.shape) for k, v in module.state_dict().items()):
+            raise ValueError(f'no weight in {path} fits {name}: {_first(problems)}')
+
+
+def _read_checkpoint(path: str | Path) -> dict:
+    checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location='cpu', logger='silent')
+    state = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise ValueError(f'checkpoint {path} holds no weights; give one that training wrote')
+    return checkpoint
+
+
+def _shapes(checkpoint: dict) -> dict[str, tuple | None]:
+    """Sizes of a checkpoint's weights, None for what is no tensor."""
+    state = checkpoint.get('state_dict', checkpoint)
+    return {
+        name.removeprefix('module.'): tuple(v.shape) if isinstance(v, Tensor) else None
+        for name, v in state.items()
+    }
+
+
+def _misfits(model: nn.Module, found: dict[str, tuple | None]) -> list[str]:
+    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    problems = [f'{name} is missing' for name in expected.keys() - found.keys()]
+    problems += [f'{name} is unknown' for name in found.keys() - expected.keys()]
+    problems += [
+        f'{name} is {found[name]} instead of {expected[name]}'
+        for name in expected.keys() & found.keys()
+        if found[name] != expected[name]
+    ]
+    return [p for p in sorted(problems) if 'num_batches_tracked' not in p]
+
+
+def _first(problems: list[str]) -> str:
+    more = f'; and {len(problems) - 3} more' if len(problems) > 3 else ''
+    return '; '.join(problems[:3]) + more

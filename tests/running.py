@@ -1,0 +1,68 @@
+"""The tools as users run them: in a process of their own, or in this one."""
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from mmengine.logging import MMLogger
+
+from tests.environments import ROOT
+
+DEMO = ROOT / 'configs' / 'pac_bal_demo.py'
+
+
+def tool_command(name: str, *args: object) -> list[str]:
+    return [sys.executable, str(ROOT / 'tools' / f'{name}.py'), *map(str, args)]
+
+
+def run_tool(name: str, *args: object, **options: Any) -> subprocess.CompletedProcess:
+    """Run a tool in a process of its own.
+
+    Args:
+        name: Of the tool.
+        args: Its arguments.
+        options: Of ``subprocess.run``; the working directory is the checkout without ``cwd``.
+    """
+    options = {'cwd': ROOT, **options}
+    command = tool_command(name, *args)
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def call_tool(name: str, *args: object) -> None:
+    """Run a tool in this process, and leave arguments and environment as they were."""
+    MMLogger._instance_dict.clear()  # those of earlier calls write to streams that are closed
+    path = str(ROOT / 'tools' / f'{name}.py')
+    with mock.patch.object(sys, 'argv', [path, *map(str, args)]), mock.patch.dict(os.environ):
+        runpy.run_path(path, run_name='__main__')
+
+
+def failure(capsys: pytest.CaptureFixture, name: str, *args: object) -> tuple[str, str]:
+    """What a tool that is run in this process prints, and the one sentence it ends with."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        call_tool(name, *args)
+    assert ended.value.code == 1
+    out, err = capsys.readouterr()
+    assert 'Traceback' not in err
+    (sentence,) = [line for line in err.splitlines() if line.startswith('error: ')]
+    return out, sentence.removeprefix('error: ')
+
+
+def mistake(capsys: pytest.CaptureFixture, name: str, *args: object) -> str:
+    """The one sentence that a tool ends with."""
+    return failure(capsys, name, *args)[1]
+
+
+def load_tool(name: str) -> dict[str, Any]:
+    """The functions of a tool, which is not run."""
+    return runpy.run_path(str(ROOT / 'tools' / f'{name}.py'))
+
+
+def small(data: Path, *options: str) -> list[str]:
+    """Options of a short run of the demo on its data."""
+    return ['--cfg-options', f'data_root={data}', 'crop_size=64,64', *options]
