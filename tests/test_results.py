@@ -1,0 +1,53 @@
+"""The committed studies: tables, plots and pages say what the records of the runs say."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mmseg_pacbal.study import load_study, markdown, metrics_of, read_records, summarise, to_csv
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = sorted({path.parent for path in (ROOT / 'results').glob('*/*/*-seed*.json')})
+
+
+def named(folder: Path) -> str:
+    return '/'.join(folder.parts[-2:])
+
+
+@pytest.fixture(params=FOLDERS, ids=named)
+def folder(request) -> Path:
+    return request.param
+
+
+def test_studies_are_committed():
+    assert {named(folder) for folder in FOLDERS} >= {
+        'learning_rate/camvid_mini',
+        'loss_scale/camvid_mini',
+        'table3/camvid_mini',
+    }
+
+
+def test_tables_are_those_of_the_records(folder):
+    study = load_study(folder.parent.name, folder.name)
+    records = read_records(folder)
+    summaries = {metric: summarise(study, records, metric) for metric in metrics_of(records)}
+    every = [summary for rows in summaries.values() for summary in rows]
+    assert (folder / 'table.csv').read_text() == to_csv(every)
+    table = (folder / 'table.md').read_text()
+    for metric in ('mIoU', 'trimap_mIoU@4', 'mBIoU', 'mBF1'):
+        assert markdown(study, summaries[metric]) in table
+    assert (folder / 'plot.png').is_file()
+
+
+def test_records_are_whole(folder):
+    for path in folder.glob('*.json'):
+        record = json.loads(path.read_text())
+        assert path.stem == f'{record["row"]}-seed{record["seed"]}'
+        assert (record['study'], record['dataset']) == (folder.parent.name, folder.name)
+        assert {'machine', 'commit', 'date', 'torch'} <= set(record['environment'])
+
+
+def test_results_page_quotes_the_tables(folder):
+    page = (ROOT / 'docs' / 'results.md').read_text()
+    assert (folder / 'table.md').read_text().partition('\n\n')[0] in page  # that of mIoU
