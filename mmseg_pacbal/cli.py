@@ -13,7 +13,25 @@ from mmengine.config import Config, ConfigDict, DictAction
 
 # Values that a config uses in several places. mmengine copies a variable's value to where the
 # file uses it, so overriding the variable later would change nothing: see _spread.
-SPREAD = ('data_root', 'crop_size', 'max_iters')
+SPREAD = ('data_root', 'crop_size', 'max_iters', 'optimizer')
+
+
+class Options(DictAction):
+    """mmengine's DictAction, which fails on an option without a value, with a sentence for it."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: list[str],
+        option_string: str | None = None,
+    ) -> None:
+        for value in values:
+            if '=' not in value:
+                parser.error(
+                    f'{option_string} takes KEY=VALUE, such as max_iters=8000, but got {value!r}'
+                )
+        super().__call__(parser, namespace, values, option_string)
 
 
 def parser(description: str, default_config: str | None = None) -> argparse.ArgumentParser:
@@ -48,7 +66,7 @@ def add_common(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=Options,
         metavar='KEY=VALUE',
         help='override settings of the config, such as train_dataloader.batch_size=4; '
         f'{", ".join(SPREAD)} are carried to every place that uses them',
@@ -148,6 +166,8 @@ def _environment_read(path: str) -> str:
 
 def _spread(cfg: Config, options: dict) -> None:
     """Carry the variables of SPREAD that were overridden to where the config uses them."""
+    own = {key: value for key, value in options.items() if key.split('.')[0] == 'optimizer'}
+    cfg.merge_from_dict({f'optim_wrapper.{key}': value for key, value in own.items()})
     if 'data_root' in options:
         for name in ('train', 'val', 'test'):
             for dataset in datasets(cfg[f'{name}_dataloader']):

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -128,7 +128,7 @@ def _paper_table(name: str) -> dict:
     return dict(baseline='deeplabv3', rows=rows)
 
 
-def plan_runs(study: Study, rows: Iterable[str], seeds: Iterable[int], options: dict) -> list[Run]:
+def plan_runs(study: Study, rows: Iterable[str], seeds: Sequence[int], options: dict) -> list[Run]:
     """The runs of a study, seed by seed, so that a study that is stopped has compared all rows.
 
     Args:
@@ -138,8 +138,10 @@ def plan_runs(study: Study, rows: Iterable[str], seeds: Iterable[int], options: 
         options: As ``--cfg-options``, for all runs; a row's own options come after them.
 
     Raises:
-        ValueError: There is no such row.
+        ValueError: There is no such row, or a seed is negative or given twice.
     """
+    if min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise ValueError(f'seeds must be 0 or more, each given once, but got {list(seeds)}')
     unknown = [name for name in rows if name not in study.rows]
     if unknown:
         raise ValueError(

@@ -64,7 +64,7 @@ def test_runs_go_seed_by_seed_and_options_reach_them(study_file):
 
 def test_fingerprint_tells_settings_not_names(study_file):
     study = load_study(str(study_file), 'camvid')
-    first, again = plan_runs(study, ['a'], [0, 0], {})
+    first, again = (plan_runs(study, ['a'], [0], {})[0] for _ in range(2))
     other_seed, other_setting = (
         plan_runs(study, ['a'], seeds, options)[0]
         for seeds, options in (([1], {}), ([0], {'max_iters': 7}))
@@ -80,6 +80,10 @@ def test_unknown_study_and_row(study_file, tmp_path):
         load_study('nothing', 'voc')
     with pytest.raises(FileNotFoundError, match=r'no study .*none\.yml; give'):
         load_study(str(tmp_path / 'none.yml'), 'voc')
+    for seeds in ([0, 0], [-1]):
+        with pytest.raises(ValueError, match='seeds must be 0 or more, each given once') as caught:
+            plan_runs(load_study(str(study_file), 'camvid'), ['a'], seeds, {})
+        assert str(seeds) in str(caught.value)
     with pytest.raises(ValueError, match=r"no row 'c'; it has a, b"):
         plan_runs(load_study(str(study_file), 'camvid'), ['c'], [0], {})
 

@@ -264,6 +264,21 @@ def test_spread_reaches_every_place():
     assert Config.fromfile(ROOT / 'configs' / 'pac_bal_voc.py').max_iters == 30000
 
 
+def test_optimizer_reaches_its_wrapper():
+    cfg = cli.load_config(str(ROOT / 'configs' / 'pac_bal_voc.py'), {'optimizer.lr': 0.02})
+    sgd = dict(type='SGD', lr=0.02, momentum=0.9, weight_decay=1e-4)
+    assert cfg.optim_wrapper.optimizer == sgd
+
+
+def test_option_without_a_value(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.parser('A tool').parse_args(['a.py', '--cfg-options', 'max_iters=3', 'crop_size'])
+    assert ended.value.code == 2
+    assert "--cfg-options takes KEY=VALUE, such as max_iters=8000, but got 'crop_size'" in (
+        capsys.readouterr().err
+    )
+
+
 def test_traceback_on_request(capsys):
     def main(args):
         raise ValueError('too small')
