@@ -152,6 +152,12 @@ def datasets(loader: ConfigDict) -> Iterator[ConfigDict]:
             yield node
 
 
+def evaluators(cfg: Config) -> list[ConfigDict]:
+    """Configs of the metrics of the test, of which a config may have one or a list."""
+    test = cfg.test_evaluator
+    return [*test] if isinstance(test, (list, tuple)) else [test]
+
+
 def _environment_read(path: str) -> str:
     """What a config that does not parse takes from the environment, as ``{{$NAME:default}}``."""
     text = Path(path).read_text(errors='replace')

@@ -71,8 +71,7 @@ def prepare(config: str, checkpoint: str, args: argparse.Namespace) -> Config:
     cfg.resume, cfg.launcher = False, 'none'
     check_data(cfg, 'test_dataloader')
     check_checkpoint(MODELS.build(cfg.model), checkpoint)
-    evaluators = cfg.test_evaluator
-    evaluators = [*evaluators] if isinstance(evaluators, (list, tuple)) else [evaluators]
+    evaluators = cli.evaluators(cfg)
     ignore_index = evaluators[0].get('ignore_index', 255)
     metric = dict(type='HardRegionMetric', ignore_index=ignore_index, **sizes(args))
     cfg.test_evaluator = [*evaluators, metric]

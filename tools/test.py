@@ -22,8 +22,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def save_predictions(cfg: Config, folder: str) -> None:
-    evaluators = cfg.test_evaluator
-    for evaluator in evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]:
+    for evaluator in cli.evaluators(cfg):
         if evaluator.type == 'IoUMetric':
             evaluator.output_dir = folder
 

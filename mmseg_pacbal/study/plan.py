@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 from mmengine.config import Config
 
-from ..cli import load_config
+from ..cli import evaluators, load_config
 from ..paths import config
 
 # Studies of the paper and their names in configs/ablation/paper_tables.yml.
@@ -154,5 +154,8 @@ def _run(study: Study, row: Row, seed: int, options: dict) -> Run:
     os.environ['DATASET'] = study.dataset  # which the ablation configs read
     path = row.config if Path(row.config).is_file() else config(row.config)
     cfg = load_config(path, {**options, **row.options, 'randomness.seed': seed})
-    cfg.test_evaluator = [cfg.test_evaluator, dict(type='BoundaryMetric')]
+    metrics = evaluators(cfg)
+    if all(metric.type != 'BoundaryMetric' for metric in metrics):
+        metrics.append(dict(type='BoundaryMetric'))
+    cfg.test_evaluator = metrics
     return Run(row.name, seed, cfg)

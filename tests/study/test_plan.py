@@ -3,7 +3,8 @@ import json
 import pytest
 import yaml
 
-from mmseg_pacbal.study import load_study, plan_runs
+from mmseg_pacbal.study import Study, load_study, plan_runs
+from mmseg_pacbal.study.plan import Row
 
 ROWS = dict(
     a=dict(config='deeplabv3_{dataset}.py', reported=70.0),
@@ -60,6 +61,19 @@ def test_runs_go_seed_by_seed_and_options_reach_them(study_file):
     assert [run.cfg.randomness.seed for run in runs] == [3, 3, 4, 4]
     assert runs[1].cfg.model.decode_head.loss_decode.beta == 0.25
     assert [e.type for e in runs[0].cfg.test_evaluator] == ['IoUMetric', 'BoundaryMetric']
+
+
+@pytest.mark.parametrize('own', ["dict(type='BoundaryMetric', widths=(2,))", ''])
+def test_evaluators_that_a_config_lists_stay(tmp_path, own):
+    path = tmp_path / 'mine.py'
+    path.write_text(
+        "_base_ = __import__('mmseg_pacbal').config('bal_camvid.py')\n"
+        f"test_evaluator = [dict(type='IoUMetric'), {own}]\n"
+    )
+    study = Study('mine', 'camvid', 'a', dict(a=Row('a', str(path))))
+    evaluator = plan_runs(study, ['a'], [0], {})[0].cfg.test_evaluator
+    assert [metric.type for metric in evaluator] == ['IoUMetric', 'BoundaryMetric']
+    assert evaluator[1].get('widths') == ((2,) if own else None)
 
 
 def test_fingerprint_tells_settings_not_names(study_file):
