@@ -7,7 +7,7 @@ from typing import Any
 
 from mmengine.registry import Registry
 
-from ..ops.arguments import Accepted
+from .ops.arguments import Accepted
 
 _BY_NAME = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
 

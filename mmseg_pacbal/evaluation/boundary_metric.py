@@ -8,7 +8,7 @@ from mmengine.logging import print_log
 from mmseg.registry import METRICS
 from prettytable import PrettyTable
 
-from ..models.arguments import explains_unknown_arguments
+from ..arguments import explains_unknown_arguments
 from ..ops.arguments import Accepted, check_arguments, is_int, is_number
 from .boundary_quality import (
     boundary_f1,

@@ -4,7 +4,7 @@ import numpy as np
 from mmengine.logging import print_log
 from mmseg.registry import METRICS
 
-from ..models.arguments import explains_unknown_arguments
+from ..arguments import explains_unknown_arguments
 from ..ops.arguments import POSITIVE_INT, check_arguments
 from .count_metric import CountMetric, Counts
 from .hard_regions import REGIONS, region_counts

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from ..models import BoundaryAwareLoss
 from ..ops import boundary_weight_map
+from ..ops.arguments import POSITIVE_INT, check_arguments
 from ..visualization import (
     boundary_loss,
     inspect_sample,
@@ -57,9 +58,8 @@ class BoundaryVisualizationHook(Hook):
     """
 
     def __init__(self, interval: int = 500, num_images: int = 3) -> None:
-        for name, value in (('interval', interval), ('num_images', num_images)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f'{name} must be a positive integer, but got {value!r}')
+        sizes = dict(interval=interval, num_images=num_images)
+        check_arguments(dict.fromkeys(sizes, POSITIVE_INT), **sizes)
         self.interval = interval
         self.num_images = num_images
 

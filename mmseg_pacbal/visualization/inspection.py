@@ -1,7 +1,6 @@
 """What a model makes of the images of a data set, ready to be drawn."""
 
 import inspect
-from collections.abc import Iterable
 from pathlib import Path
 
 import mmcv
@@ -14,6 +13,7 @@ from mmseg.models.segmentors.base import BaseSegmentor
 from torch import Tensor, nn
 
 from ..models import BoundaryAwareLoss
+from ..models.decode_heads import head_losses
 from ..ops import boundary_edges
 from .panels import PanelRow
 from .weights import WeightSample
@@ -123,7 +123,7 @@ def pixel_loss(head: BaseDecodeHead, logits: Tensor, label: Tensor) -> Tensor:
         ValueError: A loss has no value for every pixel.
     """
     total = torch.zeros(label.shape)
-    for loss in _losses(head):
+    for loss in head_losses(head):
         value = torch.zeros(())
         if 'reduction_override' in inspect.signature(loss.forward).parameters:
             value = loss(logits, label, reduction_override='none', ignore_index=head.ignore_index)
@@ -140,17 +140,12 @@ def pixel_loss(head: BaseDecodeHead, logits: Tensor, label: Tensor) -> Tensor:
 
 def pixel_loss_name(head: BaseDecodeHead) -> str:
     """What :func:`pixel_loss` shows, for a colour bar."""
-    return ' + '.join(_name(loss) for loss in _losses(head))
+    return ' + '.join(_name(loss) for loss in head_losses(head))
 
 
 def weight_name(loss: BoundaryAwareLoss) -> str:
     """What ``loss.weight_map`` gives, for a colour bar."""
     return '$E_G$' if loss.normalize is None else r'$E_G / \overline{E_G}$'
-
-
-def _losses(head: BaseDecodeHead) -> Iterable[nn.Module]:
-    losses = head.loss_decode
-    return losses if isinstance(losses, nn.ModuleList) else [losses]
 
 
 def _name(loss: nn.Module) -> str:

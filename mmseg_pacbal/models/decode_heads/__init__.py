@@ -1,4 +1,4 @@
-from .lean_loss import LeanLossMixin, lean
+from .lean_loss import LeanLossMixin, head_losses, lean
 from .pac_head import PACHead
 
-__all__ = ['LeanLossMixin', 'PACHead', 'lean']
+__all__ = ['LeanLossMixin', 'PACHead', 'head_losses', 'lean']

@@ -7,8 +7,8 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS, TASK_UTILS
 from torch import Tensor
 
+from ...arguments import config_of, none_or
 from ...ops.arguments import BOOL, INT, POSITIVE_INT, SHARE, Accepted, check_arguments, is_int
-from ..arguments import config_of, none_or
 
 _SEVERAL = "with input_transform='resize_concat', one for each feature of the backbone it takes"
 _LOSS = config_of('loss', 'CrossEntropyLoss', MODELS)

@@ -44,7 +44,7 @@ class LeanLossMixin(BaseDecodeHead):
         self.lean_loss = lean_loss
         if lean_loss:
             _check_head(self, super().loss_by_feat)
-            for loss in _losses(self):
+            for loss in head_losses(self):
                 _check_loss(loss, self.out_channels)
             self._check_label = LabelCheck()
 
@@ -55,7 +55,7 @@ class LeanLossMixin(BaseDecodeHead):
         label = self._stack_batch_gt(batch_data_samples).squeeze(1).long()  # (N, H, W)
         label = self._check_label(label, seg_logits.shape[1], self.ignore_index)
         results = {}
-        for name, factor in _factors(_losses(self), label, self.ignore_index).items():
+        for name, factor in _factors(head_losses(self), label, self.ignore_index).items():
             results[name], correct = lean_cross_entropy(
                 seg_logits,
                 label,
@@ -95,7 +95,8 @@ def build_lean_head(head: str, **kwargs) -> BaseDecodeHead:
     return lean(head_class)(**kwargs)
 
 
-def _losses(head: BaseDecodeHead) -> Iterable[_Loss]:
+def head_losses(head: BaseDecodeHead) -> Iterable[Any]:
+    """The modules that a head trains with; MMSegmentation keeps one of them without a list."""
     losses = head.loss_decode
     return losses if isinstance(losses, nn.ModuleList) else [losses]
 

@@ -8,7 +8,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from ..arguments import explains_unknown_arguments
+from ...arguments import explains_unknown_arguments
 from ..layers import PyramidAtrousConv
 from .head_arguments import check_features, check_head_arguments
 from .lean_loss import LeanLossMixin

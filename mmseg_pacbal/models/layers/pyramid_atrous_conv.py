@@ -7,11 +7,11 @@ from mmcv.cnn import build_activation_layer, build_norm_layer
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ...arguments import config_of, explains_unknown_arguments, none_or
 from ...ops import pyramid_atrous_conv2d
 from ...ops.arguments import POSITIVE_INT, check_arguments
 from ...ops.pyramid_atrous_conv import check_pyramid_args
 from ...ops.shifted_products import taps_outermost
-from ..arguments import config_of, explains_unknown_arguments, none_or
 
 ACCEPTED = dict(
     in_channels=POSITIVE_INT,

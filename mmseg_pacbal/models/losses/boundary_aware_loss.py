@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ...arguments import config_of, explains_unknown_arguments, none_or
 from ...ops import boundary_weight_map, check_boundary_weight_args
 from ...ops.arguments import BOOL, Accepted, check_arguments
-from ..arguments import config_of, explains_unknown_arguments, none_or
 from .label_check import as_bytes
 from .pixel_losses import PixelLoss
 from .reduction import class_weight_for

@@ -13,8 +13,8 @@ from mmengine.dist import all_reduce, get_world_size
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ...arguments import explains_unknown_arguments
 from ...ops.arguments import INT, NON_NEGATIVE, Accepted, check_arguments, is_number, one_of
-from ..arguments import explains_unknown_arguments
 from .label_check import LabelCheck
 from .reduction import (
     check_pixel_weight,
