@@ -1,11 +1,12 @@
-"""One filter at five rates: the sum of convolutions, the fast form, and ONE convolution.
+"""One filter at five rates: the fast form, the sum of convolutions, and each of them alone.
 
-python -m benchmarks.pyramid_atrous_conv          the bars of the issue
-python -m benchmarks.pyramid_atrous_conv --grid   what 'auto' rests on: every size and rate count
+python -m benchmarks.pyramid_atrous_conv          2048 -> 256 channels, with bars
+python -m benchmarks.pyramid_atrous_conv --grid   what 'auto' rests on: many sizes and rates
 """
 
 import argparse
 import itertools
+import statistics
 from collections.abc import Callable
 
 import torch
@@ -15,26 +16,23 @@ from torch import Tensor
 
 from benchmarks.harness import Run, measure_times, parser, peak_memory, save
 from mmseg_pacbal.ops import pyramid_atrous_conv2d
-from mmseg_pacbal.ops.shifted_products import taps_outermost
+from mmseg_pacbal.ops.pyramid_atrous_conv import choose_backend
+from mmseg_pacbal.ops.tap_products import outputs_innermost
 
 Layer = tuple[Callable[[Tensor, Tensor], Tensor], Tensor]  # of features and filter; a filter
 RATES = (1, 3, 5, 7, 9)
+FIVE = 'five convolutions'
 GEMM = ('aten::mm', 'aten::bmm', 'aten::addmm_', 'aten::baddbmm_')
 GRID = dict(
-    channels=((64, 64), (256, 256), (512, 256), (2048, 256)),
+    dtype=('float32', 'bfloat16'),
+    channels=((16, 64), (64, 64), (256, 256), (512, 256), (2048, 256)),
     size=(9, 17, 33, 65),
-    rates=((5,), (3, 6), (6, 12, 18), RATES),
-    batch=(1, 2, 8),
+    rates=((3, 6), (6, 12, 18), RATES),
+    batch=(1, 4),
 )
-# name: (what is compared, with what, the most their ratio may be)
-CPU_BARS = {
-    'forward': [('fast', 'five convolutions', 1 / 4.5), ('fast', 'one convolution', 1.1)],
-    'forward+backward': [('fast', 'five convolutions', 1 / 5.5), ('fast', 'one convolution', 1.0)],
-}
-CUDA_BARS = {
-    mode: [('fast', 'five convolutions', 1 / 4), ('fast', 'one convolution', 1.2)]
-    for mode in CPU_BARS
-}
+# The most that the fast form's time may be, in times that of five convolutions, and of one.
+CPU_BARS = {'forward': (1 / 4.5, 1.1), 'forward+backward': (1 / 5.5, 1.0)}
+CUDA_BARS = {'forward': (1 / 4, 1.2), 'forward+backward': (1 / 4, 1.2)}
 
 
 def main(args: argparse.Namespace) -> None:
@@ -60,9 +58,10 @@ def case(args: argparse.Namespace, size: int, batch: int, dtype: str) -> dict:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = dtype == 'tf32'
     type_ = torch.bfloat16 if dtype == 'bfloat16' else torch.float32
     x, weight = inputs((2048, 256), size, batch, args.device, type_)
-    layers = candidates(x, weight, RATES, fast='auto')
-    plain = layers['five convolutions'][1]
-    layers['one convolution'] = (lambda x, w: F.conv2d(x, w, padding=5, dilation=5), plain)
+    layers = candidates(x, weight, RATES, 'auto')
+    plain = layers[FIVE][1]
+    for rate in RATES:
+        layers[alone(rate)] = (lambda x, w, r=rate: F.conv2d(x, w, padding=r, dilation=r), plain)
     result = dict(size=size, batch=batch, dtype=dtype)
     bars = CPU_BARS if args.device == 'cpu' else CUDA_BARS
     for mode, wrap in MODES.items():
@@ -76,18 +75,22 @@ def case(args: argparse.Namespace, size: int, batch: int, dtype: str) -> dict:
     return result
 
 
-def candidates(x: Tensor, weight: Tensor, rates: tuple, **backends: str) -> dict[str, Layer]:
+def alone(rate: int) -> str:
+    return f'rate {rate} alone'
+
+
+def candidates(x: Tensor, weight: Tensor, rates: tuple, backend: str) -> dict[str, Layer]:
     """The fast form and the convolutions, which must agree, each with its filter's best layout."""
 
     def pyramid(backend: str) -> Callable[[Tensor, Tensor], Tensor]:
         return lambda x, w: pyramid_atrous_conv2d(x, w, rates, backend=backend)
 
-    layers = {name: (pyramid(backend), weight) for name, backend in backends.items()}
+    layers = {'fast': (pyramid(backend), weight)}
     layout = torch.channels_last if x.is_cuda else torch.contiguous_format
     plain = weight.detach().contiguous(memory_format=layout).requires_grad_()
-    layers['five convolutions'] = (pyramid('reference'), plain)
+    layers[FIVE] = (pyramid('reference'), plain)
     with torch.no_grad():
-        fast, expected = (layers[n][0](x, weight).double() for n in ('fast', 'five convolutions'))
+        fast, expected = (layers[n][0](x, weight).double() for n in ('fast', FIVE))
     error = ((fast - expected).norm() / expected.norm()).item()
     if error > (1e-2 if x.dtype == torch.bfloat16 or x.is_cuda else 1e-5):
         raise ValueError(f'the fast form differs from the convolutions by {error:.1e}')
@@ -115,7 +118,7 @@ def inputs(
     c_in, c_out = channels
     x = torch.randn(batch, c_in, size, size, generator=generator)
     weight = torch.randn(c_out, c_in, 3, 3, generator=generator) / (9 * c_in) ** 0.5
-    x, weight = x.to(device, dtype), taps_outermost(weight.to(device, dtype))
+    x, weight = x.to(device, dtype), outputs_innermost(weight.to(device, dtype))
     if device != 'cpu':
         x = x.contiguous(memory_format=torch.channels_last)
     return x.requires_grad_(), weight.requires_grad_()
@@ -129,17 +132,19 @@ def gemm_share(run: Run) -> float:
     return sum(spent.get(name, 0) for name in GEMM) / sum(spent.values())
 
 
-def print_case(result: dict, bars: list[tuple[str, str, float]]) -> None:
+def print_case(result: dict, bars: tuple[float, float]) -> None:
     table = PrettyTable(['', 'p20 ms', 'p50 ms', 'p80 ms', 'memory MB'])
     for name, times in result['times'].items():
         milliseconds = [f'{1e3 * times[q]:.1f}' for q in ('p20', 'p50', 'p80')]
         table.add_row([name, *milliseconds, f'{result["memory"][name] / 1e6:.1f}'])
     print(table)
-    for first, second, most in bars:
-        ratio = result['times'][first]['p50'] / result['times'][second]['p50']
-        print_bar(f'time of {first} / {second}', ratio, most)
+    medians = {name: times['p50'] for name, times in result['times'].items()}
+    singles = [medians[alone(rate)] for rate in RATES]
+    print_bar('time, fast / five convolutions', medians['fast'] / medians[FIVE], bars[0])
+    print_bar('time, fast / one, mean', medians['fast'] / statistics.mean(singles), bars[1])
+    print_bar('time, fast / one, quickest', medians['fast'] / min(singles), bars[1])
     memory = result['memory']
-    print_bar('memory of fast / five convolutions', memory['fast'] / memory['five convolutions'], 1)
+    print_bar('memory of fast / five convolutions', memory['fast'] / memory[FIVE], 1)
     if result['gemm_share'] is not None:
         print_bar('time outside the matrix products', 1 - result['gemm_share'], 0.15)
 
@@ -162,7 +167,7 @@ def accuracy(dtype: str, device: str) -> dict:
     expected = results('reference', *exact)
     fast = 'triton' if device != 'cpu' else 'factorized'
     errors = {}
-    for name, backend in (('fast', fast), ('five convolutions', 'reference')):
+    for name, backend in (('fast', fast), (FIVE, 'reference')):
         actual = results(backend, x, weight)
         errors[name] = [
             ((a.double() - e).norm() / e.norm()).item()
@@ -176,21 +181,24 @@ def accuracy(dtype: str, device: str) -> dict:
 
 
 def grid(args: argparse.Namespace) -> list[dict]:
-    """Every size and rate count: 'auto' against the convolutions."""
+    """Every size and rate count: the form that 'auto' takes against the convolutions."""
     results = []
-    for channels, size, rates, batch in itertools.product(*GRID.values()):
-        x, weight = inputs(channels, size, batch, args.device, torch.float32)
-        layers = candidates(x, weight, rates, fast='auto', factorized='factorized')
-        # The choice is between backends on one and the same filter.
-        layers['five convolutions'] = (layers['five convolutions'][0], weight)
+    for dtype, channels, size, rates, batch in itertools.product(*GRID.values()):
+        x, weight = inputs(channels, size, batch, args.device, getattr(torch, dtype))
+        layers = candidates(x, weight, rates, 'triton' if x.is_cuda else 'factorized')
+        # The choice is between forms for one and the same filter.
+        layers[FIVE] = (layers[FIVE][0], weight)
         for mode, wrap in MODES.items():
             runs = {name: wrap(layer, x) for name, layer in layers.items()}
             times = measure_times(runs, args.repeats, args.device)
-            where = dict(channels=channels, size=size, batch=batch, rates=rates, mode=mode)
-            results.append(dict(**where, times=times))
-            plain = times['five convolutions']['p50']
-            forced, chosen = (times[name]['p50'] / plain for name in ('factorized', 'fast'))
-            print_bar(f'{where}: factorized {forced:.2f}, auto', chosen, 1.05)
+            with torch.set_grad_enabled(mode != 'forward'):
+                chosen = choose_backend(x, weight, rates)
+            where = dict(
+                dtype=dtype, channels=channels, size=size, batch=batch, rates=rates, mode=mode
+            )
+            results.append(dict(**where, times=times, chosen=chosen))
+            ratio = times['fast']['p50'] / times[FIVE]['p50']
+            print(*where.values(), f'fast / convolutions {ratio:.3f}, auto takes {chosen}')
     return results
 
 

@@ -60,7 +60,7 @@ def pyramid_atrous_conv2d(
         raise TypeError(f'x and weight must share a dtype, but got {x.dtype} and {weight.dtype}')
     rates = tuple(map(int, rates))
     if backend == 'auto':
-        backend = _choose(x, weight, rates)
+        backend = choose_backend(x, weight, rates)
     if backend == 'reference':
         return _reference(x, weight, rates, merge)
     if _is_exporting():  # to operators that every runtime knows
@@ -133,7 +133,7 @@ def _reference(x: Tensor, weight: Tensor, rates: tuple[int, ...], merge: str) ->
     return sum(outputs[1:], outputs[0]) if merge == 'sum' else torch.cat(outputs, dim=1)
 
 
-def _choose(x: Tensor, weight: Tensor, rates: tuple[int, ...]) -> str:
+def choose_backend(x: Tensor, weight: Tensor, rates: tuple[int, ...]) -> str:
     """What ``'auto'`` stands for.
 
     Measured on CPU by benchmarks/pyramid_atrous_conv.py: for every pixel and tap the fast form

@@ -12,12 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .shift_bags import Pyramid, sum_gradients, sum_products
 from .tap_products import (
-    Shift,
-    add_multiplied,
-    add_outer_products,
+    add_product,
     empty_maps,
-    multiply,
     shifts,
     stack_taps,
     sum_dtype,
@@ -25,10 +23,9 @@ from .tap_products import (
     with_plain_layout,
 )
 
-
-def taps_outermost(weight: Tensor) -> Tensor:
-    """The same (C_out, C_in, kh, kw) values, laid out in memory as (kh, kw, C_out, C_in)."""
-    return weight.permute(2, 3, 0, 1).contiguous().permute(2, 3, 0, 1)
+# Of the products held at once; an image with more has them made for some taps at a time. Up to
+# 32 MB the C library keeps freed memory for the next call, beyond it maps every page anew.
+MAX_BYTES = 24 * 2**20
 
 
 def forward(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Tensor:
@@ -38,27 +35,29 @@ def forward(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Te
 
     Args:
         x: (N, C_in, H, W).
-        weight: (C_out, C_in, kh, kw) of x's dtype, kh and kw odd. Taps are read without a copy
-            where they are outermost in memory (see :func:`taps_outermost`).
+        weight: (C_out, C_in, kh, kw) of x's dtype, kh and kw odd. It is read without a copy
+            where outputs are innermost in memory (see ``tap_products.outputs_innermost``).
         rates: Atrous rates.
         concat: Whether each rate is an output of its own.
 
     Returns:
         (N, C_out, H, W), or (N, len(rates) * C_out, H, W) for concat; channels_last where x is.
-        Half precision is summed in float32 and rounded once.
+        Half precision is summed in float32.
     """
-    c_out, _, kh, kw = weight.shape
-    features = with_plain_layout(x).flatten(2)  # (N, C_in, HW)
-    rows = stack_taps(weight).chunk(kh)  # each (kw * C_out, C_in)
-    out = empty_maps(x, (len(rates) if concat else 1) * c_out, sum_dtype(x)).zero_()
-    groups = out.unflatten(1, (-1, c_out))  # (N, G, C_out, H, W)
-    # One row of the filter at a time holds a third of the products of a 3x3 filter in memory.
-    for row, row_shifts in enumerate(_by_row(weight, rates, concat)):
-        products = multiply(rows[row], features).view(len(x), kw, c_out, *x.shape[2:])
-        for tap, group, dy, dx, count in row_shifts:
-            _add_shifted(groups[:, group], products[:, tap % kw], dy, dx, count)
-        del products  # before those of the next row are made
-    return out.to(x.dtype)
+    pyramid = _pyramid(x, weight, rates, concat)
+    c_out = len(weight)
+    matrix = stack_taps(weight)  # (C_in, kh * kw * C_out)
+    out = empty_maps(x, (len(rates) if concat else 1) * c_out, x.dtype)
+    # One image at a time: the matrices are large, and the products of one image are enough to hold.
+    for image, maps in zip(with_plain_layout(x).flatten(2), out.flatten(2), strict=True):
+        rows = None
+        for first, last in _groups_of_taps(x, weight):
+            products = image.T @ matrix[:, first * c_out : last * c_out]  # (HW, taps * C_out)
+            sums = sum_products(products.view(-1, c_out), pyramid, first, last).to(sum_dtype(x))
+            rows = sums if rows is None else rows.add_(sums)
+            del products, sums  # before those of the next taps are made
+        maps.copy_(rows.view(maps.mT.shape).T)
+    return out
 
 
 def backward(
@@ -73,29 +72,27 @@ def backward(
 
     The products are not needed: neither are they kept, nor made again.
     """
-    c_out, _, kh, kw = weight.shape
-    features = with_plain_layout(x).flatten(2)  # (N, C_in, HW)
-    rows = stack_taps(weight).chunk(kh)  # each (kw * C_out, C_in)
-    groups = grad.unflatten(1, (-1, c_out))  # (N, G, C_out, H, W)
-    grads = []
-    if needs_grad[0]:
-        grad_x = empty_maps(x, x.shape[1], x.dtype)
-        grads.append(grad_x)
-    if needs_grad[1]:
-        grad_taps = rows[0].new_empty(kh, *rows[0].shape, dtype=sum_dtype(x))
-    for row, row_shifts in enumerate(_by_row(weight, rates, concat)):
-        row_grad = empty_maps(x, kw * c_out, sum_dtype(x)).zero_()
-        columns = row_grad.unflatten(1, (kw, c_out))
-        for tap, group, dy, dx, count in row_shifts:
-            _add_shifted(columns[:, tap % kw], groups[:, group], -dy, -dx, count)
-        row_grad = row_grad.to(x.dtype).flatten(2)  # (N, kw * C_out, HW)
-        if needs_grad[0]:
-            add_multiplied(grad_x.flatten(2), rows[row].T, row_grad, beta=min(row, 1))
-        if needs_grad[1]:
-            add_outer_products(grad_taps[row], row_grad, features, beta=0)
-        del row_grad, columns  # before those of the next row are made
-    if needs_grad[1]:
-        grads.append(unstack_taps(grad_taps.to(weight.dtype), weight))
+    pyramid = _pyramid(x, weight, rates, concat)
+    c_out = len(weight)
+    matrix = stack_taps(weight)  # (C_in, kh * kw * C_out)
+    grad_x = empty_maps(x, x.shape[1], x.dtype) if needs_grad[0] else None
+    grad_matrix = torch.zeros_like(matrix, dtype=sum_dtype(x)) if needs_grad[1] else None
+    grad = grad.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
+    for n, image in enumerate(with_plain_layout(x).flatten(2)):
+        rows = grad[n].reshape(-1, c_out)
+        for first, last in _groups_of_taps(x, weight):
+            columns = slice(first * c_out, last * c_out)
+            products_grad = sum_gradients(rows, pyramid, first, last)
+            products_grad = products_grad.view(image.shape[1], -1)  # (HW, taps * C_out)
+            if grad_x is not None:
+                maps = grad_x[n].flatten(1)
+                maps.addmm_(matrix[:, columns], products_grad.T, beta=min(first, 1))
+            if grad_matrix is not None:
+                add_product(grad_matrix[:, columns], image, products_grad)
+            del products_grad  # before that of the next taps is made
+    grads = [] if grad_x is None else [grad_x]
+    if grad_matrix is not None:
+        grads.append(unstack_taps(grad_matrix.to(weight.dtype), weight))
     return grads
 
 
@@ -107,7 +104,7 @@ def traceable(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> 
     c_out, c_in, kh, kw = weight.shape
     h, w = x.shape[2:]
     top, left = max(rates) * (kh // 2), max(rates) * (kw // 2)
-    taps = stack_taps(weight).view(kh * kw * c_out, c_in, 1, 1)
+    taps = stack_taps(weight).T.reshape(kh * kw * c_out, c_in, 1, 1)
     products = F.pad(F.conv2d(x, taps), (left, left, top, top)).split(c_out, dim=1)
     groups: dict[int, Tensor] = {}
     for tap, group, dy, dx, count in shifts((kh, kw), rates, concat):
@@ -117,23 +114,12 @@ def traceable(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> 
     return torch.cat([groups[i] for i in sorted(groups)], dim=1) if concat else groups[0]
 
 
-def _by_row(weight: Tensor, rates: Sequence[int], concat: bool) -> list[list[Shift]]:
-    kh, kw = weight.shape[2:]
-    every = shifts((kh, kw), rates, concat)
-    return [[shift for shift in every if shift.tap // kw == row] for row in range(kh)]
+def _pyramid(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Pyramid:
+    return Pyramid(tuple(x.shape[2:]), tuple(weight.shape[2:]), tuple(rates), concat, x.device)
 
 
-def _add_shifted(out: Tensor, maps: Tensor, dy: int, dx: int, count: int) -> None:
-    """out(p) += count * maps(p + (dy, dx)), both (N, C, H, W), maps zero beyond the image."""
-    h, w = out.shape[2:]
-    if abs(dy) < h and abs(dx) < w:
-        (here_y, there_y), (here_x, there_x) = _overlap(dy, h), _overlap(dx, w)
-        out[..., here_y, here_x].add_(maps[..., there_y, there_x], alpha=count)
-
-
-def _overlap(shift: int, length: int) -> tuple[slice, slice]:
-    """Slices of a line and of the same line moved by shift, where both lie in the image."""
-    return (
-        slice(max(0, -shift), length - max(0, shift)),
-        slice(max(0, shift), length + min(0, shift)),
-    )
+def _groups_of_taps(x: Tensor, weight: Tensor) -> list[tuple[int, int]]:
+    """First tap, and one beyond the last, of each group whose products are held at once."""
+    (c_out, _, kh, kw), (h, w) = weight.shape, x.shape[2:]
+    taps = max(1, MAX_BYTES // (h * w * c_out * x.element_size()))
+    return [(first, min(first + taps, kh * kw)) for first in range(0, kh * kw, taps)]

@@ -35,14 +35,19 @@ def shifts(kernel: tuple[int, int], rates: Sequence[int], concat: bool) -> tuple
 
 
 def stack_taps(weight: Tensor) -> Tensor:
-    """(C_out, C_in, kh, kw) -> (kh * kw * C_out, C_in), a view where taps are outermost."""
-    return weight.permute(2, 3, 0, 1).flatten(0, 2)
+    """(C_out, C_in, kh, kw) -> (C_in, kh * kw * C_out), a view where outputs are innermost."""
+    return weight.permute(1, 2, 3, 0).flatten(1)
 
 
-def unstack_taps(taps: Tensor, weight: Tensor) -> Tensor:
-    """(kh * kw * C_out, C_in) -> the shape of weight, without a copy."""
+def unstack_taps(matrix: Tensor, weight: Tensor) -> Tensor:
+    """(C_in, kh * kw * C_out) -> the shape of weight, a view with outputs innermost."""
     c_out, c_in, kh, kw = weight.shape
-    return taps.view(kh, kw, c_out, c_in).permute(2, 3, 0, 1)
+    return matrix.view(c_in, kh, kw, c_out).permute(3, 0, 1, 2)
+
+
+def outputs_innermost(weight: Tensor) -> Tensor:
+    """The same (C_out, C_in, kh, kw) values, laid out in memory as (C_in, kh, kw, C_out)."""
+    return unstack_taps(stack_taps(weight).contiguous(), weight)
 
 
 def is_channels_last(x: Tensor) -> bool:
@@ -66,31 +71,9 @@ def sum_dtype(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32)
 
 
-def multiply(matrix: Tensor, features: Tensor) -> Tensor:
-    """(T, C) x (N, C, P) -> (N, T, P), in the memory layout of features."""
-    if features.stride(1) == 1:  # channels_last: channels are innermost
-        return (features.mT @ matrix.T).mT
-    # Not `matrix @ features`, which copies features for a product of other shape.
-    return torch.bmm(matrix.expand(len(features), -1, -1), features)
-
-
-def add_multiplied(out: Tensor, matrix: Tensor, features: Tensor, beta: int = 1) -> None:
-    """out (N, T, P) = beta * out + matrix (T, C) x features (N, C, P)."""
-    matrices = matrix.expand(len(features), -1, -1)
-    if out.stride(1) == 1:
-        out, matrices, features = out.mT, features.mT, matrices.mT
-    out.baddbmm_(matrices, features, beta=beta)
-
-
-def add_outer_products(out: Tensor, first: Tensor, second: Tensor, beta: int = 1) -> None:
-    """out (T, C) = beta * out + the sum over n and p of first (N, T, P) x second (N, C, P)."""
-    for a, b in zip(first, second, strict=True):
-        if out.dtype == a.dtype:
-            out.addmm_(a, b.T, beta=beta)
-        elif beta:  # half precision, summed over images in float32
-            out.add_(a @ b.T)
-        else:
-            out.copy_(a @ b.T)
-        beta = 1
-    if beta == 0:  # no image: nothing was written
-        out.zero_()
+def add_product(out: Tensor, a: Tensor, b: Tensor) -> None:
+    """out += a @ b, where half precision is summed in float32."""
+    if out.dtype == a.dtype:
+        out.addmm_(a, b)
+    else:
+        out.add_(a @ b)

@@ -130,7 +130,7 @@ def test_filter_of_a_sum_loads_into_a_concatenation():
     assert torch.equal(stacked.weight, summed.weight)
 
 
-def test_taps_stay_outermost_in_memory():
+def test_outputs_stay_innermost_in_memory():
     # Or the fast form would copy the filter in every step.
     module = PyramidAtrousConv(4, 6)
     other = copy.deepcopy(module)
@@ -139,7 +139,7 @@ def test_taps_stay_outermost_in_memory():
     other(torch.randn(1, 4, 5, 5)).sum().backward()
     torch.optim.SGD(other.parameters(), 0.1).step()
     for weight in (module.weight, other.weight):
-        assert weight.permute(2, 3, 0, 1).is_contiguous()
+        assert weight.permute(1, 2, 3, 0).is_contiguous()
 
 
 def test_every_parameter_gets_a_gradient(generator):

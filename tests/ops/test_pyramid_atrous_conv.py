@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mmseg_pacbal.ops import available_backends, pyramid_atrous_conv2d
 from mmseg_pacbal.ops.pyramid_atrous_conv import check_pyramid_args
-from mmseg_pacbal.ops.shifted_products import taps_outermost
+from mmseg_pacbal.ops.tap_products import outputs_innermost
 
 PAPER_RATES = (1, 3, 5, 7, 9)
 ANY_DEVICE = ('auto', 'reference', 'factorized')
@@ -230,7 +230,7 @@ LAYOUTS = {
     'channels sliced': lambda t: t.repeat_interleave(2, dim=1)[:, ::2],
     'pixels sliced': lambda t: F.pad(t, (1, 1, 1, 1))[..., 1:-1, 1:-1],
     'reversed strides': lambda t: t.permute(3, 2, 1, 0).contiguous().permute(3, 2, 1, 0),
-    'taps outermost': taps_outermost,
+    'outputs innermost': outputs_innermost,
 }
 
 
@@ -261,11 +261,11 @@ def test_expanded_input_and_gradient(generator):
     torch.testing.assert_close(grads[0], grads[1], **EXACT)
 
 
-def test_taps_outermost_keeps_values():
+def test_outputs_innermost_keeps_values():
     weight = torch.arange(4 * 6 * 9.0).view(4, 6, 3, 3)
-    moved = taps_outermost(weight)
+    moved = outputs_innermost(weight)
     assert torch.equal(moved, weight)
-    assert moved.stride() == (6, 1, 3 * 24, 24)
+    assert moved.stride() == (1, 36, 12, 4)
 
 
 def test_inputs_are_left_alone(generator):

@@ -11,7 +11,7 @@ from ...arguments import config_of, explains_unknown_arguments, none_or
 from ...ops import pyramid_atrous_conv2d
 from ...ops.arguments import POSITIVE_INT, check_arguments
 from ...ops.pyramid_atrous_conv import check_pyramid_args
-from ...ops.shifted_products import taps_outermost
+from ...ops.tap_products import outputs_innermost
 
 ACCEPTED = dict(
     in_channels=POSITIVE_INT,
@@ -72,8 +72,10 @@ class PyramidAtrousConv(nn.Module):
         self.rates = tuple(map(int, rates))
         self.merge = merge
         self.backend = backend
-        # Taps outermost in memory: the fast form then reads the filter without a copy.
-        self.weight = nn.Parameter(taps_outermost(torch.empty(out_channels, in_channels, 3, 3)))
+        weight = torch.empty(out_channels, in_channels, 3, 3)
+        # The fast form reads the filter without a copy where outputs are innermost in memory; for
+        # one rate it has nothing to save, and a convolution wants the filter as it is.
+        self.weight = nn.Parameter(weight if len(self.rates) == 1 else outputs_innermost(weight))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if norm_cfg is None else None
         self.squeeze = None
         if merge == 'concat':

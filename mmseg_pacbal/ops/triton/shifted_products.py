@@ -15,11 +15,9 @@ import triton.language as tl
 from torch import Tensor
 
 from ..tap_products import (
-    add_multiplied,
-    add_outer_products,
+    add_product,
     empty_maps,
     is_channels_last,
-    multiply,
     shifts,
     stack_taps,
     sum_dtype,
@@ -40,9 +38,9 @@ def forward(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Te
         terms[group].append((tap, dy, dx, count))
     x = with_plain_layout(x)
     out = empty_maps(x, groups * c_out, x.dtype)
-    taps = stack_taps(weight)
+    matrix = stack_taps(weight)  # (C_in, kh * kw * C_out)
     for x_part, out_part in _in_parts(x, out):
-        products = multiply(taps, x_part.flatten(2))  # (n, kh * kw * C_out, HW)
+        products = _multiply(matrix.T, x_part.flatten(2))  # (n, kh * kw * C_out, HW)
         _gather(products, out_part, c_out, _freeze(terms))
     return out
 
@@ -62,18 +60,19 @@ def backward(
         terms[tap].append((group, -dy, -dx, count))
     x = with_plain_layout(x)
     layout = torch.channels_last if is_channels_last(x) else torch.contiguous_format
-    taps = stack_taps(weight)
+    matrix = stack_taps(weight)  # (C_in, kh * kw * C_out)
     grad_x = empty_maps(x, x.shape[1], x.dtype)
-    grad_taps = torch.zeros(taps.shape, dtype=sum_dtype(x), device=x.device)
+    grad_matrix = torch.zeros_like(matrix, dtype=sum_dtype(x))
     parts = _in_parts(x, grad.contiguous(memory_format=layout), grad_x)
     for x_part, grad_part, grad_x_part in parts:
         products_grad = empty_maps(x_part, kh * kw * c_out, x.dtype)
         _gather(grad_part.flatten(2), products_grad, c_out, _freeze(terms))
         if needs_grad[0]:
-            add_multiplied(grad_x_part.flatten(2), taps.T, products_grad.flatten(2), beta=0)
+            _multiply(matrix, products_grad.flatten(2), out=grad_x_part.flatten(2))
         if needs_grad[1]:
-            add_outer_products(grad_taps, products_grad.flatten(2), x_part.flatten(2))
-    grads = (grad_x, unstack_taps(grad_taps.to(weight.dtype), weight))
+            for image, image_grad in zip(x_part, products_grad, strict=True):
+                add_product(grad_matrix, image.flatten(1), image_grad.flatten(1).T)
+    grads = (grad_x, unstack_taps(grad_matrix.to(weight.dtype), weight))
     return [grad for grad, needed in zip(grads, needs_grad, strict=True) if needed]
 
 
@@ -81,6 +80,14 @@ def _in_parts(*tensors: Tensor) -> zip:
     """A quarter of the batch at a time, so that all products of the batch are never held."""
     images = max(1, -(-len(tensors[0]) // 4))
     return zip(*(tensor.split(images) for tensor in tensors), strict=True)
+
+
+def _multiply(matrix: Tensor, features: Tensor, out: Tensor | None = None) -> Tensor:
+    """(T, C) x (N, C, P) -> (N, T, P), in the memory layout of features, which out shares."""
+    if features.stride(1) == 1:  # channels_last: channels are innermost
+        return torch.matmul(features.mT, matrix.T, out=None if out is None else out.mT).mT
+    # Not `matrix @ features`, which copies features for a product of other shape.
+    return torch.bmm(matrix.expand(len(features), -1, -1), features, out=out)
 
 
 def _freeze(terms: list[list]) -> Terms:
