@@ -6,11 +6,10 @@ Parameters, FLOPs and speed come from benchmarks/results, measured mIoU from res
 mIoU from configs/ablation/paper_tables.yml and MMSegmentation, recipes from the configs.
 """
 
-import re
-
 import yaml
 
 from benchmarks.harness import ROOT
+from benchmarks.markdown import fill, to_markdown
 from benchmarks.model_zoo import STOCK_NAMES
 from benchmarks.model_zoo_entries import TABLES, Entry, entries, environment, is_ours
 
@@ -47,10 +46,7 @@ def page(text: str, zoo: dict[str, Entry], place: dict) -> str:
             f'commit {place["commit"]}, {place["date"]}.'
         ),
     )
-    for name, table in tables.items():
-        pattern = rf'(<!-- {name} -->\n).*?(\n<!-- end -->)'
-        text = re.sub(pattern, lambda m, t=table: m[1] + t + m[2], text, flags=re.DOTALL)
-    return text
+    return fill(text, tables)
 
 
 def config_table(zoo: dict[str, Entry], names: list[str]) -> str:
@@ -111,13 +107,6 @@ def measured(entry: Entry) -> str:
 
 def link(row: dict) -> str:
     return f'[`{row["name"]}`](ablation/{row["name"]}.py)'
-
-
-def to_markdown(head: list[str], rows: list[list[str]], left: int) -> str:
-    """A table whose columns after the first ``left`` are set to the right."""
-    first, *others = ['| ' + ' | '.join(cells) + ' |' for cells in [head, *rows]]
-    rule = '|' + '---|' * left + '---:|' * (len(head) - left)
-    return '\n'.join([first, rule, *others])
 
 
 def metafile(zoo: dict[str, Entry], place: dict) -> str:

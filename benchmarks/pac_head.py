@@ -135,6 +135,6 @@ def measure(runs: dict[str, Run], args: argparse.Namespace, images: int) -> dict
 if __name__ == '__main__':
     arguments = parser(__doc__.partition('\n')[0])
     arguments.add_argument('--steps', action='store_true', help='whole training steps')
-    arguments.add_argument('--crop', type=int, default=129, help='pixels, of --steps')
+    arguments.add_argument('--crop', type=int, default=257, help='pixels, of --steps')
     arguments.add_argument('--batch', type=int, default=2, help='images, of --steps')
     main(arguments.parse_args())

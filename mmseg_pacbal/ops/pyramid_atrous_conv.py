@@ -12,6 +12,7 @@ from . import custom_op, shifted_products
 from .arguments import POSITIVE_INT, Accepted, check_arguments, check_tensor, one_of
 
 MERGES = ('sum', 'concat')
+MIN_SAVED = 128  # multiplications for a pixel, tap and output, from which on the fast form pays
 ACCEPTED = dict(
     rates=Accepted(
         'one or more integers, each 1 or more',
@@ -60,7 +61,7 @@ def pyramid_atrous_conv2d(
         raise TypeError(f'x and weight must share a dtype, but got {x.dtype} and {weight.dtype}')
     rates = tuple(map(int, rates))
     if backend == 'auto':
-        backend = choose_backend(x, weight, rates)
+        backend = choose_backend(x.device.type, x.shape[1], rates)
     if backend == 'reference':
         return _reference(x, weight, rates, merge)
     if _is_exporting():  # to operators that every runtime knows
@@ -133,21 +134,22 @@ def _reference(x: Tensor, weight: Tensor, rates: tuple[int, ...], merge: str) ->
     return sum(outputs[1:], outputs[0]) if merge == 'sum' else torch.cat(outputs, dim=1)
 
 
-def choose_backend(x: Tensor, weight: Tensor, rates: tuple[int, ...]) -> str:
+def choose_backend(device: str, channels: int, rates: Sequence[int]) -> str:
     """What ``'auto'`` stands for.
 
-    Measured on CPU by benchmarks/pyramid_atrous_conv.py: for every pixel and tap the fast form
-    saves C_in * (rates - 1) multiplications and pays one addition for each rate, which the
-    convolution does for nothing. Training saves more: convolutions also add up one gradient of
-    x for each rate. On CUDA nothing was measured: the kernel where Triton is installed.
+    For every pixel, tap and output the fast form saves C_in * (rates - 1) multiplications and pays
+    one addition for each rate, which the convolution does for nothing. From which saving on it is
+    faster was measured on CPU (``python -m benchmarks.pyramid_atrous_conv --grid``), in inference
+    and in training, float32 and bfloat16. On CUDA nothing was measured.
+
+    Args:
+        device: Type of the device.
+        channels: C_in.
+        rates: Atrous rates.
     """
-    saved = x.shape[1] * (len(rates) - 1)
-    if x.dtype == torch.bfloat16 and not x.is_cuda:
-        saved //= 4  # matrix units make multiplications that much cheaper, additions not
-    training = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
-    if saved < (128 if training else 512):
+    if channels * (len(rates) - 1) < MIN_SAVED:
         return 'reference'
-    return 'triton' if 'triton' in available_backends(x.device.type) and x.is_cuda else 'factorized'
+    return 'triton' if device == 'cuda' and 'triton' in available_backends(device) else 'factorized'
 
 
 custom_op.register('factorized', shifted_products.forward, shifted_products.backward)

@@ -76,7 +76,10 @@ def backward(
     c_out = len(weight)
     matrix = stack_taps(weight)  # (C_in, kh * kw * C_out)
     grad_x = empty_maps(x, x.shape[1], x.dtype) if needs_grad[0] else None
-    grad_matrix = torch.zeros_like(matrix, dtype=sum_dtype(x)) if needs_grad[1] else None
+    grad_matrix = None
+    if needs_grad[1]:
+        like = torch.empty_like if len(x) else torch.zeros_like  # the first image fills it
+        grad_matrix = like(matrix, dtype=sum_dtype(x))
     grad = grad.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
     for n, image in enumerate(with_plain_layout(x).flatten(2)):
         rows = grad[n].reshape(-1, c_out)
@@ -88,7 +91,7 @@ def backward(
                 maps = grad_x[n].flatten(1)
                 maps.addmm_(matrix[:, columns], products_grad.T, beta=min(first, 1))
             if grad_matrix is not None:
-                add_product(grad_matrix[:, columns], image, products_grad)
+                add_product(grad_matrix[:, columns], image, products_grad, beta=min(n, 1))
             del products_grad  # before that of the next taps is made
     grads = [] if grad_x is None else [grad_x]
     if grad_matrix is not None:

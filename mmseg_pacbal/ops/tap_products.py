@@ -71,9 +71,11 @@ def sum_dtype(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32)
 
 
-def add_product(out: Tensor, a: Tensor, b: Tensor) -> None:
-    """out += a @ b, where half precision is summed in float32."""
+def add_product(out: Tensor, a: Tensor, b: Tensor, beta: int = 1) -> None:
+    """out = beta * out + a @ b, where half precision is summed in float32."""
     if out.dtype == a.dtype:
-        out.addmm_(a, b)
-    else:
+        out.addmm_(a, b, beta=beta)
+    elif beta:
         out.add_(a @ b)
+    else:
+        out.copy_(a @ b)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg_pacbal.ops import available_backends, pyramid_atrous_conv2d
-from mmseg_pacbal.ops.pyramid_atrous_conv import check_pyramid_args
+from mmseg_pacbal.ops.pyramid_atrous_conv import check_pyramid_args, choose_backend
 from mmseg_pacbal.ops.tap_products import outputs_innermost
 
 PAPER_RATES = (1, 3, 5, 7, 9)
@@ -279,23 +279,17 @@ def test_inputs_are_left_alone(generator):
 
 
 def test_auto_takes_the_fast_form_where_rates_share_products(generator):
-    # Bit for bit, which tells the forms apart. Training has more to save than inference.
-    x, weight = random_input(generator, (17, 19), channels=(128, 8), dtype=torch.float32)
-    cases = (
-        (PAPER_RATES, False, 'factorized'),
-        (PAPER_RATES, True, 'factorized'),
-        ((1, 2), False, 'reference'),
-        ((1, 2), True, 'factorized'),
-        ((2,), True, 'reference'),
-    )
-    for rates, training, expected in cases:
-        weight.requires_grad_(training)
+    # Bit for bit, which tells the forms apart.
+    x, weight = random_input(generator, (17, 19), channels=(64, 8), dtype=torch.float32)
+    cases = (((1, 3, 5), 'factorized'), ((1, 2), 'reference'), ((2,), 'reference'))
+    for rates, expected in cases:
         outputs = {
             backend: pyramid_atrous_conv2d(x, weight, rates, backend=backend)
             for backend in ('auto', 'reference', 'factorized')
         }
         assert not torch.equal(outputs['reference'], outputs['factorized'])
         assert torch.equal(outputs['auto'], outputs[expected])
+        assert choose_backend('cpu', 64, rates) == expected
 
 
 # Gradients
