@@ -10,7 +10,7 @@ from benchmarks.harness import ROOT
 from benchmarks.markdown import fill, to_markdown
 from benchmarks.pages import PAGES, filled
 from benchmarks.pyramid_atrous_conv import GRID
-from benchmarks.tables import time_of_auto
+from benchmarks.tables import time_of_auto, time_of_fast
 
 REMAKE = 'run python -m benchmarks.pages --write'
 
@@ -44,8 +44,9 @@ def test_auto_loses_at_most_5_percent_in_the_committed_grid():
     assert len(cells) == 2 * len(list(itertools.product(*GRID.values())))
     for cell in cells:
         assert time_of_auto(cell) <= 1.05, cell
-    # And it is no plain refusal.
-    assert sum(time_of_auto(cell) < 0.5 for cell in cells) > len(cells) / 2
+    # And it is no plain refusal: what takes half the time is taken, but for a few small cells.
+    halved = [cell for cell in cells if time_of_fast(cell) < 0.5]
+    assert sum(time_of_auto(cell) < 1 for cell in halved) > 0.9 * len(halved) > 100
 
 
 def test_fill_replaces_one_block_and_leaves_the_rest():

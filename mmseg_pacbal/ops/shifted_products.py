@@ -7,6 +7,7 @@ further rate costs additions only.
 """
 
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -50,13 +51,16 @@ def forward(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Te
     out = empty_maps(x, (len(rates) if concat else 1) * c_out, x.dtype)
     # One image at a time: the matrices are large, and the products of one image are enough to hold.
     for image, maps in zip(with_plain_layout(x).flatten(2), out.flatten(2), strict=True):
-        rows = None
-        for first, last in _groups_of_taps(x, weight):
-            products = image.T @ matrix[:, first * c_out : last * c_out]  # (HW, taps * C_out)
-            sums = sum_products(products.view(-1, c_out), pyramid, first, last).to(sum_dtype(x))
-            rows = sums if rows is None else rows.add_(sums)
-            del products, sums  # before those of the next taps are made
-        maps.copy_(rows.view(maps.mT.shape).T)
+        sums = (
+            sum_products(
+                (image.T @ matrix[:, first * c_out : last * c_out]).view(-1, c_out),
+                pyramid,
+                first,
+                last,
+            ).to(sum_dtype(x))
+            for first, last in _groups_of_taps(x, weight)
+        )
+        maps.copy_(reduce(Tensor.add_, sums).view(maps.mT.shape).T)
     return out
 
 
@@ -118,7 +122,8 @@ def traceable(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> 
 
 
 def _pyramid(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Pyramid:
-    return Pyramid(tuple(x.shape[2:]), tuple(weight.shape[2:]), tuple(rates), concat, x.device)
+    (h, w), (kh, kw) = x.shape[2:], weight.shape[2:]
+    return Pyramid((h, w), (kh, kw), tuple(rates), concat, x.device)
 
 
 def _groups_of_taps(x: Tensor, weight: Tensor) -> list[tuple[int, int]]:
