@@ -90,20 +90,14 @@ def one_figures() -> str:
 
 
 def head_figures() -> str:
-    def compare(mode: str, figure: Callable) -> list[float]:
-        return [figure(*(sized[mode][figure.__name__].values())) for sized in results('pac_head')]
-
-    def times(pac: dict, aspp: dict) -> float:
-        return median(aspp) / median(pac)
-
-    def memory(pac: int, aspp: int) -> float:
-        return pac / aspp
+    def of_both(mode: str, key: str) -> list[tuple]:
+        return [tuple(sized[mode][key].values()) for sized in results('pac_head')]
 
     forward, training = (
-        ' and '.join(f'{value:.1f}' for value in compare(mode, times))
+        ' and '.join(f'{median(aspp) / median(pac):.1f}' for pac, aspp in of_both(mode, 'times'))
         for mode in ('forward', 'training')
     )
-    share = ' and '.join(f'{value:.2f}' for value in compare('training', memory))
+    share = ' and '.join(f'{pac / aspp:.2f}' for pac, aspp in of_both('training', 'memory'))
     return (
         f'{forward} times faster forward, {training} in training; {share} of the memory in training'
     )
