@@ -102,8 +102,11 @@ def check_pyramid_args(
 
 
 def _check_shapes(x: Tensor, weight: Tensor) -> None:
-    if x.dim() != 4 or not x.is_floating_point():
-        raise ValueError(f'x must be floating, (N, C_in, H, W), but got {x.dtype} {tuple(x.shape)}')
+    if x.dim() != 4 or 0 in x.shape[1:] or not x.is_floating_point():
+        raise ValueError(
+            'x must be floating, (N, C_in, H, W), where N alone may be 0, but got '
+            f'{x.dtype} {tuple(x.shape)}'
+        )
     if weight.dim() != 4 or weight.shape[2] % 2 == 0 or weight.shape[3] % 2 == 0:
         raise ValueError(
             f'weight must be (C_out, C_in, kh, kw), kh and kw odd, but got {tuple(weight.shape)}'

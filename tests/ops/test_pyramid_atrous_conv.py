@@ -118,6 +118,7 @@ def test_error_names_backend_and_lists_those_that_run():
     ('x_shape', 'weight_shape', 'expected'),
     [
         ((2, 5, 5), (3, 2, 3, 3), ('x must be', '(N, C_in, H, W)', '(2, 5, 5)')),
+        ((1, 2, 0, 5), (3, 2, 3, 3), ('x must be', 'N alone may be 0', '(1, 2, 0, 5)')),
         ((1, 1, 2, 5, 5), (3, 2, 3, 3), ('x must be', '(N, C_in, H, W)', '(1, 1, 2, 5, 5)')),
         ((1, 2, 5, 5), (3, 2, 3), ('weight must be', '(C_out, C_in, kh, kw)', '(3, 2, 3)')),
         ((1, 2, 5, 5), (3, 2, 2, 3), ('weight must be', 'kh and kw odd', '(3, 2, 2, 3)')),
