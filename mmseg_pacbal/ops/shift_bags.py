@@ -25,28 +25,27 @@ class Pyramid(NamedTuple):
     device: torch.device
 
 
-def sum_products(products: Tensor, pyramid: Pyramid, first: int, last: int) -> Tensor:
-    r"""Outputs from the products of taps first to last - 1.
+def sum_products(products: Tensor, pyramid: Pyramid, taps: range) -> Tensor:
+    r"""Outputs from the products of some taps.
 
     .. math:: y(p, r) = \sum_k W_k x(p + r \, o_k), \quad o_k = \text{offset of tap } k
 
     summed over the rates as well unless ``concat``.
 
     Args:
-        products: (H * W * taps, C_out).
+        products: (H * W * len(taps), C_out).
         pyramid: Its shape.
-        first: First tap, in rows of the kernel.
-        last: One beyond the last tap.
+        taps: Positions in the kernel, row by row.
 
     Returns:
         (H * W, C_out), or (H * W * len(rates), C_out) for ``concat``.
     """
-    return _sum_rows(products, _bags(pyramid, first, last, transposed=False))
+    return _sum_rows(products, _bags(pyramid, taps, transposed=False))
 
 
-def sum_gradients(grads: Tensor, pyramid: Pyramid, first: int, last: int) -> Tensor:
+def sum_gradients(grads: Tensor, pyramid: Pyramid, taps: range) -> Tensor:
     """Gradients of products from gradients of outputs: the transpose of :func:`sum_products`."""
-    return _sum_rows(grads, _bags(pyramid, first, last, transposed=True))
+    return _sum_rows(grads, _bags(pyramid, taps, transposed=True))
 
 
 def _sum_rows(table: Tensor, bags: tuple[Tensor, Tensor]) -> Tensor:
@@ -56,23 +55,23 @@ def _sum_rows(table: Tensor, bags: tuple[Tensor, Tensor]) -> Tensor:
 
 # A step looks up one entry for each direction and group of taps; images may differ in size.
 @lru_cache(maxsize=32)
-def _bags(pyramid: Pyramid, first: int, last: int, transposed: bool) -> tuple[Tensor, Tensor]:
+def _bags(pyramid: Pyramid, taps: range, transposed: bool) -> tuple[Tensor, Tensor]:
     """Rows of the one table, in the order of the other's, and where each row's share begins."""
     (h, w), (kh, kw), rates, concat, device = pyramid
     sign = -1 if transposed else 1
     # Axes: y, x, tap, rate.
-    tap = torch.arange(first, last, device=device)[:, None]
+    tap = torch.arange(taps.start, taps.stop, device=device)[:, None]
     rate = torch.tensor(rates, device=device)
     y = torch.arange(h, device=device)[:, None, None, None] + sign * rate * (tap // kw - kh // 2)
     x = torch.arange(w, device=device)[:, None, None] + sign * rate * (tap % kw - kw // 2)
     inside = (y >= 0) & (y < h) & (x >= 0) & (x < w)
     pixel = y * w + x
     if transposed:
-        bags = h * w * (last - first)
+        bags = h * w * len(taps)
         rows = pixel * len(rates) + torch.arange(len(rates), device=device) if concat else pixel
     else:
         bags = h * w * (len(rates) if concat else 1)
-        rows = pixel * (last - first) + tap - first
+        rows = pixel * len(taps) + tap - taps.start
         if concat:
             rows, inside = rows.mT, inside.mT
     inside = inside.reshape(bags, -1)

@@ -48,19 +48,18 @@ def forward(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Te
     pyramid = _pyramid(x, weight, rates, concat)
     c_out = len(weight)
     matrix = stack_taps(weight)  # (C_in, kh * kw * C_out)
+    groups = _groups_of_taps(x, weight)
     out = empty_maps(x, (len(rates) if concat else 1) * c_out, x.dtype)
     # One image at a time: the matrices are large, and the products of one image are enough to hold.
     for image, maps in zip(with_plain_layout(x).flatten(2), out.flatten(2), strict=True):
         sums = (
             sum_products(
-                (image.T @ matrix[:, first * c_out : last * c_out]).view(-1, c_out),
-                pyramid,
-                first,
-                last,
-            ).to(sum_dtype(x))
-            for first, last in _groups_of_taps(x, weight)
+                (image.T @ matrix[:, _columns(taps, c_out)]).view(-1, c_out), pyramid, taps
+            )
+            for taps in groups
         )
-        maps.copy_(reduce(Tensor.add_, sums).view(maps.mT.shape).T)
+        total = reduce(Tensor.add_, (part.to(sum_dtype(x)) for part in sums))
+        maps.copy_(total.view(maps.mT.shape).T)
     return out
 
 
@@ -79,6 +78,7 @@ def backward(
     pyramid = _pyramid(x, weight, rates, concat)
     c_out = len(weight)
     matrix = stack_taps(weight)  # (C_in, kh * kw * C_out)
+    groups = _groups_of_taps(x, weight)
     grad_x = empty_maps(x, x.shape[1], x.dtype) if needs_grad[0] else None
     grad_matrix = None
     if needs_grad[1]:
@@ -87,13 +87,13 @@ def backward(
     grad = grad.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
     for n, image in enumerate(with_plain_layout(x).flatten(2)):
         rows = grad[n].reshape(-1, c_out)
-        for first, last in _groups_of_taps(x, weight):
-            columns = slice(first * c_out, last * c_out)
-            products_grad = sum_gradients(rows, pyramid, first, last)
+        for taps in groups:
+            columns = _columns(taps, c_out)
+            products_grad = sum_gradients(rows, pyramid, taps)
             products_grad = products_grad.view(image.shape[1], -1)  # (HW, taps * C_out)
             if grad_x is not None:
                 maps = grad_x[n].flatten(1)
-                maps.addmm_(matrix[:, columns], products_grad.T, beta=min(first, 1))
+                maps.addmm_(matrix[:, columns], products_grad.T, beta=min(taps.start, 1))
             if grad_matrix is not None:
                 add_product(grad_matrix[:, columns], image, products_grad, beta=min(n, 1))
             del products_grad  # before that of the next taps is made
@@ -126,8 +126,14 @@ def _pyramid(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> P
     return Pyramid((h, w), (kh, kw), tuple(rates), concat, x.device)
 
 
-def _groups_of_taps(x: Tensor, weight: Tensor) -> list[tuple[int, int]]:
-    """First tap, and one beyond the last, of each group whose products are held at once."""
+def _groups_of_taps(x: Tensor, weight: Tensor) -> list[range]:
+    """The taps whose products are held at once, group by group."""
     (c_out, _, kh, kw), (h, w) = weight.shape, x.shape[2:]
-    taps = max(1, MAX_BYTES // (h * w * c_out * x.element_size()))
-    return [(first, min(first + taps, kh * kw)) for first in range(0, kh * kw, taps)]
+    size = max(1, MAX_BYTES // (h * w * c_out * x.element_size()))
+    taps = range(kh * kw)
+    return [taps[first : first + size] for first in range(0, kh * kw, size)]
+
+
+def _columns(taps: range, c_out: int) -> slice:
+    """Where the weights of some taps are in the matrix of :func:`stack_taps`."""
+    return slice(taps.start * c_out, taps.stop * c_out)
