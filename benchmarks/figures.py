@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable
 
 from benchmarks.harness import ROOT
-from benchmarks.pyramid_atrous_conv import FIVE, RATES, alone
+from benchmarks.pyramid_atrous_conv import FIVE, singles
 
 RESULTS = ROOT / 'benchmarks' / 'results'
 MACHINE = 'intel-xeon-processor'  # the one whose figures the pages show
@@ -52,10 +52,6 @@ def ratios(mode: str, rival: Callable[[dict], float]) -> list[float]:
 
 def five(times: dict) -> float:
     return median(times[FIVE])
-
-
-def singles(times: dict) -> list[float]:
-    return [median(times[alone(rate)]) for rate in RATES]
 
 
 def one_on_average(times: dict) -> float:

@@ -1,13 +1,6 @@
-"""Tables of Markdown, and the marked places of a page that hold them."""
+"""The marked places of a page that hold what is written by a program."""
 
 import re
-
-
-def to_markdown(head: list[str], rows: list[list[str]], left: int) -> str:
-    """A table whose columns after the first ``left`` are set to the right."""
-    first, *others = ['| ' + ' | '.join(cells) + ' |' for cells in [head, *rows]]
-    rule = '|' + '---|' * left + '---:|' * (len(head) - left)
-    return '\n'.join([first, rule, *others])
 
 
 def fill(text: str, blocks: dict[str, str]) -> str:

@@ -1,17 +1,16 @@
 """What the model zoo says of each config, from the config itself and from measured figures."""
 
-import json
 import math
 from dataclasses import dataclass
 
 import yaml
 from mmengine.config import Config
 
+from benchmarks.figures import record, results
 from benchmarks.harness import ROOT
 from benchmarks.model_zoo import STOCK_NAMES, config_files, parse
 from mmseg_pacbal.study import load_study, read_records, summarise
 
-MEASURED = ROOT / 'benchmarks' / 'results' / 'model_zoo-intel-xeon-processor-x2.json'
 TABLES = yaml.safe_load((ROOT / 'configs' / 'ablation' / 'paper_tables.yml').read_text())
 HEADS = dict(ASPPHead='ASPP', PACHead='PAC')
 LOSSES = dict(CrossEntropyLoss='cross entropy', BoundaryAwareLoss='BAL')
@@ -48,14 +47,17 @@ class Entry:
 
 def environment() -> dict:
     """Machine, versions and commit of the figures."""
-    return json.loads(MEASURED.read_text())['environment']
+    return record('model_zoo')['environment']
 
 
 def entries() -> dict[str, Entry]:
     """Every config of ours, the ablations as for VOC, and MMSegmentation's own."""
-    record = json.loads(MEASURED.read_text())['results']
-    networks = {name: network for network in record['networks'] for name in network['configs']}
-    reported = {f'{row["name"]}_voc': row['mIoU'] for row in TABLES['table_3']} | record['stock']
+    measurements = results('model_zoo')
+    networks = {
+        name: network for network in measurements['networks'] for name in network['configs']
+    }
+    reported = {f'{row["name"]}_voc': row['mIoU'] for row in TABLES['table_3']}
+    reported |= measurements['stock']
     ablations = [*TABLES['table_1'], *TABLES['table_2']]
     differences = {row['name']: row['delta_mIoU'] for row in ablations}
     measured = measured_mious()

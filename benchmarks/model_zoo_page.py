@@ -9,9 +9,10 @@ mIoU from configs/ablation/paper_tables.yml and MMSegmentation, recipes from the
 import yaml
 
 from benchmarks.harness import ROOT
-from benchmarks.markdown import fill, to_markdown
+from benchmarks.markdown import fill
 from benchmarks.model_zoo import STOCK_NAMES
 from benchmarks.model_zoo_entries import TABLES, Entry, entries, environment, is_ours
+from mmseg_pacbal.markdown import to_markdown
 
 PAGE = ROOT / 'configs' / 'README.md'
 METAFILE = ROOT / 'configs' / 'metafile.yml'

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 from benchmarks import figures, tables
 from benchmarks.harness import ROOT
-from benchmarks.markdown import fill, to_markdown
+from benchmarks.markdown import fill
+from mmseg_pacbal.markdown import to_markdown
 
 
 def main(args: argparse.Namespace) -> None:

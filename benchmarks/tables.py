@@ -8,12 +8,11 @@ from benchmarks.figures import (
     one_on_average,
     quickest,
     results,
-    singles,
     source,
     span,
 )
-from benchmarks.markdown import to_markdown
-from benchmarks.pyramid_atrous_conv import FIVE
+from benchmarks.pyramid_atrous_conv import FIVE, singles
+from mmseg_pacbal.markdown import to_markdown
 from mmseg_pacbal.ops.pyramid_atrous_conv import choose_backend
 
 

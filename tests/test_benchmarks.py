@@ -7,10 +7,11 @@ import pytest
 from benchmarks import __main__ as every
 from benchmarks.figures import RESULTS, results, span
 from benchmarks.harness import ROOT
-from benchmarks.markdown import fill, to_markdown
+from benchmarks.markdown import fill
 from benchmarks.pages import PAGES, filled
 from benchmarks.pyramid_atrous_conv import GRID
 from benchmarks.tables import time_of_auto, time_of_fast
+from mmseg_pacbal.markdown import to_markdown
 
 REMAKE = 'run python -m benchmarks.pages --write'
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from mmseg_pacbal.study import load_study, markdown, metrics_of, read_records, summarise, to_csv
+from tests.environments import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = sorted({path.parent for path in (ROOT / 'results').glob('*/*/*-seed*.json')})
 
 

@@ -7,8 +7,9 @@ from mmengine.config import Config
 from mmengine.fileio import load
 from mmengine.registry import init_default_scope
 
+from benchmarks.figures import results
 from benchmarks.model_zoo import STOCK_NAMES, build, config_files, count_flops, distinct_networks
-from benchmarks.model_zoo_entries import MEASURED, entries, environment
+from benchmarks.model_zoo_entries import entries, environment
 from benchmarks.model_zoo_page import METAFILE, PAGE, metafile, page
 from tests.test_configs import CONFIGS
 
@@ -83,7 +84,7 @@ def test_flops_of_pac_are_those_of_one_convolution():
 )
 def test_figures_are_of_this_network(name):
     init_default_scope('mmseg')
-    networks = load(MEASURED)['results']['networks']
+    networks = results('model_zoo')['networks']
     network = next(network for network in networks if name in network['configs'])
     model = build(Config.fromfile(CONFIGS / f'{name}.py'))
     assert parameter_count(model)[''] == network['parameters']
@@ -92,7 +93,7 @@ def test_figures_are_of_this_network(name):
 
 @pytest.mark.slow
 def test_configs_that_share_figures_differ_in_the_loss_alone():
-    measured = load(MEASURED)['results']['networks']
+    measured = results('model_zoo')['networks']
     networks = [network['configs'] for network in distinct_networks()]
     assert [network['configs'] for network in measured] == networks
     shared = next(names for names in networks if 'bal_voc' in names)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from scipy.stats import t
 
+from ..markdown import to_markdown
 from .plan import Study
 
 
@@ -105,14 +106,14 @@ def markdown(study: Study, summaries: list[Summary]) -> str:
         '95 % interval',
     ]
     head += ['reported on VOC 2012'] if reported else []
-    lines = ['| ' + ' | '.join(head) + ' |', '|---|' + '---:|' * (len(head) - 1)]
+    rows = []
     for s in summaries:
         spread = '' if s.deviation is None else f' ± {s.deviation:.2f}'
         cells = [s.row, str(s.seeds), f'{s.mean:.2f}{spread}', _signed(s.difference)]
         cells.append('' if s.low is None else f'{_signed(s.low)} to {_signed(s.high)}')
         cells += [_signed(s.reported_difference)] if reported else []
-        lines.append('| ' + ' | '.join(cells) + ' |')
-    return '\n'.join(lines) + '\n'
+        rows.append(cells)
+    return to_markdown(head, rows, left=1) + '\n'
 
 
 def to_csv(summaries: list[Summary]) -> str:
