@@ -1,15 +1,18 @@
 """What the tools share: arguments, configs and errors of one sentence."""
 
 import argparse
+import atexit
 import os
 import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.dist import get_backend
 
 # Values that a config uses in several places. mmengine copies a variable's value to where the
 # file uses it, so overriding the variable later would change nothing: see _spread.
@@ -76,6 +79,7 @@ def add_common(p: argparse.ArgumentParser) -> None:
 
 def run(main: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> None:
     """Run a tool; an error ends it with one sentence and exit code 1."""
+    code = 0
     try:
         main(args)
     except Exception as error:
@@ -84,9 +88,24 @@ def run(main: Callable[[argparse.Namespace], None], args: argparse.Namespace) ->
         print(f'error: {one_sentence(error)}', file=sys.stderr)
         if not args.traceback:
             print('(--traceback shows where it was raised)', file=sys.stderr)
-        # Other processes of a distributed run wait for this one: end without joining them.
-        sys.stderr.flush()
-        sys.exit(1)
+        code = 1
+    if get_backend() == 'gloo':
+        _leave_gloo(code)
+    sys.exit(code)
+
+
+def _leave_gloo(code: int) -> NoReturn:
+    """End one of several processes without tearing Python down.
+
+    Threads of gloo let go of a collective's tensors some time after it has returned. One that
+    waits for the interpreter while Python ends aborts the process, and
+    ``destroy_process_group`` does not wait for it, since ``DistributedDataParallel`` keeps the
+    group. Other processes are not waited for: after an error they may wait for this one.
+    """
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def one_sentence(error: Exception) -> str:

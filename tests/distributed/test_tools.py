@@ -74,6 +74,22 @@ class Trouble(Hook):
             os.kill(os.getpid(), signal.SIGKILL)
 """
 
+# Imported by the config of a run at whose end threads of gloo wait for the interpreter, to let go
+# of tensors.
+PENDING = """
+import atexit
+import sys
+
+import torch
+
+
+@atexit.register
+def sum_without_waiting():
+    sys.setswitchinterval(1000)
+    for _ in range(100):
+        torch.distributed.all_reduce(torch.ones(10**6), async_op=True)
+"""
+
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory) -> Path:
@@ -166,3 +182,11 @@ def test_a_process_that_ends_ends_the_others_within_a_minute(kind, message, data
     for rank in (0, 1):
         pid = int((tmp_path / f'process_{rank}').read_text())
         assert not Path(f'/proc/{pid}').exists()
+
+
+def test_gloo_may_let_go_of_tensors_late(data, tmp_path):
+    (tmp_path / 'pending_sums.py').write_text(PENDING)
+    config = write_config(tmp_path, 2, imports=('pending_sums',))
+    result = run(tmp_path, data, 'train', 2, config, '--work-dir', tmp_path / 'work')
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / 'work' / 'iter_3.pth').exists()
