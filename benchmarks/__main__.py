@@ -1,26 +1,40 @@
 """Run every benchmark, then write the figures into the pages: python -m benchmarks
 
-About an hour on two cores. Figures are worth something only where nothing else runs.
+About an hour on two cores. Figures are worth something only where nothing else runs. With
+``--device cuda`` it measures on the GPU, and writes JSON files only: the pages show one machine.
 """
 
+import argparse
 import subprocess
 import sys
 
-COMMANDS = (
+import torch
+
+ON_ANY_DEVICE = (
     'pyramid_atrous_conv',
     'pyramid_atrous_conv --grid',
     'pac_head',
     'pac_head --steps',
     'boundary_weight',
     'lean_loss',
-    'boundary_metric',
     'model_zoo',
-    'model_zoo_page',
-    'pages --write',
 )
+ON_CPU = ('boundary_metric', 'model_zoo_page', 'pages --write')
+ON_CUDA = ('gather_kernel',)
+
+
+def commands(device: str) -> list[str]:
+    measuring = [f'{command} --device {device}' for command in ON_ANY_DEVICE]
+    return [*measuring, *(ON_CPU if device == 'cpu' else ON_CUDA)]
+
 
 if __name__ == '__main__':
-    for command in COMMANDS:
+    p = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    p.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
+    args = p.parse_args()
+    if args.device == 'cuda' and not torch.cuda.is_available():
+        p.error('--device cuda needs a GPU, and none is found here')
+    for command in commands(args.device):
         module, *options = command.split()
         print(f'\npython -m benchmarks.{command}', flush=True)
         subprocess.run([sys.executable, '-m', f'benchmarks.{module}', *options], check=True)

@@ -114,5 +114,5 @@ def check_equal(label: Tensor) -> None:
 
 if __name__ == '__main__':
     p = parser(__doc__)
-    p.set_defaults(threads=1)
+    p.set_defaults(threads=1, device='cpu')
     main(p.parse_args())

@@ -31,17 +31,14 @@ Terms = tuple[tuple[tuple[int, int, int, int], ...], ...]
 
 def forward(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Tensor:
     """See ``mmseg_pacbal.ops.shifted_products.forward``."""
-    c_out, _, kh, kw = weight.shape
-    groups = len(rates) if concat else 1
-    terms: list[list] = [[] for _ in range(groups)]
-    for tap, group, dy, dx, count in shifts((kh, kw), rates, concat):
-        terms[group].append((tap, dy, dx, count))
+    c_out = len(weight)
+    terms = output_terms(weight.shape[2:], rates, concat)
     x = with_plain_layout(x)
-    out = empty_maps(x, groups * c_out, x.dtype)
+    out = empty_maps(x, len(terms) * c_out, x.dtype)
     matrix = stack_taps(weight)  # (C_in, kh * kw * C_out)
     for x_part, out_part in _in_parts(x, out):
         products = _multiply(matrix.T, x_part.flatten(2))  # (n, kh * kw * C_out, HW)
-        _gather(products, out_part, c_out, _freeze(terms))
+        gather(products, out_part, c_out, terms)
     return out
 
 
@@ -54,10 +51,8 @@ def backward(
     needs_grad: Sequence[bool],
 ) -> list[Tensor]:
     """See ``mmseg_pacbal.ops.shifted_products.backward``."""
-    c_out, _, kh, kw = weight.shape
-    terms: list[list] = [[] for _ in range(kh * kw)]
-    for tap, group, dy, dx, count in shifts((kh, kw), rates, concat):
-        terms[tap].append((group, -dy, -dx, count))
+    c_out = len(weight)
+    terms = gradient_terms(weight.shape[2:], rates, concat)
     x = with_plain_layout(x)
     layout = torch.channels_last if is_channels_last(x) else torch.contiguous_format
     matrix = stack_taps(weight)  # (C_in, kh * kw * C_out)
@@ -65,8 +60,8 @@ def backward(
     grad_matrix = torch.zeros_like(matrix, dtype=sum_dtype(x))
     parts = _in_parts(x, grad.contiguous(memory_format=layout), grad_x)
     for x_part, grad_part, grad_x_part in parts:
-        products_grad = empty_maps(x_part, kh * kw * c_out, x.dtype)
-        _gather(grad_part.flatten(2), products_grad, c_out, _freeze(terms))
+        products_grad = empty_maps(x_part, len(terms) * c_out, x.dtype)
+        gather(grad_part.flatten(2), products_grad, c_out, terms)
         if needs_grad[0]:
             _multiply(matrix, products_grad.flatten(2), out=grad_x_part.flatten(2))
         if needs_grad[1]:
@@ -74,6 +69,24 @@ def backward(
                 add_product(grad_matrix, image.flatten(1), image_grad.flatten(1).T)
     grads = (grad_x, unstack_taps(grad_matrix.to(weight.dtype), weight))
     return [grad for grad, needed in zip(grads, needs_grad, strict=True) if needed]
+
+
+def output_terms(kernel: Sequence[int], rates: Sequence[int], concat: bool) -> Terms:
+    """What the outputs sum: maps of products, of one output or one for each rate."""
+    kh, kw = kernel
+    terms: list[list] = [[] for _ in range(len(rates) if concat else 1)]
+    for tap, group, dy, dx, count in shifts((kh, kw), rates, concat):
+        terms[group].append((tap, dy, dx, count))
+    return tuple(map(tuple, terms))
+
+
+def gradient_terms(kernel: Sequence[int], rates: Sequence[int], concat: bool) -> Terms:
+    """What the gradients of the products sum, tap by tap: maps of the outputs' gradients."""
+    kh, kw = kernel
+    terms: list[list] = [[] for _ in range(kh * kw)]
+    for tap, group, dy, dx, count in shifts((kh, kw), rates, concat):
+        terms[tap].append((group, -dy, -dx, count))
+    return tuple(map(tuple, terms))
 
 
 def _in_parts(*tensors: Tensor) -> zip:
@@ -90,11 +103,7 @@ def _multiply(matrix: Tensor, features: Tensor, out: Tensor | None = None) -> Te
     return torch.bmm(matrix.expand(len(features), -1, -1), features, out=out)
 
 
-def _freeze(terms: list[list]) -> Terms:
-    return tuple(tuple(sums) for sums in terms)
-
-
-def _gather(maps: Tensor, out: Tensor, channels: int, terms: Terms) -> None:
+def gather(maps: Tensor, out: Tensor, channels: int, terms: Terms) -> None:
     """out_i(p) = sum of count * maps_j(p + (dy, dx)) over the terms (j, dy, dx, count) of i.
 
     Args:
