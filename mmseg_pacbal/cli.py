@@ -13,6 +13,7 @@ from typing import NoReturn
 import torch
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.dist import get_backend
+from mmengine.hooks import LoggerHook
 
 # Values that a config uses in several places. mmengine copies a variable's value to where the
 # file uses it, so overriding the variable later would change nothing: see _spread.
@@ -153,6 +154,10 @@ def work_dir(args: argparse.Namespace, cfg: Config) -> str:
 def prepare_launcher(cfg: Config, args: argparse.Namespace) -> None:
     """Set the launcher; where there is no GPU, several processes talk through gloo."""
     cfg.launcher = args.launcher
+    if args.launcher != 'none':
+        for node in _walk(cfg._cfg_dict):
+            if node.get('type') in ('LoggerHook', LoggerHook):
+                node['type'] = 'MainProcessLoggerHook'
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     if args.launcher == 'pytorch' and not torch.cuda.is_available():
         torch.distributed.init_process_group('gloo')
