@@ -92,7 +92,8 @@ def run(main: Callable[[argparse.Namespace], None], args: argparse.Namespace) ->
         code = 1
     if get_backend() == 'gloo':
         _leave_gloo(code)
-    sys.exit(code)
+    if code:
+        sys.exit(code)
 
 
 def _leave_gloo(code: int) -> NoReturn:
