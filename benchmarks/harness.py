@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from mmseg_pacbal.provenance import provenance
 
@@ -60,6 +61,12 @@ def peak_memory(run: Run, device: str = 'cpu') -> int:
             held += event.nbytes()
             peak = max(peak, held)
     return peak
+
+
+def relative_error(actual: Tensor, expected: Tensor) -> float:
+    """Norm of the difference over that of what is expected."""
+    actual, expected = actual.double(), expected.double()
+    return ((actual - expected).norm() / expected.norm()).item()
 
 
 def save(name: str, results: object, args: argparse.Namespace) -> Path:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from prettytable import PrettyTable
 from torch import Tensor
 
-from benchmarks.harness import Run, measure_times, parser, peak_memory, save
+from benchmarks.harness import Run, measure_times, parser, peak_memory, relative_error, save
 from mmseg_pacbal.ops import pyramid_atrous_conv2d
 from mmseg_pacbal.ops.pyramid_atrous_conv import choose_backend
 from mmseg_pacbal.ops.tap_products import outputs_innermost
@@ -95,8 +95,7 @@ def candidates(x: Tensor, weight: Tensor, rates: tuple, backend: str) -> dict[st
     plain = weight.detach().contiguous(memory_format=layout).requires_grad_()
     layers[FIVE] = (pyramid('reference'), plain)
     with torch.no_grad():
-        fast, expected = (layers[n][0](x, weight).double() for n in ('fast', FIVE))
-    error = ((fast - expected).norm() / expected.norm()).item()
+        error = relative_error(*(layers[n][0](x, weight) for n in ('fast', FIVE)))
     if error > (1e-2 if x.dtype == torch.bfloat16 or x.is_cuda else 1e-5):
         raise ValueError(f'the fast form differs from the convolutions by {error:.1e}')
     return layers
@@ -174,10 +173,7 @@ def accuracy(dtype: str, device: str) -> dict:
     errors = {}
     for name, backend in (('fast', fast), (FIVE, 'reference')):
         actual = results(backend, x, weight)
-        errors[name] = [
-            ((a.double() - e).norm() / e.norm()).item()
-            for a, e in zip(actual, expected, strict=True)
-        ]
+        errors[name] = [relative_error(a, e) for a, e in zip(actual, expected, strict=True)]
     for name, first, second in zip(
         ('output', 'grad x', 'grad weight'), *errors.values(), strict=True
     ):

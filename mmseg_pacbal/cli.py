@@ -156,18 +156,14 @@ def prepare_launcher(cfg: Config, args: argparse.Namespace) -> None:
     """Set the launcher; where there is no GPU, several processes talk through gloo."""
     cfg.launcher = args.launcher
     if args.launcher != 'none':
-        for node in _walk(cfg._cfg_dict):
-            if node.get('type') in ('LoggerHook', LoggerHook):
-                node['type'] = 'MainProcessLoggerHook'
+        _replace_types(cfg, ('LoggerHook', LoggerHook), 'MainProcessLoggerHook')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     if args.launcher == 'pytorch' and not torch.cuda.is_available():
         torch.distributed.init_process_group('gloo')
         cfg.model_wrapper_cfg = dict(
             type='MMDistributedDataParallel', broadcast_buffers=False, device_ids=None
         )
-        for node in _walk(cfg._cfg_dict):
-            if node.get('type') == 'SyncBN':  # torch has it on GPUs only
-                node['type'] = 'BN'
+        _replace_types(cfg, ('SyncBN',), 'BN')  # torch has SyncBN on GPUs only
 
 
 def datasets(loader: ConfigDict) -> Iterator[ConfigDict]:
@@ -221,6 +217,12 @@ def _pair(size: object) -> tuple[int, int]:
     if len(pair) != 2 or not all(isinstance(n, int) and n > 0 for n in pair):
         raise ValueError(f'crop_size must be height,width in pixels, but got {size!r}')
     return pair
+
+
+def _replace_types(cfg: Config, types: tuple[str | type, ...], other: str) -> None:
+    for node in _walk(cfg._cfg_dict):
+        if node.get('type') in types:
+            node['type'] = other
 
 
 def _walk(node: object) -> Iterator[ConfigDict]:

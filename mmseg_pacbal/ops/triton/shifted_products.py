@@ -7,7 +7,7 @@ both directions.
 Block sizes follow from the memory layout alone and were not tuned on a GPU.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 import triton
@@ -25,8 +25,8 @@ from ..tap_products import (
     with_plain_layout,
 )
 
-# For each output map the terms of its sum: source map, dy, dx, count.
-Terms = tuple[tuple[tuple[int, int, int, int], ...], ...]
+Term = tuple[int, int, int, int]  # source map, dy, dx, count
+Terms = tuple[tuple[Term, ...], ...]  # those of the sum of each output map
 
 
 def forward(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Tensor:
@@ -73,20 +73,22 @@ def backward(
 
 def output_terms(kernel: Sequence[int], rates: Sequence[int], concat: bool) -> Terms:
     """What the outputs sum: maps of products, of one output or one for each rate."""
-    kh, kw = kernel
-    terms: list[list] = [[] for _ in range(len(rates) if concat else 1)]
-    for tap, group, dy, dx, count in shifts((kh, kw), rates, concat):
-        terms[group].append((tap, dy, dx, count))
-    return tuple(map(tuple, terms))
+    found = shifts((kernel[0], kernel[1]), rates, concat)
+    return _by_target((s.group, (s.tap, s.dy, s.dx, s.times)) for s in found)
 
 
 def gradient_terms(kernel: Sequence[int], rates: Sequence[int], concat: bool) -> Terms:
     """What the gradients of the products sum, tap by tap: maps of the outputs' gradients."""
-    kh, kw = kernel
-    terms: list[list] = [[] for _ in range(kh * kw)]
-    for tap, group, dy, dx, count in shifts((kh, kw), rates, concat):
-        terms[tap].append((group, -dy, -dx, count))
-    return tuple(map(tuple, terms))
+    found = shifts((kernel[0], kernel[1]), rates, concat)
+    return _by_target((s.tap, (s.group, -s.dy, -s.dx, s.times)) for s in found)
+
+
+def _by_target(terms: Iterable[tuple[int, Term]]) -> Terms:
+    """Terms with the index of the map they enter -> those of each map, by index."""
+    targets: dict[int, list[Term]] = {}
+    for target, term in terms:
+        targets.setdefault(target, []).append(term)
+    return tuple(tuple(targets[target]) for target in sorted(targets))
 
 
 def _in_parts(*tensors: Tensor) -> zip:
