@@ -85,6 +85,8 @@ def boundary_edges(
     check_label(label)
     if label.numel() == 0:
         return label.float()
+    # The layout would reach the matrix products of the weight map, whose rounding depends on it.
+    label = label.contiguous()
     # Labels are compared first and moved after that, as bytes 0 and 1: an int64 is eight times as
     # wide. The rest is done in place: fresh memory costs more than the arithmetic.
     is_class = _is_class(label, ignore_index)
