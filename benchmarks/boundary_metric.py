@@ -12,14 +12,14 @@ from torch import Tensor
 
 from benchmarks.boundary_weight import blocks, times_table
 from benchmarks.harness import Run, measure_times, parser, save
-from mmseg_pacbal.evaluation import BoundaryMetric
-from mmseg_pacbal.evaluation.boundary_quality import (
+from mmseg_pacbal.metrics.boundary_quality import (
     boundary_iou_counts,
     contour_counts,
     trimap_counts,
 )
-from mmseg_pacbal.evaluation.label_counts import class_maps
-from tests.evaluation.reference import (
+from mmseg_pacbal.metrics.label_counts import class_maps
+from mmseg_pacbal.openmmlab.metrics import BoundaryMetric
+from tests.metrics.reference import (
     boundary_iou_reference,
     contour_reference,
     trimap_reference,

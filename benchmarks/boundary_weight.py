@@ -19,7 +19,7 @@ from torch import Tensor
 
 from benchmarks.harness import ROOT, Run, measure_times, parser, save
 from mmseg_pacbal import BoundaryAwareLoss
-from mmseg_pacbal.models.losses.label_check import as_bytes
+from mmseg_pacbal.losses.label_check import as_bytes
 from mmseg_pacbal.ops import boundary_weight_map
 from tests.reference import boundary_weight_map_reference
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mmseg_pacbal.provenance import provenance
+from mmseg_pacbal.apps.provenance import provenance
 
 ROOT = Path(__file__).resolve().parent.parent
 Run = Callable[[], object]

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from benchmarks.figures import record, results
 from benchmarks.harness import ROOT
 from benchmarks.model_zoo import STOCK_NAMES, config_files, parse
-from mmseg_pacbal.study import load_study, read_records, summarise
+from mmseg_pacbal.apps.study import load_study, read_records, summarise
 
 TABLES = yaml.safe_load((ROOT / 'configs' / 'ablation' / 'paper_tables.yml').read_text())
 HEADS = dict(ASPPHead='ASPP', PACHead='PAC')

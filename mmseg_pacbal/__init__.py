@@ -4,13 +4,15 @@ from . import compat
 
 compat.apply()  # before anything of OpenMMLab is imported
 
-from . import datasets, engine, evaluation, hooks, models  # noqa: E402 (importing registers)
-from .evaluation import BoundaryMetric  # noqa: E402
-from .hooks import BoundaryVisualizationHook  # noqa: E402
-from .inference import init_inferencer  # noqa: E402
-from .models import BoundaryAwareLoss, PACHead, PyramidAtrousConv  # noqa: E402
+from . import openmmlab  # noqa: E402 (importing registers)
+from .configs import config, register_scheme  # noqa: E402
+from .layers import PyramidAtrousConv  # noqa: E402
+from .losses import BoundaryAwareLoss  # noqa: E402
+from .openmmlab.engine.hooks import BoundaryVisualizationHook  # noqa: E402
+from .openmmlab.heads import PACHead  # noqa: E402
+from .openmmlab.inference import init_inferencer  # noqa: E402
+from .openmmlab.metrics import BoundaryMetric  # noqa: E402
 from .ops import boundary_weight_map, pyramid_atrous_conv2d  # noqa: E402
-from .paths import config, register_scheme  # noqa: E402
 from .version import __version__  # noqa: E402
 
 register_scheme()
@@ -24,11 +26,7 @@ __all__ = [
     '__version__',
     'boundary_weight_map',
     'config',
-    'datasets',
-    'engine',
-    'evaluation',
-    'hooks',
     'init_inferencer',
-    'models',
+    'openmmlab',
     'pyramid_atrous_conv2d',
 ]

@@ -17,7 +17,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 import mmseg_pacbal.ops
-from mmseg_pacbal.datasets import generate_synthetic_voc
+from mmseg_pacbal.openmmlab.datasets import generate_synthetic_voc
 from mmseg_pacbal.ops import boundary_weight_map, lean_cross_entropy
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -13,7 +13,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 from torch import Tensor
 
-from mmseg_pacbal.datasets import generate_synthetic_voc
+from mmseg_pacbal.openmmlab.datasets import generate_synthetic_voc
 from tests.conftest import DATA
 
 pytestmark = pytest.mark.slow

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from mmseg_pacbal.study import load_study, markdown, metrics_of, read_records, summarise, to_csv
+from mmseg_pacbal.apps.study import (
+    load_study,
+    markdown,
+    metrics_of,
+    read_records,
+    summarise,
+    to_csv,
+)
 from tests.environments import ROOT
 
 FOLDERS = sorted({path.parent for path in (ROOT / 'results').glob('*/*/*-seed*.json')})

@@ -13,12 +13,13 @@ import numpy as np
 from mmengine.config import Config
 from mmseg.registry import MODELS
 
-from mmseg_pacbal import cli
-from mmseg_pacbal.checkpoint_checks import check_checkpoint
-from mmseg_pacbal.datasets.checked_loading import CheckedRunner
-from mmseg_pacbal.evaluation import HardRegionMetric
-from mmseg_pacbal.evaluation.region_report import region_chart, region_csv, region_table
-from mmseg_pacbal.preflight import check_data
+from mmseg_pacbal import configs
+from mmseg_pacbal.apps import cli
+from mmseg_pacbal.metrics.region_report import region_chart, region_csv, region_table
+from mmseg_pacbal.openmmlab.checkpoint_checks import check_checkpoint
+from mmseg_pacbal.openmmlab.data_checks.loaders import check_data
+from mmseg_pacbal.openmmlab.data_checks.pipeline import CheckedRunner
+from mmseg_pacbal.openmmlab.metrics import HardRegionMetric
 
 FILES = ('regions.md', 'regions.csv', 'regions.png')
 
@@ -64,14 +65,14 @@ def model_names(models: list[tuple[str, str]]) -> list[str]:
 
 def prepare(config: str, checkpoint: str, args: argparse.Namespace) -> Config:
     """The config with this tool's metric; its data and the checkpoint are checked."""
-    cfg = cli.load_config(config, args.cfg_options)
+    cfg = configs.load_config(config, args.cfg_options)
     cfg.work_dir = cli.work_dir(args, cfg)
     cfg.load_from = checkpoint
     # The config that training left in its work dir may have other values.
     cfg.resume, cfg.launcher = False, 'none'
     check_data(cfg, 'test_dataloader')
     check_checkpoint(MODELS.build(cfg.model), checkpoint)
-    evaluators = cli.evaluators(cfg)
+    evaluators = configs.evaluators(cfg)
     ignore_index = evaluators[0].get('ignore_index', 255)
     metric = dict(type='HardRegionMetric', ignore_index=ignore_index, **sizes(args))
     cfg.test_evaluator = [*evaluators, metric]

@@ -15,9 +15,11 @@ from mmengine.model import BaseModel
 from mmengine.runner import set_random_seed
 from mmseg.registry import DATASETS, MODELS
 
-from mmseg_pacbal import cli
-from mmseg_pacbal.preflight import check_data
-from mmseg_pacbal.visualization import last_head, spaced_indices, weigh_sample, weight_figure
+from mmseg_pacbal import configs
+from mmseg_pacbal.apps import cli
+from mmseg_pacbal.openmmlab.data_checks.loaders import check_data
+from mmseg_pacbal.openmmlab.inspection import last_head, spaced_indices, weigh_sample
+from mmseg_pacbal.visualization import weight_figure
 
 
 def parse_args() -> argparse.Namespace:
@@ -40,7 +42,7 @@ def pixels(packed: dict, model: BaseModel) -> np.ndarray:
 def main(args: argparse.Namespace) -> None:
     if args.num < 1:
         raise ValueError(f'--num must be 1 or more, but got {args.num}')
-    cfg = cli.load_config(args.config, args.cfg_options)
+    cfg = configs.load_config(args.config, args.cfg_options)
     check_data(cfg, 'train_dataloader')
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     model = MODELS.build(cfg.model)

@@ -8,10 +8,12 @@ from pathlib import Path
 from mmengine.runner import Runner
 from prettytable import PrettyTable
 
-from mmseg_pacbal import cli
-from mmseg_pacbal.datasets.checked_loading import CheckedRunner
-from mmseg_pacbal.preflight import check_data
-from mmseg_pacbal.visualization import inspect_sample, panel_figure
+from mmseg_pacbal import configs
+from mmseg_pacbal.apps import cli
+from mmseg_pacbal.openmmlab.data_checks.loaders import check_data
+from mmseg_pacbal.openmmlab.data_checks.pipeline import CheckedRunner
+from mmseg_pacbal.openmmlab.inspection import inspect_sample
+from mmseg_pacbal.visualization import panel_figure
 
 CONFIG = Path(__file__).resolve().parent.parent / 'configs' / 'pac_bal_demo.py'
 LEAST_MIOU = 60.0
@@ -32,7 +34,7 @@ def measure(runner: Runner) -> dict[str, float]:
 
 def main(args: argparse.Namespace) -> None:
     started = time.time()
-    cfg = cli.load_config(args.config, args.cfg_options)
+    cfg = configs.load_config(args.config, args.cfg_options)
     cfg.work_dir = args.work_dir
     check_data(cfg, 'train_dataloader', 'val_dataloader')
     runner = CheckedRunner.from_cfg(cfg)

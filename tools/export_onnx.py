@@ -22,10 +22,11 @@ from mmengine.runner import load_checkpoint
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_pacbal import cli
-from mmseg_pacbal.checkpoint_checks import check_checkpoint
-from mmseg_pacbal.datasets.synthetic_scene import render_scene
-from mmseg_pacbal.models.layers import PyramidAtrousConv
+from mmseg_pacbal import configs
+from mmseg_pacbal.apps import cli
+from mmseg_pacbal.layers import PyramidAtrousConv
+from mmseg_pacbal.openmmlab.checkpoint_checks import check_checkpoint
+from mmseg_pacbal.openmmlab.datasets.synthetic_scene import render_scene
 
 MAX_DIFFERENCE = 1e-3  # of logits
 MIN_AGREEMENT = 0.999  # share of pixels with the same class
@@ -127,7 +128,7 @@ def main(args: argparse.Namespace) -> None:
         raise ImportError(f'{", ".join(missing)} missing; pip install "mmseg-pacbal[onnx]"')
     import onnxruntime
 
-    model = load_model(cli.load_config(args.config, args.cfg_options), args.checkpoint)
+    model = load_model(configs.load_config(args.config, args.cfg_options), args.checkpoint)
     image = read_image(args.image)
     height, width = image.shape[2] * 2 // 3, image.shape[3] // 2
     pair = torch.cat([image[..., :height, :width], image[..., -height:, -width:]])

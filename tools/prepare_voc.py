@@ -8,11 +8,11 @@ In the end, or alone with --check, every image and mask is read and verified.
 import argparse
 from pathlib import Path
 
-from mmseg_pacbal import cli
-from mmseg_pacbal.datasets import voc_archives
-from mmseg_pacbal.datasets.download import fetch
-from mmseg_pacbal.datasets.verify_dataset import report
-from mmseg_pacbal.datasets.voc_layout import check_tree
+from mmseg_pacbal.apps import cli
+from mmseg_pacbal.apps.voc import archives as voc_archives
+from mmseg_pacbal.apps.voc.download import fetch
+from mmseg_pacbal.apps.voc.layout import check_tree
+from mmseg_pacbal.openmmlab.data_checks.samples import report
 
 
 def parse_args() -> argparse.Namespace:

@@ -5,8 +5,8 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from mmseg_pacbal import cli
-from mmseg_pacbal.study import (
+from mmseg_pacbal.apps import cli
+from mmseg_pacbal.apps.study import (
     Study,
     StudyRunner,
     load_study,

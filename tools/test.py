@@ -4,10 +4,11 @@ import argparse
 
 from mmengine.config import Config
 
-from mmseg_pacbal import cli
-from mmseg_pacbal.checkpoint_checks import check_checkpoint
-from mmseg_pacbal.datasets.checked_loading import CheckedRunner
-from mmseg_pacbal.preflight import check_data
+from mmseg_pacbal import configs
+from mmseg_pacbal.apps import cli
+from mmseg_pacbal.openmmlab.checkpoint_checks import check_checkpoint
+from mmseg_pacbal.openmmlab.data_checks.loaders import check_data
+from mmseg_pacbal.openmmlab.data_checks.pipeline import CheckedRunner
 
 
 def parse_args() -> argparse.Namespace:
@@ -22,13 +23,13 @@ def parse_args() -> argparse.Namespace:
 
 
 def save_predictions(cfg: Config, folder: str) -> None:
-    for evaluator in cli.evaluators(cfg):
+    for evaluator in configs.evaluators(cfg):
         if evaluator.type == 'IoUMetric':
             evaluator.output_dir = folder
 
 
 def main(args: argparse.Namespace) -> None:
-    cfg = cli.load_config(args.config, args.cfg_options)
+    cfg = configs.load_config(args.config, args.cfg_options)
     cfg.work_dir = cli.work_dir(args, cfg)
     cfg.load_from = args.checkpoint
     cfg.resume = False  # the config that a resumed run left in its work dir may have it

@@ -5,12 +5,18 @@ from pathlib import Path
 
 from mmengine.device import get_device
 
-from mmseg_pacbal import cli
-from mmseg_pacbal.checkpoint_checks import check_checkpoint, check_initial_weights
-from mmseg_pacbal.datasets.checked_loading import CheckedRunner
-from mmseg_pacbal.datasets.verify_dataset import report
-from mmseg_pacbal.engine import find_checkpoints, last_whole_checkpoint, make_resumable, resume_from
-from mmseg_pacbal.preflight import check_data, verify_data
+from mmseg_pacbal import configs
+from mmseg_pacbal.apps import cli
+from mmseg_pacbal.openmmlab.checkpoint_checks import check_checkpoint, check_initial_weights
+from mmseg_pacbal.openmmlab.data_checks.loaders import check_data, verify_data
+from mmseg_pacbal.openmmlab.data_checks.pipeline import CheckedRunner
+from mmseg_pacbal.openmmlab.data_checks.samples import report
+from mmseg_pacbal.openmmlab.engine import (
+    find_checkpoints,
+    last_whole_checkpoint,
+    make_resumable,
+    resume_from,
+)
 
 LOADERS = ('train_dataloader', 'val_dataloader')
 
@@ -50,7 +56,7 @@ def find_start(args: argparse.Namespace, work_dir: str) -> str | Path | None:
 
 
 def main(args: argparse.Namespace) -> None:
-    cfg = cli.load_config(args.config, args.cfg_options)
+    cfg = configs.load_config(args.config, args.cfg_options)
     if args.check:
         return report(verify_data(cfg, *LOADERS))
     cfg.work_dir = cli.work_dir(args, cfg)

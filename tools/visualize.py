@@ -19,21 +19,20 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 
-from mmseg_pacbal import cli
-from mmseg_pacbal.inference import init_inferencer
-from mmseg_pacbal.preflight import check_data
-from mmseg_pacbal.visualization import (
+from mmseg_pacbal import configs
+from mmseg_pacbal.apps import cli
+from mmseg_pacbal.openmmlab.data_checks.loaders import check_data
+from mmseg_pacbal.openmmlab.inference import init_inferencer
+from mmseg_pacbal.openmmlab.inspection import (
     boundary_loss,
-    edge_figure,
     inspect_sample,
     last_head,
-    loss_figure,
     pixel_loss_name,
-    qualitative_figure,
     spaced_indices,
     weigh_sample,
     weight_name,
 )
+from mmseg_pacbal.visualization import edge_figure, loss_figure, qualitative_figure
 
 FORMATS = ('.png', '.jpg', '.pdf')
 DPI = 300  # of PNG and JPEG, and of what a PDF holds as pixels
@@ -103,7 +102,7 @@ def draw(args: argparse.Namespace, cfg: Config, dataset: BaseDataset) -> Figure:
 
 
 def main(args: argparse.Namespace) -> None:
-    cfg = cli.load_config(args.config, args.cfg_options)
+    cfg = configs.load_config(args.config, args.cfg_options)
     check_args(args)
     check_data(cfg, 'test_dataloader')
     init_default_scope(cfg.get('default_scope', 'mmseg'))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmseg_pacbal.datasets import generate_synthetic_voc
+from mmseg_pacbal.openmmlab.datasets import generate_synthetic_voc
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from mmseg_pacbal import BoundaryAwareLoss, PACHead
-from mmseg_pacbal.models import OHEMPixelLoss, SoftmaxFocalLoss
+from mmseg_pacbal.losses import OHEMPixelLoss, SoftmaxFocalLoss
 from mmseg_pacbal.ops import lean_cross_entropy
 from tests.property.strategies import EXAMPLES, check, generators, labels, map_options
 from tests.reference import weighted_loss_reference

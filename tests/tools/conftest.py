@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mmseg_pacbal.datasets import generate_synthetic_voc
+from mmseg_pacbal.openmmlab.datasets import generate_synthetic_voc
 from tests.visualization.tiny import write_checkpoint, write_config
 
 

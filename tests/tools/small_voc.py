@@ -13,7 +13,7 @@ from PIL import Image
 from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
-from mmseg_pacbal.datasets import voc_archives
+from mmseg_pacbal.apps.voc import archives as voc_archives
 
 TRAIN = ['2007_000032', '2007_000039', '2011_000003']
 VAL = ['2007_000033', '2011_000006']

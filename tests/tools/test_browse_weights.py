@@ -7,8 +7,9 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from PIL import Image
 
-from mmseg_pacbal import BoundaryAwareLoss, cli
-from mmseg_pacbal.visualization import WeightSample, weigh_sample, weight_figure
+from mmseg_pacbal import BoundaryAwareLoss, configs
+from mmseg_pacbal.openmmlab.inspection import weigh_sample
+from mmseg_pacbal.visualization import WeightSample, weight_figure
 from tests.running import DEMO, ROOT, load_tool, mistake, run_tool
 
 
@@ -48,7 +49,7 @@ def test_sample_is_what_the_pipeline_gives():
     from mmseg.structures import SegDataSample
 
     init_default_scope('mmseg')
-    model = MODELS.build(cli.load_config(str(DEMO)).model)
+    model = MODELS.build(configs.load_config(str(DEMO)).model)
     model.decode_head.loss_decode = BoundaryAwareLoss(kernel_size=1, downsample=1, beta=0.25)
     image = torch.arange(3 * 4 * 6, dtype=torch.uint8).reshape(3, 4, 6)  # BGR
     label = torch.zeros(1, 4, 6, dtype=torch.uint8)

@@ -12,8 +12,9 @@ from mmseg.registry import MODELS
 from PIL import Image
 from torch import nn
 
-from mmseg_pacbal import cli
-from mmseg_pacbal.checkpoint_checks import check_checkpoint, check_initial_weights
+from mmseg_pacbal import configs
+from mmseg_pacbal.errors import one_sentence
+from mmseg_pacbal.openmmlab.checkpoint_checks import check_checkpoint, check_initial_weights
 from tests.running import DEMO, load_tool, mistake, small
 
 WAYS = ['load_from', 'pretrained', 'resume', 'resume_chosen', 'test', 'predict', 'export_onnx']
@@ -24,7 +25,7 @@ WHOLE_MODEL = [way for way in WAYS if way not in ('load_from', 'pretrained')]
 @pytest.fixture(scope='module')
 def model() -> nn.Module:
     init_default_scope('mmseg')
-    return MODELS.build(cli.load_config(str(DEMO)).model)
+    return MODELS.build(configs.load_config(str(DEMO)).model)
 
 
 @pytest.fixture(scope='module')
@@ -42,7 +43,7 @@ def give(capsys, data, tmp_path) -> Callable[..., str]:
     def give(way: str, path: Path, channels: int = 64) -> str:
         options = small(data, f'model.decode_head.channels={channels}')
         if way == 'export_onnx':
-            cfg = cli.load_config(str(DEMO), {'model.decode_head.channels': channels})
+            cfg = configs.load_config(str(DEMO), {'model.decode_head.channels': channels})
             return export(path, cfg)
         if way == 'predict':
             Image.new('RGB', (64, 64)).save(tmp_path / 'image.png')
@@ -68,7 +69,7 @@ def export(path: Path, cfg: Config) -> str:
     load_model = load_tool('export_onnx')['load_model']
     with pytest.raises(Exception) as error:
         load_model(cfg, str(path))
-    return cli.one_sentence(error.value)
+    return one_sentence(error.value)
 
 
 class Payload:
@@ -185,7 +186,7 @@ def test_pretrained_backbone(init, model, tmp_path):
         if init == 'pretrained'
         else {'model.backbone.init_cfg': backbone}
     )
-    started = MODELS.build(cli.load_config(str(DEMO), given).model)
+    started = MODELS.build(configs.load_config(str(DEMO), given).model)
     weights = model.state_dict() if prefix else model.backbone.state_dict()
     torch.save(weights, path)
     check_initial_weights(started, None)

@@ -11,7 +11,8 @@ from mmseg.registry import MODELS
 from PIL import Image
 from torch._utils import ExceptionWrapper
 
-from mmseg_pacbal import cli
+from mmseg_pacbal import configs
+from mmseg_pacbal.errors import one_sentence
 from tests.running import ROOT, call_tool, failure
 
 CAMVID = ROOT / 'configs' / 'pac_bal_camvid.py'
@@ -43,7 +44,7 @@ def data(tmp_path) -> Path:
 def checkpoint(tmp_path) -> Path:
     init_default_scope('mmseg')
     torch.save(
-        MODELS.build(cli.load_config(str(CAMVID), SMALL).model).state_dict(), tmp_path / 'a.pth'
+        MODELS.build(configs.load_config(str(CAMVID), SMALL).model).state_dict(), tmp_path / 'a.pth'
     )
     return tmp_path / 'a.pth'
 
@@ -184,7 +185,7 @@ def test_sentence_of_a_worker_is_its_last_line():
         wrapped = ExceptionWrapper(where='in DataLoader worker process 0')
     with pytest.raises(ValueError, match='Original Traceback') as error:
         wrapped.reraise()
-    assert cli.one_sentence(error.value) == 'image a.jpg is empty'
+    assert one_sentence(error.value) == 'image a.jpg is empty'
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ import pytest
 import torch
 from mmengine.runner import CheckpointLoader
 
-from mmseg_pacbal.datasets import generate_synthetic_voc
+from mmseg_pacbal.openmmlab.datasets import generate_synthetic_voc
 from tests.running import DEMO, run_tool, small
 
 pytestmark = pytest.mark.slow

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg_pacbal import cli
-from mmseg_pacbal.datasets import voc_archives, voc_layout
-from mmseg_pacbal.datasets.palette import voc_colormap
-from mmseg_pacbal.preflight import check_data, verify_data
+from mmseg_pacbal import configs
+from mmseg_pacbal.apps.voc import archives as voc_archives
+from mmseg_pacbal.apps.voc import layout as voc_layout
+from mmseg_pacbal.openmmlab.data_checks.loaders import check_data, verify_data
+from mmseg_pacbal.openmmlab.datasets.palette import voc_colormap
 from tests.conftest import DATA
 from tests.running import ROOT, call_tool, failure, mistake
 from tests.tools.small_voc import (
@@ -82,7 +83,7 @@ def test_makes_masks_and_lists(capsys, archives, root):
 
 
 def test_our_configs_read_it(made):
-    cfg = cli.load_config(str(ROOT / 'configs' / 'pac_bal_voc.py'), dict(data_root=str(made)))
+    cfg = configs.load_config(str(ROOT / 'configs' / 'pac_bal_voc.py'), dict(data_root=str(made)))
     loaders = ('train_dataloader', 'val_dataloader', 'test_dataloader')
     check_data(cfg, *loaders)
     assert verify_data(cfg, *loaders) == []

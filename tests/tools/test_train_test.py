@@ -15,7 +15,8 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from mmseg_pacbal import cli
+from mmseg_pacbal import configs
+from mmseg_pacbal.apps import cli
 from tests.running import DEMO, ROOT, mistake, run_tool, small
 
 VOC_SAMPLE = ROOT.parent / 'shared' / 'data' / 'voc_sample' / 'VOCdevkit' / 'VOC2012'
@@ -244,16 +245,18 @@ def test_hostile_checkpoint_never_runs(capsys, trained, data, tmp_path):
 
 def test_bad_crop_size():
     with pytest.raises(ValueError, match="crop_size must be height,width in pixels, but got 'x'"):
-        cli.load_config(str(DEMO), dict(crop_size='x'))
+        configs.load_config(str(DEMO), dict(crop_size='x'))
 
 
 def test_spread_reaches_every_place():
-    cfg = cli.load_config(
+    cfg = configs.load_config(
         str(ROOT / 'configs' / 'pac_bal_voc.py'),
         dict(data_root='elsewhere', crop_size=[33, 65], max_iters=7),
     )
     roots = [
-        d.data_root for n in ('train', 'val', 'test') for d in cli.datasets(cfg[f'{n}_dataloader'])
+        d.data_root
+        for n in ('train', 'val', 'test')
+        for d in configs.datasets(cfg[f'{n}_dataloader'])
     ]
     assert roots == ['elsewhere'] * 4
     assert cfg.model.data_preprocessor.size == (33, 65)
@@ -265,7 +268,7 @@ def test_spread_reaches_every_place():
 
 
 def test_optimizer_reaches_its_wrapper():
-    cfg = cli.load_config(str(ROOT / 'configs' / 'pac_bal_voc.py'), {'optimizer.lr': 0.02})
+    cfg = configs.load_config(str(ROOT / 'configs' / 'pac_bal_voc.py'), {'optimizer.lr': 0.02})
     sgd = dict(type='SGD', lr=0.02, momentum=0.9, weight_decay=1e-4)
     assert cfg.optim_wrapper.optimizer == sgd
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmseg_pacbal.inference import init_inferencer
+from mmseg_pacbal.openmmlab.inference import init_inferencer
 
 from .tiny import write_checkpoint, write_config
 

@@ -11,8 +11,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from mmseg_pacbal import BoundaryAwareLoss, boundary_weight_map
-from mmseg_pacbal.ops import boundary_edges
-from mmseg_pacbal.visualization import (
+from mmseg_pacbal.openmmlab.inspection import (
     boundary_loss,
     inspect_sample,
     last_head,
@@ -22,6 +21,7 @@ from mmseg_pacbal.visualization import (
     weigh_sample,
     weight_name,
 )
+from mmseg_pacbal.ops import boundary_edges
 
 
 def head_with(*losses: dict, **kwargs) -> SimpleNamespace:

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 
-from mmseg_pacbal import cli
+from mmseg_pacbal import configs
 from tests.running import DEMO
 
 
@@ -20,7 +20,7 @@ def write_config(folder: Path, loss: dict | None = None) -> Path:
     if loss is not None:
         cfg.model.decode_head.loss_decode = loss
     for name in ('train', 'val', 'test'):
-        for dataset in cli.datasets(cfg[f'{name}_dataloader']):
+        for dataset in configs.datasets(cfg[f'{name}_dataloader']):
             dataset.data_root = str(folder / 'data')
             dataset.generate = dict(num_train=8, num_val=5, size=(64, 80))
     cfg.dump(folder / 'config.py')

@@ -1,0 +1,1 @@
+"""Programs: all that knows a command line."""

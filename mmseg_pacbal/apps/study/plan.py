@@ -1,0 +1,160 @@
+"""A study: configs to compare, each trained with several seeds."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+from mmengine.config import Config
+
+from ...configs import config, evaluators, load_config
+
+# Studies of the paper and their names in configs/ablation/paper_tables.yml.
+PAPER_TABLES = dict(table1='table_1', table2='table_2', table3='table_3')
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a study's table.
+
+    ``reported`` is the mIoU that the paper states, ``reported_difference`` its difference to the
+    baseline where the paper states no more than that; both in points, on VOC 2012.
+    """
+
+    name: str
+    config: str
+    options: dict = field(default_factory=dict)
+    reported: float | None = None
+    reported_difference: float | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    name: str
+    dataset: str
+    baseline: str
+    rows: dict[str, Row]
+
+    def reported_difference(self, name: str) -> float | None:
+        """What the paper reports for a row beside its baseline, in points of mIoU."""
+        row, base = self.rows[name], self.rows[self.baseline]
+        if row.reported is None or base.reported is None or row is base:
+            return row.reported_difference
+        return round(row.reported - base.reported, 2)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A row trained with one seed."""
+
+    row: str
+    seed: int
+    cfg: Config
+
+    @property
+    def name(self) -> str:
+        return f'{self.row}-seed{self.seed}'
+
+    @property
+    def iterations(self) -> int:
+        return self.cfg.train_cfg.max_iters
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for runs of the same settings, whatever study they belong to."""
+        settings = json.dumps(self.cfg.to_dict(), sort_keys=True, default=str)
+        return hashlib.sha256(settings.encode()).hexdigest()
+
+
+def load_study(name: str, dataset: str) -> Study:
+    """Read a study.
+
+    Args:
+        name: ``'table1'``, ``'table2'`` or ``'table3'`` of the paper, another shipped study, or
+            the path of a YAML file of the same form as those: ``baseline``, the name of a row,
+            and ``rows``, which maps names to ``config`` and, at will, ``options`` (as
+            ``--cfg-options``), ``reported`` and ``reported_difference``.
+        dataset: Replaces ``{dataset}`` in the names of the configs.
+
+    Raises:
+        FileNotFoundError: There is no such study.
+        ValueError: The file says something else than the above.
+    """
+    path = Path(name)
+    if path.suffix not in ('.yml', '.yaml'):
+        if name in PAPER_TABLES:
+            return _study(name, dataset, _paper_table(name))
+        path = Path(config('studies/learning_rate.yml')).with_stem(name)
+    if not path.is_file():
+        shipped = [*PAPER_TABLES, *sorted(p.stem for p in path.parent.glob('*.yml'))]
+        raise FileNotFoundError(
+            f'there is no study {path}; give {", ".join(shipped)} or a YAML file of your own'
+        )
+    try:
+        return _study(path.stem, dataset, yaml.safe_load(path.read_text()))
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f'study {path} must map baseline to a name and rows to names with a config each: '
+            f'{error!r}'
+        ) from error
+
+
+def _study(name: str, dataset: str, content: dict) -> Study:
+    rows = {
+        row: Row(row, **(settings | dict(config=settings['config'].format(dataset=dataset))))
+        for row, settings in content['rows'].items()
+    }
+    if content['baseline'] not in rows:
+        raise ValueError(
+            f'study {name}: baseline {content["baseline"]!r} is none of its rows, {", ".join(rows)}'
+        )
+    return Study(name, dataset, content['baseline'], rows)
+
+
+def _paper_table(name: str) -> dict:
+    """A table of the paper as a study: its rows after the baseline of Table 3."""
+    tables = yaml.safe_load(Path(config('ablation/paper_tables.yml')).read_text())
+    rows = {'deeplabv3': dict(config='deeplabv3_{dataset}.py')}
+    for row in tables[PAPER_TABLES[name]]:
+        if 'mIoU' in row:
+            rows[row['name']] = dict(config=row['name'] + '_{dataset}.py', reported=row['mIoU'])
+        else:
+            difference = dict(reported_difference=row['delta_mIoU'])
+            rows[row['name']] = dict(config=f'ablation/{row["name"]}.py', **difference)
+    return dict(baseline='deeplabv3', rows=rows)
+
+
+def plan_runs(study: Study, rows: Iterable[str], seeds: Sequence[int], options: dict) -> list[Run]:
+    """The runs of a study, seed by seed, so that a study that is stopped has compared all rows.
+
+    Args:
+        study: From :func:`load_study`.
+        rows: Names of the rows to run.
+        seeds: A run per row and seed.
+        options: As ``--cfg-options``, for all runs; a row's own options come after them.
+
+    Raises:
+        ValueError: There is no such row, or a seed is negative or given twice.
+    """
+    if min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise ValueError(f'seeds must be 0 or more, each given once, but got {list(seeds)}')
+    unknown = [name for name in rows if name not in study.rows]
+    if unknown:
+        raise ValueError(
+            f'study {study.name} has no row {unknown[0]!r}; it has {", ".join(study.rows)}'
+        )
+    return [_run(study, study.rows[name], seed, options) for seed in seeds for name in rows]
+
+
+def _run(study: Study, row: Row, seed: int, options: dict) -> Run:
+    os.environ['DATASET'] = study.dataset  # which the ablation configs read
+    path = row.config if Path(row.config).is_file() else config(row.config)
+    cfg = load_config(path, {**options, **row.options, 'randomness.seed': seed})
+    metrics = evaluators(cfg)
+    if all(metric.type != 'BoundaryMetric' for metric in metrics):
+        metrics.append(dict(type='BoundaryMetric'))
+    cfg.test_evaluator = metrics
+    return Run(row.name, seed, cfg)

@@ -1,0 +1,176 @@
+"""PASCAL VOC 2012 and SBD, from the official archives to the tree that MMSegmentation reads.
+
+VOC: Everingham et al., The PASCAL Visual Object Classes Challenge, IJCV 2010. SBD: Hariharan et
+al., Semantic Contours from Inverse Detectors, ICCV 2011, whose masks make 1,464 training images
+10,582. No file is written in place, so a run that is killed at any point leaves whole files.
+"""
+
+import gzip
+import io
+import os
+import posixpath
+import tarfile
+import zlib
+from collections.abc import Collection, Iterator
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import numpy as np
+from rich.progress import track
+from scipy.io import loadmat
+
+from ...openmmlab.data_checks.files import check_values, read_list, read_mask
+from ...openmmlab.datasets.palette import palette_image, voc_colormap
+from .layout import ACCEPTED, AUG_MASKS, MASKS, augmented_lists, list_path, require_complete
+
+VOC_URL = 'http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar'
+VOC_MD5 = '6cd6e144f989b92b3379bac3b3de84fd'
+SBD_URL = (
+    'http://www.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours/'
+    'benchmark.tgz'
+)
+SBD_MD5 = '82b4d87ceb2ed10f6038a1cba92111cb'
+
+_VOC = PurePosixPath('VOCdevkit/VOC2012')
+_SBD = PurePosixPath('benchmark_RELEASE/dataset')
+
+
+def prepare(voc: Path, sbd: Path, root: Path) -> None:
+    """Make the folder ``VOC2012`` with ``SegmentationClassAug`` and the lists trainaug and aug.
+
+    ``SegmentationClassAug`` holds VOC's own mask where there is one, else SBD's. What is there
+    already is kept, so a second run goes on where the first stopped, or changes nothing.
+
+    Args:
+        voc: ``VOCtrainval_11-May-2012.tar``.
+        sbd: ``benchmark.tgz``.
+        root: The folder to make.
+
+    Raises:
+        ValueError: An archive is broken, lacks something, or would write outside the folder.
+        FileExistsError: The folder holds another file of a name that is to be written.
+    """
+    for name, data in _files(voc, _VOC, 'Unpacking VOC'):
+        _place(root / name, data)
+    own = _own_lists(voc, root)
+    with_mask = [*own['train'], *own['val']]
+    sbd_names = _convert_sbd(sbd, root / AUG_MASKS, skip={*with_mask})
+    for name in track(with_mask, 'Copying masks of VOC'):
+        mask = root / MASKS / f'{name}.png'
+        if mask.is_file():
+            _place(root / AUG_MASKS / mask.name, mask.read_bytes())
+    lists = augmented_lists(own['train'], own['val'], sbd_names)
+    require_complete(root, {**own, **lists})
+    for name, names in lists.items():  # last: what they name is there
+        _place(list_path(root, name), ''.join(f'{n}\n' for n in names).encode())
+
+
+def sbd_mask(data: bytes, name: str) -> np.ndarray:
+    """The mask of an SBD file, ``GTcls.Segmentation``, uint8 (H, W), values 0..20.
+
+    Args:
+        data: The content of a ``.mat`` file.
+        name: Of the file, for messages.
+
+    Raises:
+        ValueError: It holds no such mask.
+    """
+    try:
+        mask = loadmat(io.BytesIO(data), variable_names=['GTcls'])['GTcls']['Segmentation'][0, 0]
+    except Exception as error:  # loadmat raises whatever its parts raise
+        raise ValueError(f'{name} holds no mask GTcls.Segmentation ({error})') from error
+    if mask.ndim != 2 or not np.issubdtype(mask.dtype, np.integer):
+        raise ValueError(f'{name} holds a mask of {mask.dtype} {mask.shape} instead of (H, W)')
+    check_values(name, mask, ACCEPTED)
+    return mask.astype(np.uint8)
+
+
+def palette_png(mask: np.ndarray) -> bytes:
+    """A mask, uint8 (H, W), as PNG with VOC's colours."""
+    png = io.BytesIO()
+    palette_image(mask, voc_colormap()).save(png, 'PNG')
+    return png.getvalue()
+
+
+def _convert_sbd(sbd: Path, folder: Path, skip: Collection[str]) -> list[str]:
+    """Write SBD's masks but for some, and return the names of its two lists."""
+    lists: dict[str, list[str]] = {}
+    for name, data in _files(sbd, _SBD, 'Converting SBD'):
+        if name in ('train.txt', 'val.txt'):
+            lists[name] = data.decode().split()
+        path = PurePosixPath(name)
+        if path.parts[:-1] == ('cls',) and path.suffix == '.mat' and path.stem not in skip:
+            _place_mask(folder / f'{path.stem}.png', sbd_mask(data, f'{sbd}: {name}'))
+    for name in ('train.txt', 'val.txt'):
+        if name not in lists:
+            raise ValueError(f'{sbd} is not SBD: it lacks {_SBD / name}')
+    return [*lists['train.txt'], *lists['val.txt']]
+
+
+def _own_lists(voc: Path, root: Path) -> dict[str, list[str]]:
+    paths = {name: list_path(root, name) for name in ('train', 'val')}
+    for path in paths.values():
+        if not path.is_file():
+            raise ValueError(f'{voc} is not VOC 2012: it lacks {_VOC / path.relative_to(root)}')
+    return {name: read_list(path) for name, path in paths.items()}
+
+
+def _files(archive: Path, folder: PurePosixPath, description: str) -> Iterator[tuple[str, bytes]]:
+    """Name below a folder of an archive, and content, of every file in it."""
+    try:
+        with tarfile.open(archive) as tar:
+            members = tar.getmembers()
+            for member in members:
+                _refuse_escape(archive, member)
+            for member in track(members, description):
+                path = PurePosixPath(member.name)
+                if not member.isfile() or not path.is_relative_to(folder):
+                    continue
+                if file := tar.extractfile(member):
+                    yield str(path.relative_to(folder)), file.read()
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+        reason = str(error).partition(':\n')[0]  # before what each compression says
+        raise ValueError(
+            f'{archive} is no whole tar archive ({reason}); take another copy'
+        ) from error
+
+
+def _refuse_escape(archive: Path, member: tarfile.TarInfo) -> None:
+    """Refuse what could write outside; links that stay inside do not harm, nor are they made."""
+    link = posixpath.normpath(posixpath.join(posixpath.dirname(member.name), member.linkname))
+    paths = [member.name]
+    if member.issym():
+        paths.append(link)
+    elif member.islnk():
+        paths.append(member.linkname)
+    # A Windows path knows the separators, roots and drives of both systems.
+    if member.isdev() or any(p.anchor or '..' in p.parts for p in map(PureWindowsPath, paths)):
+        raise ValueError(
+            f'{archive} would write outside its folder or make a device ({member.name}); nothing '
+            'of it is unpacked, take the archive from its publisher'
+        )
+
+
+def _place(path: Path, data: bytes) -> None:
+    """Write a file at once, or keep the same one."""
+    if path.exists():
+        if path.read_bytes() != data:
+            _refuse_to_overwrite(path)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f'{path.name}.part')
+    part.write_bytes(data)
+    os.replace(part, path)
+
+
+def _place_mask(path: Path, mask: np.ndarray) -> None:
+    """Write a mask at once, or keep one of the same values, however it is compressed."""
+    if not path.exists():
+        _place(path, palette_png(mask))
+    elif not np.array_equal(read_mask(str(path)), mask):
+        _refuse_to_overwrite(path)
+
+
+def _refuse_to_overwrite(path: Path) -> None:
+    raise FileExistsError(
+        f'{path} is there already and holds something else; move it away or give another --out'
+    )

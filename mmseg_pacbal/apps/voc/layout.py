@@ -1,0 +1,92 @@
+"""The tree of PASCAL VOC 2012 with SBD's masks: its folders, its lists, and what must hold."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ...openmmlab.data_checks.files import Sample, accepted_values, read_list
+from ...openmmlab.data_checks.samples import summary, verify_samples
+
+IMAGES = 'JPEGImages'
+MASKS = 'SegmentationClass'
+AUG_MASKS = 'SegmentationClassAug'
+# Images in each list, and the folder whose masks go with it.
+COUNTS = dict(train=1464, val=1449, trainaug=10582, aug=9118)
+MASKS_OF = dict(train=MASKS, val=MASKS, trainaug=AUG_MASKS, aug=AUG_MASKS)
+ACCEPTED: np.ndarray = accepted_values(num_classes=21)
+
+
+def list_path(root: Path, name: str) -> Path:
+    """The file of a list such as ``'train'`` below ``VOC2012``."""
+    return root / 'ImageSets' / 'Segmentation' / f'{name}.txt'
+
+
+def augmented_lists(
+    train: Sequence[str], val: Sequence[str], sbd: Sequence[str]
+) -> dict[str, list[str]]:
+    """``trainaug`` (VOC's training images and SBD's, but for ``val``) and what it adds, ``aug``."""
+    trainaug = {*train, *sbd} - {*val}
+    return dict(trainaug=sorted(trainaug), aug=sorted(trainaug - {*train}))
+
+
+def list_problems(lists: dict[str, list[str]]) -> list[str]:
+    """What is wrong with lists by themselves, one sentence each: counts, doubles, overlaps."""
+    problems = []
+    for name, names in lists.items():
+        if len(names) != COUNTS[name]:
+            problems.append(f'{name}.txt has length {len(names):,} instead of {COUNTS[name]:,}')
+        problems += [f'{name}.txt names {n} {k} times' for n, k in Counter(names).items() if k > 1]
+    sets = {name: set(lists.get(name, ())) for name in COUNTS}
+    for name in ('train', 'trainaug', 'aug'):
+        for common in sorted(sets[name] & sets['val']):
+            problems.append(f'{common} is in both {name}.txt and val.txt')
+    if {'train', 'aug', 'trainaug'} <= lists.keys():
+        for odd in sorted(sets['trainaug'] ^ (sets['train'] | sets['aug'])):
+            where = 'trainaug.txt only' if odd in sets['trainaug'] else 'train.txt or aug.txt only'
+            problems.append(f'{odd} is in {where}, but trainaug is train and aug together')
+    return problems
+
+
+def samples(root: Path, name: str, names: Sequence[str]) -> list[Sample]:
+    """Image and mask of every name of a list."""
+    masks = root / MASKS_OF[name]
+    return [Sample(str(root / IMAGES / f'{n}.jpg'), str(masks / f'{n}.png')) for n in names]
+
+
+def require_complete(root: Path, lists: dict[str, list[str]]) -> None:
+    """Check lists that are about to be written.
+
+    Raises:
+        ValueError: A list has not the number of names it must have, or a file is missing.
+    """
+    wanted = [s for name, names in lists.items() for s in samples(root, name, names)]
+    missing = [path for sample in wanted for path in sample if path and not Path(path).is_file()]
+    problems = list_problems(lists) + [f'{path} is missing' for path in dict.fromkeys(missing)]
+    if problems:
+        more = f'; and {len(problems) - 3:,} more' if len(problems) > 3 else ''
+        raise ValueError(f'the archives do not make a whole VOC: {"; ".join(problems[:3])}{more}')
+
+
+def check_tree(root: Path) -> list[str]:
+    """Read every image and mask that the lists name, and print one line on each list.
+
+    Args:
+        root: The folder ``VOC2012``.
+
+    Returns:
+        Problems, one sentence each.
+    """
+    lists, problems = {}, []
+    for name in COUNTS:
+        try:
+            lists[name] = read_list(list_path(root, name))
+        except (FileNotFoundError, ValueError) as error:
+            problems.append(str(error))
+    problems += list_problems(lists)
+    for name, names in lists.items():
+        verdicts = verify_samples(samples(root, name, names), ACCEPTED, name=f'Checking {name}')
+        print(summary(f'{name}, {MASKS_OF[name]}', verdicts))
+        problems += [problem for verdict in verdicts for problem in verdict.problems]
+    return list(dict.fromkeys(problems))

@@ -1,0 +1,125 @@
+"""Pyramid Atrous Convolution as a module: the op, then norm and activation once."""
+
+from collections.abc import Sequence
+
+import torch
+from mmcv.cnn import build_activation_layer, build_norm_layer
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from ..openmmlab.arguments import config_of, explains_unknown_arguments, none_or
+from ..ops import pyramid_atrous_conv2d
+from ..ops.arguments import POSITIVE_INT, check_arguments
+from ..ops.pyramid_atrous_conv import check_pyramid_args
+from ..ops.tap_products import outputs_innermost
+
+ACCEPTED = dict(
+    in_channels=POSITIVE_INT,
+    out_channels=POSITIVE_INT,
+    norm_cfg=none_or(config_of('norm', 'BN', MODELS)),
+    act_cfg=none_or(config_of('activation', 'ReLU', MODELS)),
+)
+
+
+@explains_unknown_arguments
+class PyramidAtrousConv(nn.Module):
+    r"""Several atrous rates sharing one 3x3 filter (section 3.3, Fig. 6).
+
+    .. math:: y = \phi(\mathrm{norm}(\sum_r \mathrm{conv2d}(x, w, dilation=r)))
+
+    or, with ``merge='concat'`` (Table 2), the results concatenated and squeezed by a 1x1
+    convolution to ``out_channels`` before norm and activation. There is a bias only where
+    there is no norm.
+
+    Args:
+        in_channels: C_in.
+        out_channels: C_out.
+        rates: Atrous rates, each 1 or more.
+        merge: ``'sum'`` or ``'concat'``.
+        norm_cfg: Norm layer in MMSegmentation's form, None for no norm.
+        act_cfg: Activation in MMSegmentation's form, None for no activation.
+        backend: See :func:`mmseg_pacbal.ops.pyramid_atrous_conv2d`. It is no part of the
+            state_dict: weights trained with one backend load with every other.
+
+    Shape:
+        (N, C_in, H, W) -> (N, C_out, H, W).
+
+    Raises:
+        ValueError: An argument is not accepted.
+        TypeError: There is no such argument.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        rates: Sequence[int] = (1, 3, 5, 7, 9),
+        *,
+        merge: str = 'sum',
+        norm_cfg: dict | None = None,
+        act_cfg: dict | None = dict(type='ReLU'),  # noqa: B006 (read only, MMSegmentation's form)
+        backend: str = 'auto',
+    ) -> None:
+        super().__init__()
+        check_arguments(
+            ACCEPTED,
+            in_channels=in_channels,
+            out_channels=out_channels,
+            norm_cfg=norm_cfg,
+            act_cfg=act_cfg,
+        )
+        check_pyramid_args(rates, merge, backend)
+        self.rates = tuple(map(int, rates))
+        self.merge = merge
+        self.backend = backend
+        weight = torch.empty(out_channels, in_channels, 3, 3)
+        # The fast form reads the filter without a copy where outputs are innermost in memory; for
+        # one rate it has nothing to save, and a convolution wants the filter as it is.
+        self.weight = nn.Parameter(weight if len(self.rates) == 1 else outputs_innermost(weight))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if norm_cfg is None else None
+        self.squeeze = None
+        if merge == 'concat':
+            self.squeeze = nn.Conv2d(len(rates) * out_channels, out_channels, 1, bias=False)
+        self.norm = None if norm_cfg is None else build_norm_layer(norm_cfg, out_channels)[1]
+        self.activate = None if act_cfg is None else build_activation_layer(dict(act_cfg))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """He initialisation by fan-out, as mmcv's ConvModule does."""
+        nn.init.kaiming_normal_(self.weight, mode='fan_out', nonlinearity='relu')
+        if self.squeeze is not None:
+            nn.init.kaiming_normal_(self.squeeze.weight, mode='fan_out', nonlinearity='relu')
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = pyramid_atrous_conv2d(
+            x, self.weight, self.rates, merge=self.merge, backend=self.backend
+        )
+        if self.squeeze is not None:
+            x = self.squeeze(x)
+        if self.bias is not None:
+            x = x + self.bias[:, None, None]
+        if self.norm is not None:
+            x = self.norm(x)
+        return x if self.activate is None else self.activate(x)
+
+    @torch.no_grad()
+    def fuse_norm(self) -> None:
+        """Fold a batch norm into filter and bias, for inference: everything before it is linear.
+
+        mmcv's ``fuse_conv_bn`` does this for pairs of modules; here the filter is no module.
+        Other norms, and those without statistics, stay as they are.
+        """
+        norm = self.norm
+        if not isinstance(norm, nn.modules.batchnorm._BatchNorm):
+            return
+        if norm.running_mean is None or norm.running_var is None:
+            return
+        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        conv = self if self.squeeze is None else self.squeeze
+        conv.weight = nn.Parameter(conv.weight * scale[:, None, None, None])
+        self.bias = nn.Parameter(norm.bias - norm.running_mean * scale)
+        self.norm = None
+
+    def extra_repr(self) -> str:
+        c_out, c_in, *_ = self.weight.shape
+        return f'{c_in}, {c_out}, rates={self.rates}, merge={self.merge}, backend={self.backend}'

@@ -1,0 +1,125 @@
+"""Checks of data and classes before a long run starts."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import init_default_scope
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS
+
+from ...configs import datasets
+from ...errors import one_sentence
+from .files import read_list
+from .samples import accepted_in_files, sample_of, summary, verify_samples
+
+
+def check_data(cfg: Config, *loaders: str) -> None:
+    """Check the data sets of some loaders: folders, lists, every listed file, classes.
+
+    Args:
+        cfg: A config.
+        loaders: Names such as ``'train_dataloader'``.
+
+    Raises:
+        FileNotFoundError: A folder, list, image or mask is missing; the message names it.
+        ValueError: A data set cannot be built, is empty, or has not the model's classes.
+    """
+    for loader, dataset_cfg in _dataset_configs(cfg, loaders):
+        _check_files(loader, _build(cfg, loader, dataset_cfg))
+
+
+def verify_data(cfg: Config, *loaders: str) -> list[str]:
+    """Find all there is to find: what :func:`check_data` checks, and every file is read.
+
+    Args:
+        cfg: A config.
+        loaders: Names such as ``'train_dataloader'``.
+
+    Returns:
+        Problems, one sentence each.
+    """
+    problems = []
+    for loader, dataset_cfg in _dataset_configs(cfg, loaders):
+        try:
+            dataset = _build(cfg, loader, dataset_cfg)
+        except (FileNotFoundError, ValueError) as error:
+            problems.append(str(error))
+            continue
+        verdicts = verify_samples(
+            [sample_of(dataset.get_data_info(i)) for i in range(len(dataset))],
+            accepted_in_files(dataset),
+            dataset.ignore_index,
+            loader,
+        )
+        print(summary(f'{loader}, {dataset.data_prefix["img_path"]}', verdicts))
+        problems += [f'{loader}: {p}' for verdict in verdicts for p in verdict.problems]
+    return list(dict.fromkeys(problems))
+
+
+def _dataset_configs(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[str, ConfigDict]]:
+    init_default_scope(cfg.get('default_scope', 'mmseg'))  # which the runner would do later
+    for loader in loaders:
+        for dataset_cfg in datasets(cfg[loader]):
+            yield loader, dataset_cfg
+
+
+def _build(cfg: Config, loader: str, dataset_cfg: ConfigDict) -> BaseSegDataset:
+    """A data set whose folders, list and classes are as they should be, if not its files."""
+    cls = DATASETS.get(dataset_cfg.type)
+    if cls is None:
+        raise ValueError(f'{loader}: there is no data set type {dataset_cfg.type!r}')
+    if not getattr(cls, 'makes_its_data', False):
+        _check_folders(loader, dataset_cfg)
+    try:
+        dataset = DATASETS.build(dataset_cfg)
+    except Exception as error:
+        raise ValueError(f'{loader}: {one_sentence(error)}') from error
+    if not len(dataset):
+        raise ValueError(
+            f'{loader}: {dataset_cfg.type} finds no image *{dataset.img_suffix} in '
+            f'{dataset.data_prefix["img_path"]}'
+        )
+    _check_classes(cfg, len(dataset.metainfo['classes']), dataset_cfg.type)
+    return dataset
+
+
+def _check_folders(loader: str, cfg: Config) -> None:
+    root = Path(cfg.get('data_root') or '')
+    if not root.is_dir():
+        raise FileNotFoundError(
+            f'{loader}: data_root {root} does not exist; put the data set there or give its '
+            'folder with --cfg-options data_root=...'
+        )
+    for name, folder in cfg.get('data_prefix', {}).items():
+        if folder is not None and not (root / folder).is_dir():
+            raise FileNotFoundError(
+                f'{loader}: {name} {root / folder} does not exist; complete the data set or '
+                'give another folder with --cfg-options data_root=...'
+            )
+    if cfg.get('ann_file'):
+        try:
+            read_list(root / cfg.ann_file)
+        except (FileNotFoundError, ValueError) as error:
+            raise type(error)(f'{loader}: {error}') from None
+
+
+def _check_files(loader: str, dataset: BaseSegDataset) -> None:
+    samples = (sample_of(dataset.get_data_info(i)) for i in range(len(dataset)))
+    missing = [path for sample in samples for path in sample if path and not Path(path).is_file()]
+    if missing:
+        more = f' and {len(missing) - 1} more' if len(missing) > 1 else ''
+        raise FileNotFoundError(f'{loader}: {missing[0]}{more} is missing')
+
+
+def _check_classes(cfg: Config, num_classes: int, dataset_type: str) -> None:
+    model = cfg.model.get('module', cfg.model)  # test-time augmentation wraps the model
+    for name in ('decode_head', 'auxiliary_head'):
+        heads = model.get(name) or []
+        for head in heads if isinstance(heads, (list, tuple)) else [heads]:
+            if head.num_classes != num_classes:
+                raise ValueError(
+                    f'model.{name}.num_classes is {head.num_classes}, but {dataset_type} has '
+                    f'{num_classes} classes; give --cfg-options '
+                    f'model.{name}.num_classes={num_classes}'
+                )

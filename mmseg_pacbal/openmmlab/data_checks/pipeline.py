@@ -1,0 +1,82 @@
+"""Data loaders whose errors name the file, and that let no wrong mask pass."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from mmengine.dataset import Compose
+from mmengine.runner import Runner
+from mmseg.datasets import BaseSegDataset
+from torch.utils.data import DataLoader, Dataset
+
+from .files import Sample, accepted_values, check_size, check_values
+from .samples import accepted_in_files, sample_of, verify_sample
+
+
+class CheckedPipeline(Compose):
+    """The pipeline of a data set, with a check of each sample as it is loaded.
+
+    MMSegmentation's own says neither which file it could not read nor that a mask has another
+    size than its image (a crop that fits into both trains on the wrong pixels).
+
+    Args:
+        dataset: Its pipeline is taken over, not built anew.
+    """
+
+    def __init__(self, dataset: BaseSegDataset) -> None:
+        self.transforms = dataset.pipeline.transforms
+        self.accepted_in_files = accepted_in_files(dataset)
+        self.accepted = accepted_values(len(dataset.metainfo['classes']), dataset.ignore_index)
+
+    def __call__(self, data: dict) -> dict | None:
+        """Load and transform a sample.
+
+        Raises:
+            ValueError: A file of it is missing or broken, its mask has the wrong size or values,
+                or a transform fails on it; the message names the file.
+        """
+        sample = sample_of(data)
+        try:
+            return self._run(data, sample)
+        except Exception as error:
+            problems = verify_sample(sample, self.accepted_in_files).problems
+            reason = '; '.join(problems) or f'image {sample.image} cannot be used: {error}'
+            # On one line, since of what a worker of the data loader says the last one is shown.
+            raise ValueError(' '.join(reason.split())) from error
+
+    def _run(self, data: dict, sample: Sample) -> dict | None:
+        unchecked = True
+        for transform in self.transforms:
+            data = transform(data)
+            if data is None:
+                return None
+            if unchecked and sample.mask and 'gt_seg_map' in data:
+                label: np.ndarray = data['gt_seg_map']
+                check_size(sample, data['ori_shape'], label.shape)
+                check_values(sample.mask, label, self.accepted)
+                unchecked = False
+        return data
+
+
+class CheckedRunner(Runner):
+    """mmengine's Runner with a :class:`CheckedPipeline` in every data set."""
+
+    @staticmethod
+    def build_dataloader(
+        dataloader: DataLoader | dict, seed: int | None = None, diff_rank_seed: bool = False
+    ) -> DataLoader:
+        loader = Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+        # Before the workers start, which take a copy of the data set.
+        for dataset in base_datasets(loader.dataset):
+            dataset.pipeline = CheckedPipeline(dataset)
+        return loader
+
+
+def base_datasets(dataset: Dataset) -> Iterator[BaseSegDataset]:
+    """MMSegmentation's data sets inside wrappers such as ``ConcatDataset``."""
+    if isinstance(dataset, BaseSegDataset):
+        yield dataset
+        return
+    inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
+    for part in inner:
+        if part is not None:
+            yield from base_datasets(part)

@@ -1,0 +1,144 @@
+"""Pictures of weights, loss and prediction while a model trains."""
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmengine.visualization.utils import img_from_canvas
+from mmseg.models.segmentors.base import BaseSegmentor
+from mmseg.registry import HOOKS
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+
+from ....losses import BoundaryAwareLoss
+from ....ops import boundary_weight_map
+from ....ops.arguments import POSITIVE_INT, check_arguments
+from ....visualization import panel_figure
+from ...inspection import (
+    boundary_loss,
+    inspect_sample,
+    last_head,
+    pixel_loss_name,
+    spaced_indices,
+    weight_name,
+)
+
+
+@HOOKS.register_module()
+class BoundaryVisualizationHook(Hook):
+    """Log weights, loss and prediction of a few validation images through mmengine's visualizer.
+
+    Before the first iteration and after every ``interval`` iterations it adds
+
+    - ``boundary_<name of the image>``: image, label, E_G, the loss that the head trains with
+      and the prediction, beside each other. The images are the same every time, evenly spaced
+      over the validation set;
+    - ``mean_E_G`` (not before the first iteration): the mean of E_G, before any ``normalize``,
+      over the pixels of the training batch that are not void. It tells by how much the literal
+      weights enlarge the loss. With several processes the batch is that of the first one.
+
+    Where the decode head has no BoundaryAwareLoss, E_G is that of one with the default arguments.
+    Training is not changed by the hook: weights, statistics and random states stay as they are.
+
+    Args:
+        interval: Number of iterations between two sets of pictures.
+        num_images: Number of validation images.
+
+    Raises:
+        ValueError: interval or num_images is no positive integer; when training starts, there
+            are no validation images, or a loss has no value for every pixel.
+    """
+
+    def __init__(self, interval: int = 500, num_images: int = 3) -> None:
+        sizes = dict(interval=interval, num_images=num_images)
+        check_arguments(dict.fromkeys(sizes, POSITIVE_INT), **sizes)
+        self.interval = interval
+        self.num_images = num_images
+
+    @master_only
+    def before_train(self, runner: Runner) -> None:
+        if runner.val_loop is None:
+            raise ValueError(
+                'BoundaryVisualizationHook draws validation images, but the config has none: '
+                'val_cfg is None; give val_cfg, val_dataloader and val_evaluator, or take the '
+                'hook out of custom_hooks'
+            )
+        self._add_pictures(runner, runner.iter)
+
+    @master_only
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict,
+        outputs: dict | None = None,
+    ) -> None:
+        if not self.every_n_train_iters(runner, self.interval):
+            return
+        step = runner.iter + 1
+        model = _unwrapped(runner.model)
+        mean = mean_weight(
+            boundary_loss(model), data_batch['data_samples'], last_head(model).ignore_index
+        )
+        runner.visualizer.add_scalar('mean_E_G', mean, step)
+        self._add_pictures(runner, step)
+
+    def _add_pictures(self, runner: Runner, step: int) -> None:
+        model = _unwrapped(runner.model)
+        dataset = runner.val_loop.dataloader.dataset
+        meta = dataset.metainfo['classes'], dataset.metainfo['palette']
+        names = pixel_loss_name(last_head(model)), weight_name(boundary_loss(model))
+        with undisturbed(model):
+            for index in spaced_indices(len(dataset), self.num_images):
+                row = inspect_sample(model, dataset, index, own_loss=True)
+                figure = panel_figure([row], *meta, *names)
+                runner.visualizer.add_image(f'boundary_{row.name}', rendered(figure), step)
+
+
+def mean_weight(
+    loss: BoundaryAwareLoss, data_samples: Sequence[SegDataSample], ignore_index: int
+) -> float:
+    """Mean of E_G over the pixels of some samples that are not void; 0 where all are."""
+    total, count = 0.0, 0
+    for sample in data_samples:
+        label: Tensor = sample.gt_sem_seg.data.long()  # (1, H, W)
+        weight = boundary_weight_map(label, ignore_index=ignore_index, **loss.map_args)
+        valid = label != ignore_index
+        total += float(weight[valid].double().sum())
+        count += int(valid.sum())
+    return total / max(count, 1)
+
+
+@contextmanager
+def undisturbed(model: nn.Module) -> Iterator[None]:
+    """Put back train or eval mode of every module, and the random states, when done."""
+    modes = [(module, module.training) for module in model.modules()]
+    states = random.getstate(), np.random.get_state()
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    try:
+        with torch.random.fork_rng(devices):
+            yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        for module, training in modes:
+            module.training = training
+
+
+def rendered(figure: Figure) -> np.ndarray:
+    """A figure as a picture, (H, W, 3) uint8."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return img_from_canvas(canvas)
+
+
+def _unwrapped(model: nn.Module) -> BaseSegmentor:
+    return model.module if is_model_wrapper(model) else model

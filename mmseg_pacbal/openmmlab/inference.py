@@ -1,0 +1,52 @@
+"""Models for images of one's own: MMSegmentation's inferencer, checked before it is used."""
+
+import copy
+from pathlib import Path
+
+from mmengine.config import Config
+from mmseg.apis import MMSegInferencer
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS
+
+from ..configs import load_config
+from .checkpoint_checks import check_checkpoint
+
+
+def init_inferencer(
+    config: str | Path | Config, checkpoint: str | Path, device: str | None = None
+) -> MMSegInferencer:
+    """Load a model as MMSegmentation's ``MMSegInferencer``; its data set need not be there.
+
+    ``inferencer(image)['predictions']`` is the class of every pixel, (H, W), of an image given by
+    its path or as BGR, (H, W, 3) uint8; a list of images gives a list.
+
+    Beyond MMSegmentation's own: a checkpoint of another model, which it would load as far as
+    the names go, is refused, and classes and palette are those of the config's test data set
+    even where the checkpoint does not name them.
+
+    Args:
+        config: Path of a config, or a config.
+        checkpoint: Path of a checkpoint.
+        device: Such as ``'cpu'`` or ``'cuda:1'``; None takes what there is.
+
+    Raises:
+        FileNotFoundError: There is no such config or checkpoint.
+        ValueError: The config does not parse, or the checkpoint is not of this config.
+        pickle.UnpicklingError: The checkpoint is broken or holds more than one may.
+    """
+    cfg = copy.deepcopy(config) if isinstance(config, Config) else load_config(str(config))
+    cfg.visualizer.vis_backends = None  # predicting logs nothing
+    inferencer = MMSegInferencer(cfg, str(checkpoint), device=device)
+    inferencer.show_progress = False
+    check_checkpoint(inferencer.model, str(checkpoint))
+    inferencer.model.dataset_meta = dataset_meta(cfg)
+    return inferencer
+
+
+def dataset_meta(cfg: Config) -> dict:
+    """Classes and palette of a config's test data set, which is not read."""
+    dataset = cfg.test_dataloader.dataset
+    # The class itself may look for its files as soon as it is made.
+    bare = type('Bare', (BaseSegDataset,), dict(METAINFO=DATASETS.get(dataset.type).METAINFO))
+    meta = bare(metainfo=dataset.get('metainfo'), lazy_init=True).metainfo
+    return {name: meta[name] for name in ('classes', 'palette')}

@@ -1,0 +1,159 @@
+"""What a model makes of the images of a data set, ready to be drawn."""
+
+import inspect
+from pathlib import Path
+
+import mmcv
+import numpy as np
+import torch
+from mmengine.dataset import pseudo_collate
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.models.losses import CrossEntropyLoss
+from mmseg.models.segmentors.base import BaseSegmentor
+from torch import Tensor, nn
+
+from ..losses import BoundaryAwareLoss
+from ..ops import boundary_edges
+from ..visualization.panels import PanelRow
+from ..visualization.weights import WeightSample
+from .heads import head_losses
+
+
+@torch.no_grad()
+def inspect_sample(
+    model: BaseSegmentor,
+    dataset: torch.utils.data.Dataset,
+    index: int,
+    own_loss: bool = False,
+) -> PanelRow:
+    """Predict one image and compute its weights and its loss.
+
+    Args:
+        model: A segmentor; it is left in eval mode.
+        dataset: One of MMSegmentation's, with a test pipeline that keeps the original size.
+        index: Which of its images.
+        own_loss: Whether the loss is the one that the head trains with (:func:`pixel_loss`);
+            else it is the plain cross entropy (Fig. 4 of the paper).
+
+    Returns:
+        The weights are those of :func:`boundary_loss`.
+
+    Raises:
+        ValueError: The head's own loss is asked for and has no value for every pixel.
+    """
+    model.eval()
+    sample = dataset[index]
+    result = model.test_step(pseudo_collate([sample]))[0]
+    label = sample['data_samples'].gt_sem_seg.data.long()  # (1, H, W)
+    logits = result.seg_logits.data[None].float().cpu()  # (1, C, H, W)
+    binary = logits.shape[1] == 1
+    if binary:  # MMSegmentation has put them through a sigmoid
+        logits = logits.logit(eps=torch.finfo(logits.dtype).eps)
+    head = last_head(model)
+    if own_loss:
+        loss = pixel_loss(head, logits, label)
+    else:
+        loss = BoundaryAwareLoss(use_sigmoid=binary).unweighted(logits, label, head.ignore_index)
+    return PanelRow(
+        name=Path(result.img_path).stem,
+        image=mmcv.imread(result.img_path, channel_order='rgb'),
+        label=_array(label),
+        weight=_array(boundary_loss(model).weight_map(label, head.ignore_index)),
+        loss=_array(loss),
+        prediction=_array(result.pred_sem_seg.data.long()),
+    )
+
+
+def weigh_sample(
+    model: BaseSegmentor, sample: dict, image: np.ndarray | None = None
+) -> WeightSample:
+    """The edges and the weights of one image's label; the model's weights are not used.
+
+    Args:
+        model: Its loss is :func:`boundary_loss`.
+        sample: What a pipeline of MMSegmentation packs.
+        image: RGB, uint8 (H, W, 3), of the label's size; None reads the image file, as it suits
+            a pipeline that keeps the original size.
+    """
+    data_sample = sample['data_samples']
+    label = data_sample.gt_sem_seg.data.long()  # (1, H, W)
+    if image is None:
+        image = mmcv.imread(data_sample.img_path, channel_order='rgb')
+    loss, ignore_index = boundary_loss(model), last_head(model).ignore_index
+    edge_args = {name: loss.map_args[name] for name in ('void_edges', 'ignore_padding')}
+    return WeightSample(
+        name=Path(data_sample.img_path).stem,
+        image=image,
+        label=_array(label),
+        edges=_array(boundary_edges(label, ignore_index=ignore_index, **edge_args)),
+        weight=_array(loss.weight_map(label, ignore_index)),
+    )
+
+
+def spaced_indices(length: int, num: int) -> list[int]:
+    """At most num indices, evenly spaced over 0..length-1."""
+    num = min(num, length)
+    return [i * length // num for i in range(num)]
+
+
+def last_head(model: BaseSegmentor) -> BaseDecodeHead:
+    """The decode head that predicts: the last one of a cascade."""
+    head = model.decode_head
+    return head[-1] if isinstance(head, nn.ModuleList) else head
+
+
+def boundary_loss(model: BaseSegmentor) -> BoundaryAwareLoss:
+    """The decode head's BoundaryAwareLoss; one with the default arguments where it has none."""
+    losses = [m for m in model.decode_head.modules() if isinstance(m, BoundaryAwareLoss)]
+    return losses[0] if losses else BoundaryAwareLoss()
+
+
+def pixel_loss(head: BaseDecodeHead, logits: Tensor, label: Tensor) -> Tensor:
+    """The loss that a head trains with, for every pixel; several losses are added up.
+
+    Args:
+        head: A decode head of MMSegmentation.
+        logits: (N, C, H, W).
+        label: Classes or void, (N, H, W), int64.
+
+    Returns:
+        (N, H, W); of a loss that gives (N, C, H, W), the mean over C.
+
+    Raises:
+        ValueError: A loss has no value for every pixel.
+    """
+    total = torch.zeros(label.shape)
+    for loss in head_losses(head):
+        value = torch.zeros(())
+        if 'reduction_override' in inspect.signature(loss.forward).parameters:
+            value = loss(logits, label, reduction_override='none', ignore_index=head.ignore_index)
+        value = value.mean(dim=1) if value.dim() == 4 else value
+        if value.shape != label.shape:
+            raise ValueError(
+                f'a loss image needs a loss for every pixel, which {type(loss).__name__} does not '
+                "give; accepted in loss_decode are losses that take reduction_override='none', "
+                'such as BoundaryAwareLoss and CrossEntropyLoss'
+            )
+        total = total + value
+    return total
+
+
+def pixel_loss_name(head: BaseDecodeHead) -> str:
+    """What :func:`pixel_loss` shows, for a colour bar."""
+    return ' + '.join(_name(loss) for loss in head_losses(head))
+
+
+def weight_name(loss: BoundaryAwareLoss) -> str:
+    """What ``loss.weight_map`` gives, for a colour bar."""
+    return '$E_G$' if loss.normalize is None else r'$E_G / \overline{E_G}$'
+
+
+def _name(loss: nn.Module) -> str:
+    if isinstance(loss, BoundaryAwareLoss):
+        inner = loss.pixel_loss
+        return rf'{weight_name(loss)} $\cdot$ {"cross entropy" if inner is None else _name(inner)}'
+    return 'cross entropy' if isinstance(loss, CrossEntropyLoss) else type(loss).__name__
+
+
+def _array(x: Tensor) -> np.ndarray:
+    return x.squeeze(0).cpu().numpy()

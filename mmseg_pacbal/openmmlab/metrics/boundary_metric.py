@@ -1,0 +1,100 @@
+"""Boundary IoU, trimap mIoU and boundary F1 as a metric of MMSegmentation."""
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+from mmengine.logging import print_log
+from mmseg.registry import METRICS
+from prettytable import PrettyTable
+
+from ...metrics.boundary_quality import (
+    boundary_f1,
+    boundary_iou_counts,
+    contour_counts,
+    trimap_counts,
+)
+from ...metrics.label_counts import iou, mean_percent
+from ...ops.arguments import Accepted, check_arguments, is_int, is_number
+from ..arguments import explains_unknown_arguments
+from .count_metric import CountMetric, Counts
+
+SHARE = Accepted(
+    "a share of the image's diagonal, above 0 and at most 1",
+    lambda value: is_number(value) and 0 < value <= 1,
+)
+WIDTHS = Accepted(
+    'increasing positive integers, in pixels, such as (1, 2, 4)',
+    lambda value: (
+        isinstance(value, Sequence)
+        and len(value) > 0
+        and all(is_int(width) for width in value)
+        and all(a < b for a, b in itertools.pairwise([0, *value]))
+    ),
+)
+ARGUMENTS = dict(ratio=SHARE, widths=WIDTHS, tolerance=SHARE)
+
+
+@METRICS.register_module()
+@explains_unknown_arguments
+class BoundaryMetric(CountMetric):
+    """Quality of a prediction at boundaries, for use beside ``IoUMetric``.
+
+    Results, in per cent, means over the classes that occur: ``mBIoU`` (Boundary IoU, Cheng et
+    al. 2021), ``trimap_mIoU@W`` for each width W (DeepLab) and ``mBF1`` (boundary F1, Csurka et
+    al. 2013). A table of all classes is logged. Counts are added over the data set and over
+    processes; docs/boundary_metrics.md defines each measure and says what it makes of void.
+
+    Args:
+        ratio: Width of the bands of Boundary IoU, as a share of the image's diagonal.
+        widths: Widths of the trimaps, in pixels on either side of a boundary, increasing.
+        tolerance: Distance at which contours still match in boundary F1, as a share of the
+            image's diagonal.
+        **kwargs: ``ignore_index``, the void label (255), and ``collect_device``, ``prefix`` and
+            ``collect_dir`` of ``BaseMetric``.
+
+    Raises:
+        ValueError: An argument is not one of those above.
+    """
+
+    def __init__(
+        self,
+        ratio: float = 0.02,
+        widths: Sequence[int] = (1, 2, 4, 8, 16, 32),
+        tolerance: float = 0.0075,
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        check_arguments(ARGUMENTS, ratio=ratio, widths=widths, tolerance=tolerance)
+        self.ratio = ratio
+        self.widths = tuple(widths)
+        self.tolerance = tolerance
+
+    def count(self, prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> Counts:
+        maps = (prediction, truth, num_classes)
+        return dict(
+            band=boundary_iou_counts(*maps, self.ratio),
+            trimap=trimap_counts(*maps, self.widths),
+            contour=contour_counts(*maps, self.tolerance),
+        )
+
+    def scores(self, total: Counts) -> dict[str, float]:
+        trimaps = zip(self.widths, iou(total['trimap']), strict=True)
+        scores = {
+            'mBIoU': iou(total['band']),
+            **{f'trimap_mIoU@{width}': score for width, score in trimaps},
+            'mBF1': boundary_f1(total['contour']),
+        }
+        means = {name: mean_percent(score) for name, score in scores.items()}
+        print_log(f'boundary quality in %\n{self._table(scores, means)}', logger='current')
+        return {name: round(mean, 2) for name, mean in means.items()}
+
+    def _table(self, scores: dict[str, np.ndarray], means: dict[str, float]) -> PrettyTable:
+        table = PrettyTable()
+        classes = self.dataset_meta['classes']
+        table.add_column('Class', [*classes, 'mean'], align='l')
+        for name, score in scores.items():
+            column = name.replace('_mIoU', '').removeprefix('m')  # trimap@4, BIoU, BF1
+            values = [*(100 * score), means[name]]
+            table.add_column(column, [f'{value:.2f}' for value in values], align='r')
+        return table

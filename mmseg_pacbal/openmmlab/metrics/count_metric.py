@@ -1,0 +1,69 @@
+"""Metrics whose result is made of counts that add up over images and processes."""
+
+from collections.abc import Sequence
+from functools import reduce
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+
+from ...metrics.label_counts import class_maps
+from ...ops.arguments import INT, check_arguments
+
+Counts = dict[str, np.ndarray]
+
+
+class CountMetric(BaseMetric):
+    """Base of metrics that count in each image and make scores of the sums.
+
+    Args:
+        ignore_index: The void label.
+        **kwargs: ``collect_device``, ``prefix`` and ``collect_dir`` of ``BaseMetric``.
+
+    Raises:
+        ValueError: ignore_index is no integer.
+    """
+
+    def __init__(self, ignore_index: int = 255, **kwargs) -> None:
+        super().__init__(**kwargs)
+        check_arguments(dict(ignore_index=INT), ignore_index=ignore_index)
+        self.ignore_index = ignore_index
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Count in each image; the counts of an image are one result.
+
+        Raises:
+            ValueError: An image has no ground truth, sizes differ, or a label is no class.
+        """
+        num_classes = len(self.dataset_meta['classes'])
+        for sample in data_samples:
+            name = sample.get('img_path', 'an image')
+            if 'gt_sem_seg' not in sample:
+                metric = type(self).__name__
+                raise ValueError(
+                    f'{metric} compares with ground truth, but {name} has none; test on a split '
+                    f'with labels, or take {metric} out of the evaluators of the config'
+                )
+            prediction, truth = (_array(sample[k]) for k in ('pred_sem_seg', 'gt_sem_seg'))
+            try:
+                maps = class_maps(prediction, truth, num_classes, self.ignore_index)
+            except ValueError as error:
+                raise ValueError(f'{name}: {error}') from error
+            self.results.append(self.count(*maps, num_classes))
+
+    def compute_metrics(self, results: list[Counts]) -> dict[str, float]:
+        """Scores of the counts of all images, added up."""
+        total = {name: reduce(np.add, [r[name] for r in results]) for name in results[0]}
+        return self.scores(total)
+
+    def count(self, prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> Counts:
+        """Counts of an image, of which :func:`class_maps` made both maps, (H, W)."""
+        raise NotImplementedError
+
+    def scores(self, total: Counts) -> dict[str, float]:
+        """What is reported of the counts of the whole data set, in per cent."""
+        raise NotImplementedError
+
+
+def _array(data: dict) -> np.ndarray:
+    """The (1, H, W) tensor of a sample's field as an (H, W) array."""
+    return data['data'].squeeze(0).cpu().numpy()

@@ -1,0 +1,119 @@
+import json
+
+import pytest
+import yaml
+
+from mmseg_pacbal.apps.study import Study, load_study, plan_runs
+from mmseg_pacbal.apps.study.plan import Row
+
+ROWS = dict(
+    a=dict(config='deeplabv3_{dataset}.py', reported=70.0),
+    b=dict(
+        config='bal_{dataset}.py',
+        options={'model.decode_head.loss_decode.beta': 0.25},
+        reported=70.5,
+    ),
+)
+
+
+@pytest.fixture
+def study_file(tmp_path):
+    path = tmp_path / 'mine.yml'
+    path.write_text(yaml.safe_dump(dict(baseline='a', rows=ROWS)))
+    return path
+
+
+def test_shipped_table_3():
+    study = load_study('table3', 'camvid')
+    assert (study.name, study.dataset, study.baseline) == ('table3', 'camvid', 'deeplabv3')
+    assert {row.name: row.config for row in study.rows.values()} == {
+        'deeplabv3': 'deeplabv3_camvid.py',
+        'pac': 'pac_camvid.py',
+        'bal': 'bal_camvid.py',
+        'pac_bal': 'pac_bal_camvid.py',
+    }
+    reported = {name: study.reported_difference(name) for name in study.rows}
+    assert reported == dict(deeplabv3=None, pac=0.29, bal=0.96, pac_bal=1.25)
+
+
+def test_tables_1_and_2_report_differences():
+    tables = [load_study(name, 'voc') for name in ('table1', 'table2')]
+    assert [len(study.rows) for study in tables] == [1 + 14, 1 + 7]
+    best = tables[0].rows['bal_gaussian_d4_k35_s3_b05']
+    assert best.config == 'ablation/bal_gaussian_d4_k35_s3_b05.py'
+    assert tables[0].reported_difference(best.name) == 0.96
+    assert tables[1].reported_difference('pac_r1-3-5-7-9_sum') == 0.29
+
+
+@pytest.mark.parametrize('name', ['table1', 'table2', 'table3', 'learning_rate', 'loss_scale'])
+def test_every_row_of_a_shipped_study_parses(name):
+    study = load_study(name, 'camvid_mini' if name == 'loss_scale' else 'camvid')
+    runs = plan_runs(study, study.rows, [0], {})
+    assert [run.row for run in runs] == list(study.rows)
+    assert len({run.fingerprint for run in runs}) == len(runs)
+
+
+def test_runs_go_seed_by_seed_and_options_reach_them(study_file):
+    study = load_study(str(study_file), 'camvid')
+    runs = plan_runs(study, study.rows, [3, 4], {'max_iters': 7})
+    assert [run.name for run in runs] == ['a-seed3', 'b-seed3', 'a-seed4', 'b-seed4']
+    assert all(run.iterations == run.cfg.param_scheduler[-1].end == 7 for run in runs)
+    assert [run.cfg.randomness.seed for run in runs] == [3, 3, 4, 4]
+    assert runs[1].cfg.model.decode_head.loss_decode.beta == 0.25
+    assert [e.type for e in runs[0].cfg.test_evaluator] == ['IoUMetric', 'BoundaryMetric']
+
+
+@pytest.mark.parametrize('own', ["dict(type='BoundaryMetric', widths=(2,))", ''])
+def test_evaluators_that_a_config_lists_stay(tmp_path, own):
+    path = tmp_path / 'mine.py'
+    path.write_text(
+        "_base_ = __import__('mmseg_pacbal').config('bal_camvid.py')\n"
+        f"test_evaluator = [dict(type='IoUMetric'), {own}]\n"
+    )
+    study = Study('mine', 'camvid', 'a', dict(a=Row('a', str(path))))
+    evaluator = plan_runs(study, ['a'], [0], {})[0].cfg.test_evaluator
+    assert [metric.type for metric in evaluator] == ['IoUMetric', 'BoundaryMetric']
+    assert evaluator[1].get('widths') == ((2,) if own else None)
+
+
+def test_fingerprint_tells_settings_not_names(study_file):
+    study = load_study(str(study_file), 'camvid')
+    first, again = (plan_runs(study, ['a'], [0], {})[0] for _ in range(2))
+    other_seed, other_setting = (
+        plan_runs(study, ['a'], seeds, options)[0]
+        for seeds, options in (([1], {}), ([0], {'max_iters': 7}))
+    )
+    assert first.fingerprint == again.fingerprint
+    assert len({first.fingerprint, other_seed.fingerprint, other_setting.fingerprint}) == 3
+
+
+def test_unknown_study_and_row(study_file, tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=r'no study .*nothing\.yml; give table1, .*learning_rate'
+    ):
+        load_study('nothing', 'voc')
+    with pytest.raises(FileNotFoundError, match=r'no study .*none\.yml; give'):
+        load_study(str(tmp_path / 'none.yml'), 'voc')
+    for seeds in ([0, 0], [-1]):
+        with pytest.raises(ValueError, match='seeds must be 0 or more, each given once') as caught:
+            plan_runs(load_study(str(study_file), 'camvid'), ['a'], seeds, {})
+        assert str(seeds) in str(caught.value)
+    with pytest.raises(ValueError, match=r"no row 'c'; it has a, b"):
+        plan_runs(load_study(str(study_file), 'camvid'), ['c'], [0], {})
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(baseline='c'), "baseline 'c' is none of its rows, a, b"),
+        (dict(rows=dict(a=dict(options={}))), 'config'),
+        (dict(rows=dict(a=dict(config='a.py', reportd=1))), 'reportd'),
+        (dict(rows=None), 'must map baseline'),
+    ],
+)
+def test_malformed_study(tmp_path, change, message):
+    path = tmp_path / 'bad.yml'
+    path.write_text(json.dumps(dict(baseline='a', rows=ROWS) | change))  # JSON is YAML
+    with pytest.raises(ValueError, match=r'study .*bad') as caught:
+        load_study(str(path), 'voc')
+    assert message in str(caught.value)

@@ -1,0 +1,137 @@
+"""Downloads from a server of the test's own: whole, resumed, cut off, damaged, missing."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import numpy as np
+import pytest
+
+from mmseg_pacbal.apps.voc import download
+from mmseg_pacbal.apps.voc.download import fetch
+
+DATA = np.random.default_rng(0).bytes(5000)
+MD5 = hashlib.md5(DATA).hexdigest()
+
+
+class Server(ThreadingHTTPServer):
+    """Serves one file; remembers the ranges that were asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(('127.0.0.1', 0), Handler)
+        self.data, self.ranges, self.knows_ranges = DATA, [], True
+        self.cut_after = None  # bytes after which each answer breaks off
+        self.url = f'http://127.0.0.1:{self.server_port}/a/file.tar?version=1'
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        server, asked = self.server, self.headers.get('Range')
+        server.ranges.append(asked)
+        start = int(re.fullmatch(r'bytes=(\d+)-', asked)[1]) if asked else 0
+        if not self.path.startswith('/a/file.tar'):
+            return self.send_error(404)
+        if not server.knows_ranges:
+            start = 0
+        elif asked and start >= len(server.data):
+            return self.send_error(416)
+        partial = asked and server.knows_ranges
+        self.send_response(206 if partial else 200)
+        if partial:
+            end = len(server.data)
+            self.send_header('Content-Range', f'bytes {start}-{end - 1}/{end}')
+        self.send_header('Content-Length', str(len(server.data) - start))
+        self.end_headers()
+        self.wfile.write(server.data[start:][: server.cut_after])
+        return None
+
+    def log_message(self, *args: object) -> None:
+        """Not into the test's output."""
+
+
+@pytest.fixture
+def server(monkeypatch) -> Iterator[Server]:
+    monkeypatch.setattr(download, '_PAUSE', 0)
+    for proxy in ('http_proxy', 'HTTP_PROXY'):
+        monkeypatch.delenv(proxy, raising=False)
+    with Server() as server:
+        thread = Thread(target=server.serve_forever, kwargs=dict(poll_interval=0.01))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_path_is_verified_and_taken_as_it_is(tmp_path):
+    (tmp_path / 'file.tar').write_bytes(DATA)
+    assert fetch(str(tmp_path / 'file.tar'), tmp_path / 'd', MD5) == tmp_path / 'file.tar'
+    assert not (tmp_path / 'd').exists()
+
+
+def test_downloads_once(server, tmp_path):
+    path = fetch(server.url, tmp_path / 'd', MD5)
+    assert path == tmp_path / 'd' / 'file.tar'
+    assert path.read_bytes() == DATA
+    assert fetch(server.url, tmp_path / 'd', MD5) == path
+    assert server.ranges == [None]
+    assert [p.name for p in path.parent.iterdir()] == ['file.tar']
+
+
+@pytest.mark.parametrize('have', [1, 2500, 4999, 5000])
+def test_goes_on_where_it_was_interrupted(server, tmp_path, have):
+    (tmp_path / 'file.tar.part').write_bytes(DATA[:have])
+    assert fetch(server.url, tmp_path, MD5).read_bytes() == DATA
+    assert server.ranges == [f'bytes={have}-']
+
+
+def test_goes_on_when_the_connection_breaks(server, tmp_path):
+    server.cut_after = 1500
+    assert fetch(server.url, tmp_path, MD5).read_bytes() == DATA
+    assert server.ranges == [None, 'bytes=1500-', 'bytes=3000-', 'bytes=4500-']
+
+
+def test_gives_up_in_the_end_and_keeps_what_there_is(server, tmp_path):
+    server.cut_after = 500
+    message = re.escape(f'the download of {server.url} stopped after 2,500 bytes')
+    with pytest.raises(ConnectionError, match=message):
+        fetch(server.url, tmp_path, MD5)
+    assert (tmp_path / 'file.tar.part').read_bytes() == DATA[:2500]
+    assert fetch(server.url, tmp_path, MD5).read_bytes() == DATA
+
+
+def test_server_without_ranges_sends_all_anew(server, tmp_path):
+    server.knows_ranges = False
+    (tmp_path / 'file.tar.part').write_bytes(b'x' * 100)
+    assert fetch(server.url, tmp_path, MD5).read_bytes() == DATA
+
+
+def test_damaged_download_is_removed(server, tmp_path):
+    (tmp_path / 'file.tar.part').write_bytes(b'x' * 100)  # of another file
+    with pytest.raises(ValueError, match=f'file.tar.part is damaged .* is {MD5}; it was removed'):
+        fetch(server.url, tmp_path, MD5)
+    assert list(tmp_path.iterdir()) == []
+    assert fetch(server.url, tmp_path, MD5).read_bytes() == DATA
+
+
+def test_damaged_file_of_the_user_stays(server, tmp_path):
+    (tmp_path / 'file.tar').write_bytes(DATA[:-1])
+    with pytest.raises(ValueError, match=r'file.tar is damaged .*remove it, to have it downloaded'):
+        fetch(server.url, tmp_path, MD5)
+    assert (tmp_path / 'file.tar').read_bytes() == DATA[:-1]
+    assert server.ranges == []
+
+
+def test_nothing_there(server, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'none.tar.* cannot be downloaded: HTTP Error 404'):
+        fetch(server.url.replace('a/file', 'b/none'), tmp_path, MD5)
+    with pytest.raises(
+        FileNotFoundError, match=r'none.tar does not exist; give the path of a file'
+    ):
+        fetch(str(tmp_path / 'none.tar'), tmp_path, MD5)
+
+
+def test_no_server(server, tmp_path):
+    with pytest.raises(ConnectionError, match=r'stopped after 0 bytes .* run the command again'):
+        fetch('http://127.0.0.1:1/file.tar', tmp_path, MD5)

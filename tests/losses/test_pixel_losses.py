@@ -1,0 +1,198 @@
+"""Focal and OHEM, alone and under the weight map; what of MMSegmentation's own is usable."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from mmseg_pacbal import BoundaryAwareLoss, boundary_weight_map
+from mmseg_pacbal.losses import OHEMPixelLoss, SoftmaxFocalLoss
+
+VOID = 255
+BOTH = pytest.mark.parametrize('loss_class', [SoftmaxFocalLoss, OHEMPixelLoss])
+
+
+@pytest.fixture
+def case(generator) -> tuple[Tensor, Tensor]:
+    logits = torch.randn(2, 3, 9, 12, generator=generator, dtype=torch.float64, requires_grad=True)
+    label = torch.randint(3, (2, 9, 12), generator=generator)
+    label[:, 2:4] = VOID
+    return logits, label
+
+
+def cross_entropy(logits: Tensor, label: Tensor, **options) -> Tensor:
+    return F.cross_entropy(logits, label, reduction='none', ignore_index=VOID, **options)
+
+
+def test_focal_loss_by_hand():
+    # p = 3/4 at both pixels that count: (1/4)^2 log 4/3 and (3/4)^2 log 4.
+    logits = torch.tensor([math.log(3.0), 0.0]).view(1, 2, 1, 1).expand(1, 2, 1, 3)
+    label = torch.tensor([[[0, 1, VOID]]])
+    expected = [math.log(4 / 3) / 16, 9 / 16 * math.log(4), 0]
+    loss = SoftmaxFocalLoss(reduction='none')(logits, label)
+    assert loss.flatten().tolist() == pytest.approx(expected, rel=1e-5)
+    assert SoftmaxFocalLoss()(logits, label).item() == pytest.approx(sum(expected) / 2, rel=1e-5)
+    weighted = SoftmaxFocalLoss(class_weight=[2.0, 0.5], reduction='sum')(logits, label)
+    assert weighted.item() == pytest.approx(2 * expected[0] + expected[1] / 2, rel=1e-5)
+
+
+def test_focal_loss_with_gamma_0_is_cross_entropy(case):
+    loss = SoftmaxFocalLoss(gamma=0, reduction='none')(*case)
+    torch.testing.assert_close(loss, cross_entropy(*case))
+
+
+@pytest.mark.parametrize('gamma', [0.5, 1.0, 2.0])
+def test_focal_loss_of_a_certain_pixel_has_a_finite_gradient(gamma):
+    logits = torch.tensor([200.0, 0.0]).view(1, 2, 1, 1).requires_grad_()
+    for label in (0, 1):
+        loss = SoftmaxFocalLoss(gamma=gamma)(logits, torch.full((1, 1, 1), label))
+        loss.backward()
+        assert loss.isfinite()
+        assert logits.grad.isfinite().all()
+
+
+def test_ohem_keeps_the_hardest(case):
+    logits, label = case
+    loss = OHEMPixelLoss(keep_ratio=0.25, reduction='none')(logits, label)
+    plain = cross_entropy(logits, label)
+    hardest = plain.detach().flatten().argsort(descending=True)[: round(0.25 * label.numel())]
+    expected = torch.zeros_like(plain).flatten()
+    expected[hardest] = plain.flatten()[hardest]
+    torch.testing.assert_close(loss.flatten(), expected)
+    mean = OHEMPixelLoss(keep_ratio=0.25)(logits, label)
+    torch.testing.assert_close(mean, expected.sum() / len(hardest), rtol=1e-6, atol=0)
+
+
+def test_ohem_of_everything_is_cross_entropy(case):
+    loss = OHEMPixelLoss(keep_ratio=1.0, class_weight=[1.0, 2.0, 0.5], reduction='none')(*case)
+    weight = case[0].new_tensor([1.0, 2.0, 0.5])
+    torch.testing.assert_close(loss, cross_entropy(*case, weight=weight))
+
+
+@BOTH
+def test_under_the_weight_map(loss_class, case):
+    logits, label = case
+    alone = loss_class(reduction='none')(logits, label)
+    pixel_loss = dict(type=loss_class.__name__)
+    loss = BoundaryAwareLoss(kernel_size=5, downsample=2, pixel_loss=pixel_loss)(logits, label)
+    weight = boundary_weight_map(label, kernel_size=5, downsample=2)
+    torch.testing.assert_close(loss, (weight * alone).sum() / label.numel(), rtol=1e-6, atol=0)
+    loss.backward()
+    assert logits.grad.isfinite().all()
+    assert (logits.grad[:, :, 2:4] == 0).all()
+
+
+@BOTH
+def test_gradcheck(loss_class, case):
+    logits, label = case
+    assert torch.autograd.gradcheck(lambda x: loss_class()(x, label), logits)
+
+
+@BOTH
+def test_trains_in_a_head(loss_class, case, make_samples):
+    head = MODELS.build(
+        dict(
+            type='FCNHead',
+            in_channels=4,
+            channels=4,
+            num_convs=1,
+            num_classes=3,
+            loss_decode=[dict(type=loss_class.__name__), dict(type='BoundaryAwareLoss')],
+        )
+    )
+    losses = head.loss([torch.randn(2, 4, 5, 6)], make_samples(case[1]), {})
+    name = dict(SoftmaxFocalLoss='loss_focal', OHEMPixelLoss='loss_ohem')[loss_class.__name__]
+    assert list(losses) == [name, 'loss_bal', 'acc_seg']
+    losses[name].backward()
+    assert head.conv_seg.weight.grad.abs().sum() > 0
+
+
+@BOTH
+def test_void_only(loss_class, case):
+    logits, label = case
+    loss = loss_class()(logits, torch.full_like(label, VOID))
+    loss.backward()
+    assert loss == 0
+    assert (logits.grad == 0).all()
+
+
+@BOTH
+def test_weight_avg_factor_and_reductions(loss_class, case):
+    logits, label = case
+    pixels = loss_class(reduction='none')(logits, label)
+    weight = torch.rand(label.shape)
+    total = loss_class()(logits, label, weight=weight, reduction_override='sum')
+    torch.testing.assert_close(total, (pixels * weight).sum())
+    mean = loss_class(loss_weight=0.5)(logits, label, weight=weight, avg_factor=7)
+    torch.testing.assert_close(mean, total / 14, rtol=1e-6, atol=0)
+
+
+@BOTH
+def test_half_logits_are_computed_in_float32(loss_class, case):
+    logits, label = case[0].detach().bfloat16(), case[1]
+    with torch.autocast('cpu', torch.bfloat16):
+        loss = loss_class()(logits, label)
+    assert torch.equal(loss, loss_class()(logits.float(), label))
+
+
+# MMSegmentation's own
+
+
+def test_cross_entropy_of_mmsegmentation_is_usable(case):
+    logits, label = case
+    for options in (dict(), dict(use_sigmoid=True)):
+        cfg = dict(type='CrossEntropyLoss', **options)
+        assert BoundaryAwareLoss(pixel_loss=cfg)(logits.float(), label).isfinite()
+
+
+def test_ohem_of_mmsegmentation_is_refused():
+    with pytest.raises(ValueError, match='OhemCrossEntropy cannot give a loss for every pixel'):
+        BoundaryAwareLoss(pixel_loss=dict(type='OhemCrossEntropy'))
+
+
+def test_focal_loss_of_mmsegmentation_fails_on_cpu(case):
+    # Why there is one here: it picks one column of the one-hot labels in place of all but one.
+    loss = MODELS.build(dict(type='FocalLoss'))
+    with pytest.raises((ValueError, RuntimeError)):
+        loss(case[0].float(), case[1])
+
+
+# Exceptions
+
+
+@pytest.mark.parametrize(
+    ('loss_class', 'options', 'expected'),
+    [
+        (SoftmaxFocalLoss, dict(gamma=-1.0), ('gamma', '-1.0', '0 or more')),
+        (SoftmaxFocalLoss, dict(gamma='2'), ('gamma', "'2'", 'finite number')),
+        (OHEMPixelLoss, dict(keep_ratio=0), ('keep_ratio', '0', 'at most 1')),
+        (OHEMPixelLoss, dict(keep_ratio=1.5), ('keep_ratio', '1.5', 'at most 1')),
+        (OHEMPixelLoss, dict(reduction='max'), ('reduction', "'max'", "'mean'")),
+        (OHEMPixelLoss, dict(loss_weight=math.nan), ('loss_weight', 'nan', 'finite')),
+        (BoundaryAwareLoss, dict(loss_weight='1'), ('loss_weight', "'1'", 'finite')),
+        (BoundaryAwareLoss, dict(class_weight=[1.0, -1.0]), ('class_weight', '-1.0', '0 or more')),
+        (BoundaryAwareLoss, dict(class_weight=[[1.0]]), ('class_weight', '[[1.0]]', 'each class')),
+    ],
+    ids=str,
+)
+def test_error_names_argument_value_and_accepted(loss_class, options, expected):
+    with pytest.raises(ValueError, match=expected[0]) as error:
+        loss_class(**options)
+    for part in expected:
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize('loss_class', [SoftmaxFocalLoss, OHEMPixelLoss, BoundaryAwareLoss])
+def test_error_names_sizes_and_labels(loss_class, case):
+    logits, label = case
+    with pytest.raises(ValueError, match='class_weight has 2 entries, but cls_score has 3'):
+        loss_class(class_weight=[1.0, 2.0])(logits, label)
+    with pytest.raises(ValueError, match=r'weight must be \(2, 9, 12\) .* got \(2, 9\)'):
+        loss_class()(logits, label, weight=torch.ones(2, 9))
+    with pytest.raises(ValueError, match=r'label must be \(2, 9, 12\) .* got \(2, 9, 5\)'):
+        loss_class()(logits, label[..., :5])
+    with pytest.raises(ValueError, match=r'label holds 2, but accepted are classes 0\.\.1'):
+        loss_class()(logits[:, :2], label)

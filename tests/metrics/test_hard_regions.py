@@ -1,0 +1,228 @@
+"""Regions where segmentation is hard: masks by hand and by another route, counts, reports."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from mmseg_pacbal.metrics.hard_regions import (
+    REGIONS,
+    region_counts,
+    region_masks,
+    small_objects,
+    thin_parts,
+    touching_classes,
+)
+from mmseg_pacbal.metrics.label_counts import accuracy, class_maps, iou, overlap_counts
+from mmseg_pacbal.metrics.region_report import region_chart, region_csv, region_table
+
+VOID = 255
+
+
+def truth_map(label: np.ndarray, num_classes: int) -> np.ndarray:
+    return class_maps(label, label, num_classes, VOID)[1]
+
+
+def disc(radius: int) -> np.ndarray:
+    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+    return y**2 + x**2 <= radius**2
+
+
+# --- masks ---
+
+
+def test_near_and_interior_make_up_all_and_void_is_in_none(voc_labels):
+    label = next(label.numpy() for label in voc_labels if (label == VOID).any())
+    masks = region_masks(truth_map(label, 21), 21)
+    assert tuple(masks) == REGIONS
+    assert np.array_equal(masks['all'], label != VOID)
+    assert np.array_equal(masks['near boundaries'] ^ masks['interior'], masks['all'])
+    assert not any((mask & ~masks['all']).any() for mask in masks.values())
+    near = ndimage.binary_dilation(label == VOID, np.ones((17, 17)))
+    assert masks['near boundaries'][near & (label != VOID)].all()
+
+
+def test_small_objects_by_hand():
+    label = np.zeros((20, 20), np.uint8)
+    label[2:5, 2:5] = 1  # 9 pixels
+    label[5, 5] = 1  # touches it at a corner: 10 pixels
+    label[10:12, 10:14] = 1  # 8 pixels
+    label[15, 15:18] = 2
+    expected = np.zeros_like(label, bool)
+    expected[10:12, 10:14] = expected[15, 15:18] = True
+    assert np.array_equal(small_objects(label, 10), expected)
+    assert small_objects(label, 11)[2, 2]
+    assert not small_objects(label, 3).any()
+
+
+def test_background_is_neither_small_nor_thin():
+    label = np.ones((20, 20), np.uint8)
+    label[8:10, 8:10] = 0
+    for background, expected in ((0, 0), (None, 4)):
+        masks = region_masks(label, 2, area=100, radius=2, background=background)
+        assert masks['small objects'].sum() == expected
+        assert masks['thin parts'].sum() == expected
+
+
+@pytest.mark.parametrize(('width', 'thin'), [(1, True), (8, True), (9, False), (20, False)])
+def test_strips_of_fewer_than_9_pixels_are_thin_at_radius_4(width, thin):
+    label = np.zeros((60, 60), np.uint8)
+    label[:, 20 : 20 + width] = 1
+    expected = np.where(label == 1, thin, False)
+    assert np.array_equal(thin_parts(label, 4), expected)
+    assert np.array_equal(thin_parts(label.T.copy(), 4), expected.T)
+
+
+def test_the_frame_makes_nothing_thin():
+    label = np.zeros((60, 60), np.uint8)
+    label[:, :5] = 1  # half of a strip of 10, cut by the frame
+    assert not thin_parts(label, 4).any()
+
+
+def test_a_handle_is_thin_and_what_it_is_on_is_not():
+    label = np.zeros((60, 80), np.uint8)
+    label[20:40, 5:25] = 1
+    label[29:31, 25:70] = 1
+    thin = thin_parts(label, 4)
+    assert thin[29:31, 27:70].all()
+    assert not thin[22:38, 7:23].any()
+    assert not thin[:20].any()
+    assert not thin[40:].any()
+
+
+@pytest.mark.parametrize('slope', [0, 0.1, 0.3, 0.5, 1, 2.7])
+def test_a_slanted_contour_is_not_thin(slope):
+    y, x = np.mgrid[:80, :80]
+    assert not thin_parts((y - 40 > slope * (x - 40)).astype(np.uint8), 4).any()
+
+
+@pytest.mark.parametrize('radius', [1, 4])
+def test_masks_by_another_route(camvid_labels, radius):
+    """Opening with a disc, and SciPy's components."""
+    truth = truth_map(camvid_labels[0].numpy(), 11)
+    thin = np.zeros(truth.shape, bool)
+    small = np.zeros(truth.shape, bool)
+    for value in np.unique(truth):
+        mask = truth == value
+        centres = ndimage.binary_erosion(mask, disc(radius), border_value=1)
+        thin |= mask & ~ndimage.binary_dilation(centres, disc(radius + 1))
+        component, _ = ndimage.label(mask, np.ones((3, 3)))
+        small |= mask & (np.bincount(component.ravel())[component] < 1024)
+    assert np.array_equal(thin_parts(truth, radius), thin)
+    assert np.array_equal(small_objects(truth, 1024), small)
+
+
+def touching_objects() -> np.ndarray:
+    """On background 0: class 1 in columns 5..14, class 2 in columns 21..29, six columns apart."""
+    label = np.zeros((30, 40), np.uint8)
+    label[10:20, 5:15] = 1
+    label[10:20, 21:30] = 2
+    return label
+
+
+def test_touching_classes_by_hand():
+    label = touching_objects()
+    # Class 1 reaches column 14 + 4, class 2 begins at 21 - 4; the rows are 10 - 4 .. 19 + 4.
+    expected = np.zeros(label.shape, bool)
+    expected[6:24, 17:19] = True
+    assert np.array_equal(touching_classes(label, 3, 4, background=0), expected)
+    assert not touching_classes(label, 3, 3, background=0).any()
+    # Where all classes count, three are asked for: background is there, too.
+    assert np.array_equal(touching_classes(label, 3, 4, background=None), expected)
+    label[label == 0] = 3  # void
+    assert np.array_equal(touching_classes(label, 3, 4, background=0), expected)
+    assert not touching_classes(label, 3, 4, background=None).any()
+
+
+def test_touching_classes_by_another_route(camvid_labels):
+    truth = truth_map(camvid_labels[1].numpy(), 11)
+    seen = [ndimage.distance_transform_cdt(truth != c, 'chessboard') <= 8 for c in np.unique(truth)]
+    if truth.max() == 11:
+        seen.pop()  # void is no class
+    assert np.array_equal(touching_classes(truth, 11, 8, None), np.sum(seen, axis=0) >= 3)
+
+
+# --- counts ---
+
+
+def test_counts_of_regions(camvid_labels):
+    label = camvid_labels[0].numpy()
+    prediction, truth = class_maps(np.roll(np.where(label == VOID, 0, label), 3, 1), label, 11)
+    counts = dict(zip(REGIONS, region_counts(prediction, truth, 11), strict=True))
+    assert np.array_equal(counts['all'], overlap_counts(prediction, truth, 11))
+    assert np.array_equal(counts['near boundaries'] + counts['interior'], counts['all'])
+    for region, mask in region_masks(truth, 11).items():
+        for c in range(11):
+            predicted, true = mask & (prediction == c), mask & (truth == c)
+            expected = [(predicted & true).sum(), predicted.sum(), true.sum()]
+            assert counts[region][:, c].tolist() == expected
+
+
+def test_accuracy():
+    counts = np.array([[3, 0, 0], [5, 2, 0], [4, 6, 0]])
+    np.testing.assert_allclose(accuracy(counts), [0.75, 0, np.nan])
+    np.testing.assert_allclose(iou(counts), [0.5, 0, np.nan])
+
+
+# --- reports ---
+
+
+def make_totals() -> dict[str, np.ndarray]:
+    """Two models, two classes; nothing is thin, and only class 0 is small."""
+    first = np.zeros((len(REGIONS), 3, 2), np.int64)
+    first[:, 2] = [[60, 40], [20, 20], [40, 20], [5, 0], [0, 0], [10, 10]]
+    second = first.copy()
+    for total, right in ((first, [50, 30]), (second, [55, 35])):
+        wrong = [60 - right[0], 40 - right[1]]
+        total[0, 0], total[0, 1] = right, [right[0] + wrong[1], right[1] + wrong[0]]
+        total[1:, 0] = total[1:, 1] = total[1:, 2]
+    return {'base': first, 'ours': second}
+
+
+def table_of(text: str) -> dict[str, list[str]]:
+    lines = [[cell.strip() for cell in line.strip('|').split('|')] for line in text.splitlines()]
+    return {line[0]: line[1:] for line in lines}
+
+
+def test_table_of_one_model():
+    table = table_of(region_table({'base': make_totals()['base']}))
+    assert table['region'] == ['pixels', 'mIoU base', 'mAcc base', 'errors base']
+    # IoU 50 / 70 and 30 / 50, accuracy 50 / 60 and 30 / 40, 20 of 100 pixels wrong.
+    assert table['all'] == ['100.00', '65.71', '79.17', '20.00']
+    assert table['near boundaries'] == ['40.00', '100.00', '100.00', '0.00']
+    assert table['thin parts'] == ['0.00', '-', '-', '0.00']
+
+
+def test_table_of_two_models():
+    table = table_of(region_table(make_totals()))
+    measures = ('mIoU', 'mAcc', 'errors')
+    heads = [f'{measure} {name}' for measure in measures for name in ('base', 'ours', 'difference')]
+    assert table['region'] == ['pixels', *heads]
+    # 55 / 65 and 35 / 45; 55 / 60 and 35 / 40; 10 of 100.
+    assert table['all'][1:4] == ['65.71', '81.20', '+15.48']
+    assert table['all'][4:7] == ['79.17', '89.58', '+10.42']
+    assert table['all'][7:] == ['20.00', '10.00', '-10.00']
+    assert table['thin parts'][1:4] == ['-', '-', '-']
+
+
+def test_csv_has_every_class():
+    lines = list(csv.DictReader(io.StringIO(region_csv(make_totals(), ['a, b', 'c']))))
+    assert len(lines) == 2 * len(REGIONS) * 3
+    assert list(lines[0].values()) == ['base', 'all', 'a, b', '60', '50', '71.43', '83.33']
+    assert list(lines[2].values()) == ['base', 'all', 'mean', '100', '80', '65.71', '79.17']
+    small = [line for line in lines if line['model'] == 'ours' and line['region'] == REGIONS[3]]
+    assert [line['IoU'] for line in small] == ['100.00', '', '100.00']
+
+
+def test_chart_shows_every_score():
+    figure = region_chart(make_totals())
+    for panel, expected in zip(figure.axes, ([65.71, 81.20], [79.17, 89.58]), strict=True):
+        heights = [[bar.get_height() for bar in bars] for bars in panel.containers]
+        assert [h[0] for h in heights] == pytest.approx(expected, abs=0.01)
+        assert all(len(h) == len(REGIONS) for h in heights)
+        assert all(np.isnan(h[4]) for h in heights)
+    labels = [label.get_text() for label in figure.axes[-1].get_xticklabels()]
+    assert labels[1] == 'near boundaries\n40.0 % of pixels'
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ['base', 'ours']

@@ -1,0 +1,235 @@
+"""Each check of images, masks and lists: what it accepts, and the sentence it ends in."""
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from mmengine.dataset import Compose, ConcatDataset, RepeatDataset
+from mmengine.registry import init_default_scope
+from mmseg.datasets import BaseSegDataset
+from PIL import Image
+
+from mmseg_pacbal.openmmlab.data_checks.files import (
+    Sample,
+    accepted_values,
+    check_size,
+    check_values,
+    read_image,
+    read_list,
+    read_mask,
+)
+from mmseg_pacbal.openmmlab.data_checks.pipeline import CheckedPipeline, base_datasets
+from mmseg_pacbal.openmmlab.data_checks.samples import (
+    Verdict,
+    accepted_in_files,
+    report,
+    summary,
+    verify_sample,
+    verify_samples,
+)
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
+MASK = (np.arange(48, dtype=np.uint8) % 3).reshape(6, 8)
+
+
+def save(path: Path, pixels: np.ndarray, mode: str | None = None, **options: object) -> str:
+    image = Image.fromarray(pixels)
+    (image.convert(mode) if mode else image).save(path, **options)
+    return str(path)
+
+
+def truncate(path: str) -> str:
+    data = Path(path).read_bytes()
+    Path(path).write_bytes(data[: len(data) // 2])
+    return path
+
+
+@pytest.mark.parametrize(
+    ('name', 'mode'), [('a.jpg', 'L'), ('a.jpg', 'CMYK'), ('a.png', 'P'), ('a.png', 'RGBA')]
+)
+def test_image_of_any_mode_is_colour(tmp_path, name, mode):
+    assert read_image(save(tmp_path / name, PIXELS, mode)).shape == (6, 8, 3)
+
+
+def test_image_is_bgr_and_upright(tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6  # turned by 90 degrees
+    turned = read_image(save(tmp_path / 'a.jpg', np.full_like(PIXELS, (255, 0, 0)), exif=exif))
+    assert turned.shape == (8, 6, 3)
+    assert turned[0, 0, 2] > 250
+    assert turned[0, 0, 0] < 5
+
+
+@pytest.mark.parametrize('suffix', ['jpg', 'png'])
+@pytest.mark.parametrize(('what', 'read'), [('image', read_image), ('mask', read_mask)])
+def test_broken_files(tmp_path, suffix, what, read):
+    path = tmp_path / f'a.{suffix}'
+    with pytest.raises(FileNotFoundError, match=f'^{what} {path} is missing$'):
+        read(str(path))
+    path.mkdir()
+    with pytest.raises(ValueError, match=f'^{what} {path} cannot be read: Is a directory$'):
+        read(str(path))
+    path.rmdir()
+    path.touch()
+    with pytest.raises(ValueError, match=f'^{what} {path} is empty; copy or download it again$'):
+        read(str(path))
+    path.write_text('<html>404</html>')
+    with pytest.raises(ValueError, match=f'^{what} {path} is no image$'):
+        read(str(path))
+    truncate(save(path, PIXELS))
+    with pytest.raises(ValueError, match=f'^{what} {path} is damaged .*(?i:truncated)'):
+        read(str(path))
+
+
+@pytest.mark.parametrize('mode', ['L', 'P', '1', 'I;16'])
+def test_mask_of_one_channel(tmp_path, mode):
+    path, values = tmp_path / 'a.png', MASK % 2
+    dtype = {'1': bool, 'I;16': np.uint16}.get(mode, np.uint8)
+    image = Image.fromarray(values.astype(dtype))
+    if mode == 'P':
+        image.putpalette([0, 0, 0, 128, 0, 0])
+    image.save(path)
+    assert Image.open(path).mode == mode
+    np.testing.assert_array_equal(read_mask(str(path)), values)
+
+
+@pytest.mark.parametrize('mode', ['RGB', 'RGBA', 'LA'])
+def test_mask_of_several_channels(tmp_path, mode):
+    path = save(tmp_path / 'a.png', PIXELS, mode)
+    with pytest.raises(ValueError, match=f'^mask {path} has mode {mode}, but a mask has one'):
+        read_mask(path)
+
+
+def test_size():
+    sample = Sample('a.jpg', 'a.png')
+    check_size(sample, (6, 8), (6, 8))
+    with pytest.raises(ValueError, match=r'^mask a.png is 6x8 pixels, but its image a.jpg is 8x6$'):
+        check_size(sample, (6, 8), (8, 6))
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'listed'),
+    [([21], '21'), ([254, 21], '21, 254'), ([*range(21, 30)], '21, 22, 23, 24, 25 and 4 more val')],
+)
+def test_values(wrong, listed):
+    accepted = accepted_values(21)
+    check_values('a.png', np.array([[0, 20, 255]], np.uint8), accepted)
+    with pytest.raises(ValueError, match=f'^mask a.png holds {listed}.*accepted are 0..20 and 255'):
+        check_values('a.png', np.array([[0, *wrong]], np.uint8), accepted)
+
+
+@pytest.mark.parametrize('value', [-1, 256])
+def test_values_that_a_byte_would_wrap(value):
+    with pytest.raises(ValueError, match=f'a.png holds {value}, but accepted are 0..1 and 255'):
+        check_values('a.png', np.array([[0, value]], np.int32), accepted_values(2))
+
+
+@pytest.mark.parametrize('reduce_zero_label', [False, True])
+@pytest.mark.parametrize('classes', [('a', 'b', 'c'), ('c', 'a')])
+def test_accepted_values_are_those_that_loading_maps_to_classes(
+    tmp_path, reduce_zero_label, classes
+):
+    class Letters(BaseSegDataset):
+        METAINFO: ClassVar[dict] = dict(classes=('a', 'b', 'c'), palette=[[0, 0, 0]] * 3)
+
+    save(tmp_path / 'a.png', np.arange(256, dtype=np.uint8).reshape(16, 16))
+    save(tmp_path / 'a.jpg', np.zeros((16, 16, 3), np.uint8))
+    dataset = Letters(
+        data_root=str(tmp_path),
+        metainfo=dict(classes=classes),
+        reduce_zero_label=reduce_zero_label,
+        pipeline=[dict(type='mmseg.LoadAnnotations')],
+    )
+    mapped = dataset[0]['gt_seg_map'].ravel()
+    expected = (mapped < len(classes)) | (mapped == 255)
+    np.testing.assert_array_equal(accepted_in_files(dataset), expected)
+
+
+def test_list(tmp_path):
+    path = tmp_path / 'train.txt'
+    with pytest.raises(FileNotFoundError, match=f'^list {path} is missing$'):
+        read_list(path)
+    for content, sentence in (
+        (b'', 'is empty'),
+        (b'a\n\nb\n', r'has an empty line \(2\); remove it'),
+        (b'\xff\xd8\xff', 'is no text'),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=f'^list {path} {sentence}'):
+            read_list(path)
+    path.write_bytes(b'a \r\nb')
+    assert read_list(path) == ['a', 'b']
+
+
+def test_sample_lists_all_its_problems(tmp_path):
+    image = save(tmp_path / 'a.jpg', PIXELS)
+    mask = save(tmp_path / 'a.png', np.array([[0, 7, 255, 255]], np.uint8))
+    accepted = accepted_values(3)
+    assert verify_sample(Sample(image, mask), accepted) == Verdict(
+        (
+            f'mask {mask} holds 7, but accepted are 0..2 and 255',
+            f'mask {mask} is 4x1 pixels, but its image {image} is 8x6',
+        ),
+        pixels=4,
+        void=2,
+    )
+    missing = verify_sample(Sample('b.jpg', 'b.png'), accepted)
+    assert missing == Verdict(('image b.jpg is missing', 'mask b.png is missing'))
+    assert verify_sample(Sample(image), accepted) == Verdict()
+
+
+def test_many_samples_keep_their_order(tmp_path):
+    image = save(tmp_path / 'a.jpg', PIXELS)
+    void = save(tmp_path / 'void.png', np.full((6, 8), 255, np.uint8))
+    whole = save(tmp_path / 'whole.png', MASK)
+    samples = [Sample(image, path) for path in (void, 'none.png', whole) * 5]
+    verdicts = verify_samples(samples, accepted_values(3))
+    assert [len(v.problems) for v in verdicts] == [0, 1, 0] * 5
+    assert summary('train', verdicts) == 'train: 15 images, 5 with problems, 50.00% void'
+
+
+def test_report(capsys):
+    report([])
+    with pytest.raises(ValueError, match=r'^2 problems were found'):
+        report(['one', 'two'])
+    assert capsys.readouterr().out == 'one\ntwo\n'
+
+
+def small_dataset(folder: Path, *transforms: object) -> BaseSegDataset:
+    init_default_scope('mmseg')
+    save(folder / 'a.jpg', PIXELS)
+    save(folder / 'a.png', MASK)
+    load = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
+    metainfo = dict(classes=('a', 'b', 'c'), palette=[[0, 0, 0]] * 3)
+    dataset = BaseSegDataset(data_root=str(folder), metainfo=metainfo)
+    dataset.pipeline = Compose([*load, *transforms])
+    return dataset
+
+
+def test_checked_pipeline_gives_what_the_pipeline_gives(tmp_path):
+    dataset = small_dataset(tmp_path, dict(type='Resize', scale_factor=2.0))
+    plain = dataset[0]
+    dataset.pipeline = CheckedPipeline(dataset)
+    checked = dataset[0]
+    assert plain.keys() == checked.keys()
+    np.testing.assert_array_equal(checked['img'], plain['img'])
+    np.testing.assert_array_equal(checked['gt_seg_map'], plain['gt_seg_map'])
+    dataset.pipeline.transforms.append(lambda data: None)  # no sample: draw another, as ever
+    assert dataset.prepare_data(0) is None
+
+
+def test_checked_pipeline_names_the_file_on_which_a_transform_fails(tmp_path):
+    def fail(data: dict) -> dict:
+        raise RuntimeError('too\nnarrow')
+
+    dataset = small_dataset(tmp_path, fail)
+    dataset.pipeline = CheckedPipeline(dataset)
+    with pytest.raises(ValueError, match=f'^image {tmp_path}/a.jpg cannot be used: too narrow$'):
+        dataset[0]
+
+
+def test_base_datasets_inside_wrappers(tmp_path):
+    first, second = small_dataset(tmp_path), small_dataset(tmp_path)
+    assert list(base_datasets(ConcatDataset([first, second]))) == [first, second]
+    assert list(base_datasets(RepeatDataset(first, times=2))) == [first]

@@ -1,0 +1,242 @@
+"""Heads with lean_loss: the same results dict and gradients as without it."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from mmseg.models.decode_heads import ASPPHead, DAHead, FCNHead
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from mmseg_pacbal import PACHead
+from mmseg_pacbal.losses.label_check import LabelCheck
+from mmseg_pacbal.openmmlab.heads.lean_head import LeanLossMixin, lean
+
+VOID = 255
+CLASSES = 5
+BAL = dict(type='BoundaryAwareLoss', kernel_size=5, downsample=2)
+CE = dict(type='CrossEntropyLoss')
+CLASS_WEIGHT = [0.5, 2.0, 1.0, 0.0, 3.0]
+
+HEADS = {
+    'PACHead': dict(type='PACHead', lean_loss=True),
+    'ASPPHead': dict(type='LeanHead', head='ASPPHead', dilations=(1, 2)),
+    'FCNHead': dict(type='LeanHead', head='FCNHead', num_convs=1),
+}
+
+
+def build(cfg: dict, **options) -> torch.nn.Module:
+    base = dict(in_channels=8, channels=6, num_classes=CLASSES, dropout_ratio=0.0, loss_decode=BAL)
+    torch.manual_seed(0)
+    head = MODELS.build({**base, **cfg, **options})
+    for parameter in head.conv_seg.parameters():
+        torch.nn.init.normal_(parameter)
+    return head
+
+
+def plain(lean_head: torch.nn.Module) -> torch.nn.Module:
+    head = copy.deepcopy(lean_head)
+    head.lean_loss = False
+    return head
+
+
+def random_label(generator: torch.Generator, size: tuple[int, int] = (33, 41)) -> Tensor:
+    small = torch.randint(CLASSES, (2, 6, 7), generator=generator)
+    label = small.repeat_interleave(7, 1).repeat_interleave(7, 2)[:, : size[0], : size[1]].clone()
+    label[torch.rand(label.shape, generator=generator) < 0.1] = VOID
+    return label
+
+
+def losses_and_gradients(head, label: Tensor, make_samples) -> tuple[dict, list[Tensor]]:
+    features = torch.randn(2, 8, 9, 11, generator=torch.Generator().manual_seed(1))
+    features.requires_grad_()
+    losses = head.loss([features], make_samples(label), {})
+    inputs = [features, *head.parameters()]
+    total = sum(value.sum() for name, value in losses.items() if name.startswith('loss'))
+    return losses, torch.autograd.grad(total, inputs, allow_unused=True)
+
+
+def assert_equals_plain(head, label: Tensor, make_samples) -> None:
+    actual, gradients = losses_and_gradients(head, label, make_samples)
+    expected, expected_gradients = losses_and_gradients(plain(head), label, make_samples)
+    assert list(actual) == list(expected)
+    for name, value in expected.items():
+        assert actual[name].shape == value.shape, name
+        assert actual[name].dtype == value.dtype, name
+        assert actual[name].requires_grad == value.requires_grad, name
+        torch.testing.assert_close(actual[name], value, rtol=1e-5, atol=1e-9, msg=name)
+    largest = max(g.abs().max() for g in expected_gradients if g is not None)
+    for gradient, other in zip(gradients, expected_gradients, strict=True):
+        if other is not None:
+            assert (gradient - other).abs().max() <= 1e-5 * largest
+
+
+@pytest.mark.parametrize('align_corners', [False, True])
+@pytest.mark.parametrize('name', HEADS)
+def test_heads(name, align_corners, generator, make_samples):
+    head = build(HEADS[name], align_corners=align_corners)
+    assert_equals_plain(head, random_label(generator), make_samples)
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(avg_non_ignore=True),
+        dict(normalize='mean', avg_non_ignore=True),
+        dict(class_weight=CLASS_WEIGHT),
+        dict(class_weight=CLASS_WEIGHT, avg_non_ignore=True, loss_weight=0.3),
+        dict(reduction='sum', loss_weight=2.0, normalize='mean'),
+        dict(kernel='linear', antialias=False, void_edges=False, ignore_padding=False),
+        dict(sigma=1.0, beta=0.0, loss_name='loss_edge'),
+    ],
+    ids=str,
+)
+def test_options_of_boundary_aware_loss(options, generator, make_samples):
+    head = build(HEADS['PACHead'], loss_decode={**BAL, **options})
+    assert_equals_plain(head, random_label(generator), make_samples)
+
+
+@pytest.mark.parametrize(
+    ('options', 'void'),
+    [
+        (dict(), True),
+        (dict(avg_non_ignore=True, loss_weight=0.4), True),
+        (dict(reduction='sum'), True),
+        (dict(class_weight=CLASS_WEIGHT), False),  # MMSegmentation fails on void here
+        (dict(class_weight=CLASS_WEIGHT, avg_non_ignore=True), False),
+        (dict(class_weight=CLASS_WEIGHT, reduction='sum'), True),
+    ],
+    ids=str,
+)
+def test_options_of_cross_entropy(options, void, generator, make_samples):
+    label = random_label(generator)
+    head = build(HEADS['FCNHead'], loss_decode={**CE, **options})
+    assert_equals_plain(head, label if void else label.where(label < VOID, 0), make_samples)
+
+
+@pytest.mark.parametrize(
+    'loss_decode',
+    [
+        [BAL, {**CE, 'loss_weight': 0.4}],
+        [BAL, {**BAL, 'sigma': 1.0}, CE],  # two of one name are added up
+        [{**CE, 'loss_name': 'loss_a'}, {**CE, 'loss_name': 'loss_b', 'avg_non_ignore': True}],
+    ],
+    ids=str,
+)
+def test_lists_of_losses(loss_decode, generator, make_samples):
+    head = build(HEADS['PACHead'], loss_decode=loss_decode)
+    assert_equals_plain(head, random_label(generator), make_samples)
+
+
+@pytest.mark.parametrize('loss', [BAL, CE, {**BAL, 'avg_non_ignore': True}], ids=str)
+def test_void_only(loss, make_samples):
+    head = build(HEADS['PACHead'], loss_decode=loss)
+    losses, gradients = losses_and_gradients(head, torch.full((2, 33, 41), VOID), make_samples)
+    assert losses[head.loss_decode.loss_name] == 0
+    assert all(g.abs().max() == 0 for g in gradients if g is not None)
+    expected, _ = losses_and_gradients(plain(head), torch.full((2, 33, 41), VOID), make_samples)
+    torch.testing.assert_close(losses['acc_seg'], expected['acc_seg'])
+
+
+def test_other_void_label(generator, make_samples):
+    label = random_label(generator)
+    label[label == VOID] = 19
+    assert_equals_plain(build(HEADS['FCNHead'], ignore_index=19), label, make_samples)
+
+
+def test_uint8_label(generator, make_samples):
+    head = build(HEADS['FCNHead'])
+    actual = head.loss_by_feat(torch.ones(2, 5, 9, 9), make_samples(random_label(generator).byte()))
+    assert actual['loss_bal'].isfinite()
+
+
+def test_autocast_computes_in_float32(generator, make_samples):
+    head, label = build(HEADS['FCNHead']), make_samples(random_label(generator))
+    logits = torch.randn(2, CLASSES, 9, 11, generator=generator).bfloat16()
+    expected = head.loss_by_feat(logits.float(), label)
+    with torch.autocast('cpu', torch.bfloat16):
+        actual = head.loss_by_feat(logits, label)
+    assert actual['loss_bal'].dtype == torch.float32
+    assert torch.equal(actual['loss_bal'], expected['loss_bal'])
+
+
+def test_class_of_a_head():
+    head = lean(FCNHead)(in_channels=8, channels=6, num_classes=CLASSES, loss_decode=BAL)
+    assert isinstance(head, FCNHead)
+    assert isinstance(head, LeanLossMixin)
+    assert type(head).__name__ == 'LeanFCNHead'
+    assert lean(FCNHead) is lean(FCNHead)
+    assert isinstance(build(HEADS['ASPPHead']), ASPPHead)
+    assert build(dict(type='LeanHead', head='PACHead')).lean_loss
+    assert not build(dict(type='PACHead')).lean_loss
+
+
+def test_state_is_that_of_the_head():
+    assert list(build(HEADS['FCNHead']).state_dict()) == list(
+        build(dict(type='FCNHead', num_convs=1)).state_dict()
+    )
+
+
+# Exceptions
+
+
+@pytest.mark.parametrize(
+    ('options', 'expected'),
+    [
+        (dict(loss_decode={**BAL, 'reduction': 'none'}), ("reduction='none'", "'mean', 'sum'")),
+        (
+            dict(loss_decode={**BAL, 'pixel_loss': dict(type='SoftmaxFocalLoss')}),
+            ('pixel_loss=SoftmaxFocalLoss', 'accepted is None'),
+        ),
+        (dict(loss_decode={**CE, 'use_sigmoid': True}), ('use_sigmoid=True', 'False')),
+        (dict(loss_decode={**CE, 'use_mask': True}), ('use_mask=True', 'False')),
+        (
+            dict(loss_decode=[BAL, dict(type='DiceLoss')]),
+            ('DiceLoss', 'BoundaryAwareLoss and CrossEntropyLoss'),
+        ),
+        (
+            dict(sampler=dict(type='OHEMPixelSampler', min_kept=10)),
+            ('sampler OHEMPixelSampler', 'sampler=None'),
+        ),
+        (dict(loss_decode={**BAL, 'class_weight': [1.0, 2.0]}), ('2 entries', '5 classes')),
+    ],
+    ids=str,
+)
+def test_error_names_what_is_not_lean(options, expected):
+    with pytest.raises(ValueError, match='lean_loss=True') as error:
+        build(dict(type='PACHead', lean_loss=True), **options)
+    for part in expected:
+        assert part in str(error.value)
+    build(dict(type='PACHead'), **options)  # accepted without
+
+
+def test_error_names_a_head_with_a_loss_of_its_own():
+    with pytest.raises(ValueError, match='lean_loss=True: LeanDAHead computes its loss'):
+        lean(DAHead)(in_channels=8, channels=6, pam_channels=4, num_classes=CLASSES)
+
+
+@pytest.mark.parametrize('head', ['NoSuchHead', 'ResNet', None, FCNHead])
+def test_error_names_what_is_no_head(head):
+    with pytest.raises(ValueError, match='head must be the name of a registered decode head'):
+        build(dict(type='LeanHead', head=head))
+
+
+def test_error_names_a_label_that_is_no_class(generator, make_samples):
+    label = random_label(generator)
+    label[0, 3, 3] = CLASSES
+    head = build(HEADS['FCNHead'])
+    with pytest.raises(ValueError, match=r'label holds 5, but accepted are classes 0\.\.4'):
+        head.loss_by_feat(torch.zeros(2, CLASSES, 9, 11), make_samples(label))
+
+
+def test_copies_of_a_label_check_start_without_verdicts():
+    check = LabelCheck()
+    check._pending.append((lambda: 'an event cannot be copied', None, 2))
+    for other in (copy.deepcopy(check), pickle.loads(pickle.dumps(check))):
+        assert not other._pending
+        assert torch.equal(other(torch.zeros(1, 1, 1), 2, VOID), torch.zeros(1, 1, 1))
+
+
+def test_pac_head_with_lean_loss_is_a_pac_head():
+    assert isinstance(build(HEADS['PACHead']), PACHead)

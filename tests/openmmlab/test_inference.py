@@ -1,0 +1,89 @@
+"""Prediction from Python, on MMSegmentation's own inferencer."""
+
+from pathlib import Path
+
+import mmcv
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmseg_pacbal import init_inferencer
+from mmseg_pacbal.openmmlab.datasets import CamVidDataset
+from mmseg_pacbal.openmmlab.inference import dataset_meta
+from tests.visualization.tiny import write_checkpoint, write_config
+
+
+@pytest.fixture(scope='module')
+def config(tmp_path_factory) -> Path:
+    return write_config(tmp_path_factory.mktemp('tiny'))
+
+
+@pytest.fixture(scope='module')
+def checkpoint(config) -> Path:
+    return write_checkpoint(config)
+
+
+def test_predictions_are_those_of_mmsegmentation(config, checkpoint, tmp_path):
+    from mmseg.apis import inference_model, init_model
+
+    image = np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
+    mmcv.imwrite(image, str(tmp_path / 'a.png'))
+    inferencer = init_inferencer(config, checkpoint, device='cpu')
+    label = inferencer(str(tmp_path / 'a.png'))['predictions']
+
+    model = init_model(Config.fromfile(config), None, device='cpu')
+    model.load_state_dict(torch.load(checkpoint, weights_only=True)['state_dict'])
+    model.cfg.test_pipeline = model.cfg.test_dataloader.dataset.pipeline
+    expected = inference_model(model, str(tmp_path / 'a.png')).pred_sem_seg.data[0].numpy()
+    assert np.array_equal(label, expected)
+    assert len(np.unique(label)) > 1
+    assert np.array_equal(inferencer(image)['predictions'], expected)
+    both = inferencer([image, image[:, ::-1].copy()], batch_size=2)['predictions']
+    assert np.array_equal(both[0], expected)
+
+
+def test_data_set_need_not_be_there(config, checkpoint):
+    assert not (config.parent / 'data').exists()
+    inferencer = init_inferencer(config, checkpoint, device='cpu')
+    assert not inferencer.show_progress
+    assert not (config.parent / 'data').exists()
+
+
+def test_classes_and_palette_are_the_data_set_s(config, checkpoint):
+    """The checkpoint has none; MMSegmentation would take Cityscapes'."""
+    meta = init_inferencer(config, checkpoint, device='cpu').model.dataset_meta
+    assert meta['classes'][:2] == ('background', 'disk')
+    assert len(meta['palette']) == 7
+    voc = Config.fromfile(Path(__file__).resolve().parents[2] / 'configs' / 'pac_bal_voc.py')
+    assert dataset_meta(voc)['classes'][15] == 'person'
+
+
+def test_chosen_classes_keep_their_colours():
+    dataset = dict(type='CamVidDataset', metainfo=dict(classes=('car', 'sky')))
+    meta = dataset_meta(Config(dict(test_dataloader=dict(dataset=dataset))))
+    palette = CamVidDataset.METAINFO['palette']
+    assert meta['classes'] == ('car', 'sky')
+    assert [list(colour) for colour in meta['palette']] == [palette[8], palette[0]]
+
+
+def test_config_is_left_as_it_is(config, checkpoint):
+    cfg = Config.fromfile(config)
+    before = cfg.pretty_text
+    init_inferencer(cfg, checkpoint, device='cpu')
+    assert cfg.pretty_text == before
+
+
+def test_checkpoint_of_another_model(config, checkpoint, tmp_path):
+    state = torch.load(checkpoint, weights_only=True)['state_dict']
+    del state['decode_head.conv_seg.bias']
+    torch.save(dict(state_dict=state), tmp_path / 'other.pth')
+    with pytest.raises(ValueError, match=r'other\.pth is not of this config: '):
+        init_inferencer(config, tmp_path / 'other.pth', device='cpu')
+
+
+def test_missing_files(config, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'no_such\.py does not exist'):
+        init_inferencer('no_such.py', tmp_path / 'model.pth')
+    with pytest.raises(FileNotFoundError, match=r'none\.pth'):
+        init_inferencer(config, tmp_path / 'none.pth')
