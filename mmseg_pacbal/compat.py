@@ -1,6 +1,6 @@
 """What stock OpenMMLab needs on today's torch, numpy and setuptools, applied on import.
 
-Each function mends one thing, says from which version on it is no longer needed, and changes
+Each function fixes one thing, says from which version on it is no longer needed, and changes
 nothing where the stack is sound. OpenMMLab, torch and numpy are imported inside the functions:
 the versions are checked before anything can fail on them.
 """
@@ -23,22 +23,23 @@ from typing import Any, NoReturn
 # mmcv comes as source only, and building it takes pkg_resources and the torch it is built for.
 _FULL = 'pip install "setuptools<82" wheel && pip install --no-build-isolation "mmcv==2.1.0"'
 _LITE = f'pip install "mmcv-lite==2.1.0" (for the compiled ops, instead: {_FULL})'
-_MMENGINE = ('mmengine', 'mmengine-lite', 'onedl-mmengine')
-_MMCV = ('mmcv', 'mmcv-lite', 'mmcv-full', 'onedl-mmcv')
 _MMSEG = ('mmsegmentation', 'onedl-mmsegmentation')
-# module: distributions that provide it, accepted versions, what brings one
+# module: distributions that provide it, what installs one
 _NEEDS = {
-    'torch': (('torch',), '>=2.0', 'pip install "torch>=2.0"'),
-    'mmengine': (_MMENGINE, '>=0.5.0,<1.0.0', 'pip install "mmengine==0.10.7"'),
-    'mmcv': (_MMCV, '>=2.0.0rc4,<2.2.0', _LITE),
-    'mmseg': (_MMSEG, '>=1.0.0', 'pip install "mmsegmentation==1.2.2"'),
-    'ftfy': (('ftfy',), '', 'pip install ftfy regex'),
-    'regex': (('regex',), '', 'pip install ftfy regex'),
+    'torch': (('torch',), 'pip install "torch>=2.4"'),
+    'mmengine': (
+        ('mmengine', 'mmengine-lite', 'onedl-mmengine'),
+        'pip install "mmengine==0.10.7"',
+    ),
+    'mmcv': (('mmcv', 'mmcv-lite', 'mmcv-full', 'onedl-mmcv'), _LITE),
+    'mmseg': (_MMSEG, 'pip install "mmsegmentation==1.2.2"'),
+    'ftfy': (('ftfy',), 'pip install ftfy regex'),
+    'regex': (('regex',), 'pip install ftfy regex'),
 }
 
 
 class UnsupportedStackError(ImportError):
-    """The installed versions do not work together; the message says what mends them."""
+    """The installed versions do not work together; the message says what to do."""
 
 
 def installed_versions() -> dict[str, str | None]:
@@ -55,7 +56,7 @@ def installed_versions() -> dict[str, str | None]:
             return None
 
     versions = {'numpy': version('numpy')}
-    for module, (names, _, _) in _NEEDS.items():
+    for module, (names, _) in _NEEDS.items():
         found = {name: version(name) for name in names}
         # A folder that an uninstall left behind has a spec, but no origin.
         if any(found.values()) or getattr(importlib.util.find_spec(module), 'origin', None) is None:
@@ -63,48 +64,63 @@ def installed_versions() -> dict[str, str | None]:
     return versions
 
 
-def check_versions(installed: dict[str, str | None]) -> None:
+def declared_versions() -> dict[str, str]:
+    """Read which versions this project declares: distribution name -> specifiers.
+
+    The metadata of the installed project is the one place where accepted versions stand; it is
+    empty for a source tree that was never installed.
+    """
+    from packaging.requirements import Requirement
+
+    try:
+        lines = metadata.requires('mmseg-pacbal') or []
+    except metadata.PackageNotFoundError:
+        return {}
+    found = {r.name: r.specifier for r in map(Requirement, lines)}
+    return {name: ','.join(sorted(map(str, s), reverse=True)) for name, s in found.items()}
+
+
+def check_versions(installed: dict[str, str | None], declared: dict[str, str]) -> None:
     """Refuse a stack that cannot work, before it fails on something less clear.
 
-    Needed while mmsegmentation declares neither its mmcv nor ftfy and regex (1.2.2 does not).
+    pip resolves what is declared, but mmcv cannot be: `mmcv` and `mmcv-lite` are the same module,
+    mmsegmentation declares neither, and a later `pip install` may replace what was resolved.
 
     Args:
         installed: distribution name -> version, None where it is not installed; a name that is
             absent is not judged.
+        declared: distribution name -> accepted versions, see :func:`declared_versions`.
 
     Raises:
         UnsupportedStackError: a distribution is missing, installed twice, or out of range.
     """
-    for module, (names, accepted, command) in _NEEDS.items():
+    for module, (names, command) in _NEEDS.items():
         present = [name for name in names if installed.get(name)]
         if not present and any(name in installed for name in names):
-            _refuse(f'{names[0]} is not installed', names[0] + accepted, command)
+            wanted = names[0] + declared.get(names[0], '')
+            _refuse(f'{names[0]} is not installed', wanted, command)
         # mmengine-lite is mmengine with fewer requirements, and mmcv-lite pulls in mmengine.
         if len(present) > 1 and module != 'mmengine':
             found = ' and '.join(f'{name} {installed[name]}' for name in present)
             command = f'pip uninstall -y {" ".join(present)} && {command}'
             _refuse(f'{found} overwrite each other', f'one of them as {module}', command)
     stock = installed.get('mmsegmentation')
-    for module, (names, accepted, command) in _NEEDS.items():
+    for module, (names, command) in _NEEDS.items():
+        accepted = declared.get(names[0], '')
         for name in (name for name in names if not _within(installed.get(name), accepted)):
-            if module == 'mmcv' and stock and _within(stock, '<=1.2.2'):
+            if module == 'mmcv' and stock:
                 found = f'{name} {installed[name]} is installed with mmsegmentation {stock}'
                 _refuse(found, f'mmcv{accepted} there', f'pip uninstall -y {name} && {command}')
+            # The fork has version numbers of its own.
             if module != 'mmcv' and not name.startswith('onedl-'):
                 _refuse(f'{name} {installed[name]} is installed', name + accepted, command)
-    torch, numpy = installed.get('torch'), installed.get('numpy')
-    # Built against numpy 1, torch has no conversion from and to an array of numpy 2.
-    if torch and _within(torch, '<2.3') and not _within(numpy, '<2'):
-        found = f'numpy {numpy} is installed with torch {torch}'
-        _refuse(found, 'numpy<2 there', 'pip install "numpy<2"')
 
 
 def _refuse(found: str, accepted: str, command: str) -> NoReturn:
-    raise UnsupportedStackError(f'{found}, but mmseg-pacbal needs {accepted}; mend it: {command}')
+    raise UnsupportedStackError(f'{found}, but mmseg-pacbal needs {accepted}; to fix it: {command}')
 
 
 def _within(version: str | None, accepted: str) -> bool:
-    # Declared by mmsegmentation, so known to be there once that is.
     from packaging.specifiers import SpecifierSet
 
     return version is None or SpecifierSet(accepted).contains(version, prereleases=True)
@@ -207,18 +223,17 @@ def load_checkpoints_safely() -> None:
     From torch 2.6 on `torch.load` does so by default and refuses what mmengine keeps beside the
     weights, so resume and test fail. The allow-list holds for every `torch.load`, hence for
     checkpoints from a URL too; the loader of local files is replaced, to say clearly what it
-    refuses. torch before 2.4 has no allow-list: there mmengine goes on loading as it did, and
-    runs whatever code a checkpoint carries; so do its loaders of remote files before torch 2.6.
+    refuses. Before torch 2.6 mmengine's loaders of remote files run whatever code a checkpoint
+    carries.
     Needed while mmengine leaves this to torch (0.10.7), or tries again without
     `weights_only` what was refused (onedl-mmengine 0.10.12).
     """
     from mmengine.runner import CheckpointLoader
     from torch import serialization
 
-    if hasattr(serialization, 'add_safe_globals'):
-        known = serialization.get_safe_globals()
-        serialization.add_safe_globals([g for g in _checkpoint_globals() if g not in known])
-        CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
+    known = serialization.get_safe_globals()
+    serialization.add_safe_globals([g for g in _checkpoint_globals() if g not in known])
+    CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
 
 
 @functools.cache
@@ -295,12 +310,12 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
 
 
 def apply() -> None:
-    """Check the stack, then mend it; once is enough, more often does no harm.
+    """Check the stack, then fix it; once is enough, more often does no harm.
 
     Raises:
         UnsupportedStackError: see :func:`check_versions`.
     """
-    check_versions(installed_versions())
+    check_versions(installed_versions(), declared_versions())
     provide_pkg_resources()
     provide_compiled_ops()
     name_mmsegmentation()
