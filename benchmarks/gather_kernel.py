@@ -32,7 +32,7 @@ def case(
 ) -> dict:
     """Bytes per second of both directions and of a copy of the products."""
     # Triton need not be installed where the other benchmarks run.
-    from mmseg_pacbal.ops.triton.shifted_products import gather, gradient_terms, output_terms
+    from mmseg_pacbal.ops.triton.factorized import gather, gradient_terms, output_terms
 
     generator = torch.Generator().manual_seed(0)
     maps = torch.randn((batch, c_out, size, size), generator=generator).to(args.device, dtype)

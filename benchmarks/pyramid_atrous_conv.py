@@ -16,8 +16,8 @@ from torch import Tensor
 
 from benchmarks.harness import Run, measure_times, parser, peak_memory, relative_error, save
 from mmseg_pacbal.ops import pyramid_atrous_conv2d
-from mmseg_pacbal.ops.pyramid_atrous_conv import choose_backend
-from mmseg_pacbal.ops.tap_products import outputs_innermost
+from mmseg_pacbal.ops.backend_choice import choose_by_rule
+from mmseg_pacbal.ops.taps import outputs_innermost
 
 Layer = tuple[Callable[[Tensor, Tensor], Tensor], Tensor]  # of features and filter; a filter
 RATES = (1, 3, 5, 7, 9)
@@ -189,7 +189,7 @@ def grid(args: argparse.Namespace) -> list[dict]:
         layers = candidates(x, weight, rates, 'triton' if x.is_cuda else 'factorized')
         # The choice is between forms for one and the same filter.
         layers[FIVE] = (layers[FIVE][0], weight)
-        chosen = choose_backend(x.device.type, x.shape[1], rates)
+        chosen = choose_by_rule(x.shape[1], rates)
         for mode, wrap in MODES.items():
             runs = {name: wrap(layer, x) for name, layer in layers.items()}
             times = measure_times(runs, args.repeats, args.device)

@@ -13,7 +13,7 @@ from benchmarks.figures import (
 )
 from benchmarks.pyramid_atrous_conv import FIVE, singles
 from mmseg_pacbal.markdown import to_markdown
-from mmseg_pacbal.ops.pyramid_atrous_conv import choose_backend
+from mmseg_pacbal.ops.backend_choice import choose_by_rule
 
 
 def pyramid_table() -> str:
@@ -71,7 +71,7 @@ def time_of_fast(cell: dict) -> float:
 
 def time_of_auto(cell: dict) -> float:
     """The same for what 'auto' takes."""
-    chosen = choose_backend('cpu', cell['channels'][0], cell['rates'])
+    chosen = choose_by_rule(cell['channels'][0], cell['rates'])
     return 1.0 if chosen == 'reference' else time_of_fast(cell)
 
 

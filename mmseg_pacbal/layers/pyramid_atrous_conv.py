@@ -11,7 +11,7 @@ from ..openmmlab.arguments import config_of, explains_unknown_arguments, none_or
 from ..ops import pyramid_atrous_conv2d
 from ..ops.arguments import POSITIVE_INT, check_arguments
 from ..ops.pyramid_atrous_conv import check_pyramid_args
-from ..ops.tap_products import outputs_innermost
+from ..ops.taps import outputs_innermost
 
 ACCEPTED = dict(
     in_channels=POSITIVE_INT,

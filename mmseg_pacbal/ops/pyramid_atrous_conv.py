@@ -8,11 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import custom_op, shifted_products
+from . import factorized
 from .arguments import POSITIVE_INT, Accepted, check_arguments, check_tensor, one_of
+from .backend_choice import Form, Trials, choose_by_rule, must_not_vary, synchronised_clock
+from .taps import empty_maps, stack_taps, unstack_taps, with_plain_layout
 
 MERGES = ('sum', 'concat')
-MIN_SAVED = 128  # multiplications for a pixel, tap and output, from which on the fast form pays
+VARIABLE = 'MMSEG_PACBAL_BACKEND'  # of the environment: what 'auto' stands for
 ACCEPTED = dict(
     rates=Accepted(
         'one or more integers, each 1 or more',
@@ -22,6 +24,7 @@ ACCEPTED = dict(
     ),
     merge=one_of(*MERGES),
 )
+trials = Trials(synchronised_clock)
 
 
 def pyramid_atrous_conv2d(
@@ -43,14 +46,17 @@ def pyramid_atrous_conv2d(
         rates: Atrous rates, at least one, each 1 or more; they may exceed the image.
         merge: ``'sum'`` adds the results, ``'concat'`` stacks them along channels.
         backend: ``'reference'`` (one ``conv2d`` for each rate), ``'factorized'`` (plain
-            PyTorch, any device), ``'triton'`` (CUDA) or ``'auto'``. All agree to rounding.
+            PyTorch, any device), ``'triton'`` (CUDA) or ``'auto'``: on a CPU one of the first two
+            by a measured rule, elsewhere the fastest by a trial (:mod:`.backend_choice`), or
+            what the environment variable ``MMSEG_PACBAL_BACKEND`` names. All agree to rounding.
 
     Returns:
-        (N, C_out, H, W), or (N, len(rates) * C_out, H, W) for ``merge='concat'``.
+        (N, C_out, H, W), or (N, len(rates) * C_out, H, W) for ``merge='concat'``. Its gradient can
+        be taken once.
 
     Raises:
         ValueError: A shape, rate, merge or backend is not one of those above.
-        TypeError: x or weight is no tensor, or they differ in dtype outside autocast.
+        TypeError: x or weight is not a tensor, or they differ in dtype outside autocast.
     """
     check_tensor('x', x)
     check_tensor('weight', weight)
@@ -60,15 +66,17 @@ def pyramid_atrous_conv2d(
     if x.dtype != weight.dtype:
         raise TypeError(f'x and weight must share a dtype, but got {x.dtype} and {weight.dtype}')
     rates = tuple(map(int, rates))
+    concat = merge == 'concat'
     if backend == 'auto':
-        backend = choose_backend(x.device.type, x.shape[1], rates)
+        backend = _backend_of_environment(x.device.type)
+    if backend == 'auto' and (x.device.type == 'cpu' or _is_exporting()):
+        backend = choose_by_rule(x.shape[1], rates)
     if backend == 'reference':
-        return _reference(x, weight, rates, merge)
+        return _reference(x, weight, rates, concat)
     if _is_exporting():  # to operators that every runtime knows
-        return shifted_products.traceable(x, weight, rates, merge == 'concat')
-    if backend == 'triton':
-        from . import triton  # noqa: F401 (registers itself; imports Triton)
-    return custom_op.apply(backend, x, weight, rates, merge == 'concat')
+        return factorized.traceable(x, weight, rates, concat)
+    training = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
+    return _pyramid(x, weight, rates, concat, backend, training)
 
 
 def available_backends(device: str = 'cpu') -> tuple[str, ...]:
@@ -101,6 +109,17 @@ def check_pyramid_args(
         )
 
 
+def _backend_of_environment(device: str) -> str:
+    name = os.environ.get(VARIABLE, 'auto')
+    available = available_backends(device)
+    if name not in available:
+        raise ValueError(
+            f'the environment variable {VARIABLE} is {name!r}, but on {device} the backends are '
+            f'{available}; set it to one of them or unset it'
+        )
+    return name
+
+
 def _check_shapes(x: Tensor, weight: Tensor) -> None:
     if x.dim() != 4 or 0 in x.shape[1:] or not x.is_floating_point():
         raise ValueError(
@@ -131,28 +150,127 @@ def _is_exporting() -> bool:
     return getattr(torch.compiler, 'is_exporting', bool)()  # torch >= 2.7
 
 
-def _reference(x: Tensor, weight: Tensor, rates: tuple[int, ...], merge: str) -> Tensor:
-    half_h, half_w = weight.shape[2] // 2, weight.shape[3] // 2
-    outputs = [F.conv2d(x, weight, padding=(r * half_h, r * half_w), dilation=r) for r in rates]
-    return sum(outputs[1:], outputs[0]) if merge == 'sum' else torch.cat(outputs, dim=1)
+def _reference(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Tensor:
+    outputs = [
+        F.conv2d(x, weight, padding=padding, dilation=rate)
+        for rate, padding in zip(rates, _paddings(weight, rates), strict=True)
+    ]
+    return torch.cat(outputs, dim=1) if concat else sum(outputs[1:], outputs[0])
 
 
-def choose_backend(device: str, channels: int, rates: Sequence[int]) -> str:
-    """What ``'auto'`` stands for.
+def _reference_backward(
+    x: Tensor,
+    weight: Tensor,
+    grad: Tensor,
+    rates: Sequence[int],
+    concat: bool,
+    needs_grad: Sequence[bool],
+) -> list[Tensor]:
+    """Gradients of :func:`_reference`, where autograd does not reach: within an operator."""
+    grads = grad.split(len(weight), dim=1) if concat else [grad] * len(rates)
+    found = [
+        torch.ops.aten.convolution_backward(
+            *(part, x, weight, None),
+            *([1, 1], padding, [rate, rate], False, [0, 0], 1),  # stride ... groups
+            [*needs_grad, False],
+        )[:2]
+        for part, rate, padding in zip(grads, rates, _paddings(weight, rates), strict=True)
+    ]
+    of_each = zip(zip(*found, strict=True), needs_grad, strict=True)
+    return [sum(parts[1:], parts[0]) for parts, needed in of_each if needed]
 
-    For every pixel, tap and output the fast form saves C_in * (rates - 1) multiplications and pays
-    one addition for each rate, which the convolution does for nothing. From which saving on it is
-    faster was measured on CPU (``python -m benchmarks.pyramid_atrous_conv --grid``), in inference
-    and in training, float32 and bfloat16. On CUDA nothing was measured.
 
-    Args:
-        device: Type of the device.
-        channels: C_in.
-        rates: Atrous rates.
-    """
-    if channels * (len(rates) - 1) < MIN_SAVED:
-        return 'reference'
-    return 'triton' if device == 'cuda' and 'triton' in available_backends(device) else 'factorized'
+def _paddings(weight: Tensor, rates: Sequence[int]) -> list[tuple[int, int]]:
+    """Padding that keeps the size, for each rate."""
+    return [(r * (weight.shape[2] // 2), r * (weight.shape[3] // 2)) for r in rates]
 
 
-custom_op.register('factorized', shifted_products.forward, shifted_products.backward)
+def _forms(device: str) -> dict[str, Form]:
+    """The forms that can run on a type of device, by the name of their backend."""
+    forms = {
+        'reference': Form(_reference, _reference_backward),
+        'factorized': Form(factorized.forward, factorized.backward),
+    }
+    if 'triton' in available_backends(device):
+        from .triton import factorized as kernels  # imports Triton
+
+        forms['triton'] = Form(kernels.forward, kernels.backward)
+    return forms
+
+
+def _form(
+    x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool, backend: str, training: bool
+) -> Form:
+    forms = _forms(x.device.type)
+    if backend == 'auto' and must_not_vary(x):
+        backend = choose_by_rule(x.shape[1], rates)
+    elif backend == 'auto':
+        backend = trials.choose(forms, x, weight, rates, concat, training)
+    return forms[backend]
+
+
+# Forward and backward are operators that torch.compile does not look into: it would unroll their
+# loops and fix the image size, and a trial needs the tensors themselves.
+
+
+@torch.library.custom_op(
+    'mmseg_pacbal::pyramid',
+    mutates_args=(),
+    schema='(Tensor x, Tensor weight, int[] rates, bool concat, str backend, bool training)'
+    ' -> Tensor',
+)
+def _pyramid(x, weight, rates, concat, backend, training):
+    with torch.autocast(x.device.type, enabled=False):
+        form = _form(x, weight, rates, concat, backend, training)
+        return form.forward(x, weight, rates, concat)
+
+
+@torch.library.custom_op(
+    'mmseg_pacbal::pyramid_backward',
+    mutates_args=(),
+    schema='(Tensor x, Tensor weight, Tensor grad, int[] rates, bool concat, str backend,'
+    ' bool[] needs_grad) -> Tensor[]',
+)
+def _pyramid_backward(x, weight, grad, rates, concat, backend, needs_grad):
+    # The precision is that of the forward pass, whatever surrounds the backward pass.
+    with torch.autocast(x.device.type, enabled=False):
+        form = _form(x, weight, rates, concat, backend, training=True)
+        return form.backward(x, weight, grad, rates, concat, needs_grad)
+
+
+@_pyramid.register_fake
+def _(x, weight, rates, concat, backend, training):
+    return empty_maps(x, (len(rates) if concat else 1) * weight.shape[0], x.dtype)
+
+
+@_pyramid_backward.register_fake
+def _(x, weight, grad, rates, concat, backend, needs_grad):
+    fakes = (
+        torch.empty_like(with_plain_layout(x)),
+        unstack_taps(torch.empty_like(stack_taps(weight).contiguous()), weight),
+    )
+    return [fake for fake, needed in zip(fakes, needs_grad, strict=True) if needed]
+
+
+def _setup_context(ctx, inputs, output):
+    x, weight, *ctx.options, _ = inputs  # rates, concat, backend
+    ctx.save_for_backward(x, weight)
+
+
+def _differentiate(ctx, grad):
+    needs_grad = ctx.needs_input_grad[:2]
+    grads = iter(_pyramid_backward(*ctx.saved_tensors, grad, *ctx.options, needs_grad))
+    return *(next(grads) if needed else None for needed in needs_grad), None, None, None, None
+
+
+_pyramid.register_autograd(_differentiate, setup_context=_setup_context)
+
+
+def _refuse(ctx, *grads):
+    raise RuntimeError(
+        'the gradient of pyramid_atrous_conv2d can be taken once (once_differentiable); for second '
+        "derivatives give backend='reference'"
+    )
+
+
+_pyramid_backward.register_autograd(_refuse)

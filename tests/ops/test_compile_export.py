@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from mmseg_pacbal.ops import pyramid_atrous_conv2d, shifted_products
-from mmseg_pacbal.ops.tap_products import Shift, shifts
+from mmseg_pacbal.ops import factorized, pyramid_atrous_conv2d
+from mmseg_pacbal.ops.taps import Shift, shifts
 
 SIZES = [(1, 6, 1, 1), (3, 6, 2, 40), (2, 6, 11, 13), (2, 6, 17, 9)]
 CONCAT = pytest.mark.parametrize('concat', [False, True], ids=['sum', 'concat'])
@@ -83,21 +83,21 @@ def test_traceable_equals_forward(concat, kernel, generator):
     x = torch.randn(2, 6, 7, 5, generator=generator, dtype=torch.float64)
     weight = torch.randn(4, 6, *kernel, generator=generator, dtype=torch.float64)
     for rates in ((1,), (1, 3, 9), (2, 2)):
-        actual = shifted_products.traceable(x, weight, rates, concat)
-        torch.testing.assert_close(actual, shifted_products.forward(x, weight, rates, concat))
+        actual = factorized.traceable(x, weight, rates, concat)
+        torch.testing.assert_close(actual, factorized.forward(x, weight, rates, concat))
 
 
 @CONCAT
 @LAYOUT
 def test_custom_ops(concat, layout):
-    if not hasattr(torch.library, 'opcheck'):
-        pytest.skip('torch.library has no custom_op and opcheck before torch 2.4')
     x = torch.randn(2, 6, 7, 5).contiguous(memory_format=layout)
     weight, rates = torch.randn(4, 6, 3, 3), [1, 3, 9]
     grad = torch.randn(2, 12 if concat else 4, 7, 5)
     ops = torch.ops.mmseg_pacbal
-    torch.library.opcheck(ops.factorized_forward.default, (x, weight, rates, concat))
+    for training in (False, True):
+        arguments = (x, weight.requires_grad_(training), rates, concat, 'factorized', training)
+        torch.library.opcheck(ops.pyramid.default, arguments)
+    weight.requires_grad_(False)
     for needs_grad in ([True, True], [True, False], [False, True]):
-        torch.library.opcheck(
-            ops.factorized_backward.default, (x, weight, grad, rates, concat, needs_grad)
-        )
+        arguments = (x, weight, grad, rates, concat, 'factorized', needs_grad)
+        torch.library.opcheck(ops.pyramid_backward.default, arguments)

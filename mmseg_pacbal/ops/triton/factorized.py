@@ -14,7 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ..tap_products import (
+from ..taps import (
     add_product,
     empty_maps,
     is_channels_last,
@@ -30,7 +30,7 @@ Terms = tuple[tuple[Term, ...], ...]  # those of the sum of each output map
 
 
 def forward(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Tensor:
-    """See ``mmseg_pacbal.ops.shifted_products.forward``."""
+    """See ``mmseg_pacbal.ops.factorized.forward``."""
     c_out = len(weight)
     terms = output_terms(weight.shape[2:], rates, concat)
     x = with_plain_layout(x)
@@ -50,7 +50,7 @@ def backward(
     concat: bool,
     needs_grad: Sequence[bool],
 ) -> list[Tensor]:
-    """See ``mmseg_pacbal.ops.shifted_products.backward``."""
+    """See ``mmseg_pacbal.ops.factorized.backward``."""
     c_out = len(weight)
     terms = gradient_terms(weight.shape[2:], rates, concat)
     x = with_plain_layout(x)

@@ -1,7 +1,7 @@
-"""What both fast forms of the pyramid share: which product goes where, and the matrix products.
+"""What both factorized forms share: the taps of a filter, their shifts and their matrix.
 
-Taps are the positions of a filter, in rows; a tap's product is the 1x1 convolution with its
-weights.
+A tap is a position of the filter, counted row by row. The product of a tap is the 1x1 convolution
+with its weights.
 """
 
 from collections import Counter
@@ -13,7 +13,11 @@ from torch import Tensor
 
 
 class Shift(NamedTuple):
-    """``times`` times, the product of ``tap`` at p + (dy, dx) enters output ``group`` at p."""
+    """One term of an output: at position p, add ``times`` * (product of ``tap`` at p + (dy, dx)).
+
+    ``group`` is the output that it is added to: 0, or the index of the rate where each rate has
+    an output of its own.
+    """
 
     tap: int
     group: int
@@ -23,7 +27,7 @@ class Shift(NamedTuple):
 
 
 def shifts(kernel: tuple[int, int], rates: Sequence[int], concat: bool) -> tuple[Shift, ...]:
-    """Every distinct shift, in the order of taps; with concat each rate is a group of its own."""
+    """Every distinct shift, in the order of taps; with concat each rate has its own group."""
     kh, kw = kernel
     counts = Counter(
         (y * kw + x, index if concat else 0, (y - kh // 2) * rate, (x - kw // 2) * rate)

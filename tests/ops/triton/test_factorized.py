@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import gather_kernel
-from mmseg_pacbal.ops import available_backends, pyramid_atrous_conv2d, shifted_products
+from mmseg_pacbal.ops import available_backends, factorized, pyramid_atrous_conv2d
 
 INTERPRETED = os.environ.get('TRITON_INTERPRET') == '1'
 DEVICE = 'cpu' if INTERPRETED else 'cuda'
@@ -49,14 +49,14 @@ def random(generator, shape: tuple[int, ...], dtype: torch.dtype = torch.float64
 
 def compare(x: Tensor, weight: Tensor, grad: Tensor, rates: tuple[int, ...], concat: bool) -> None:
     """The kernel's error against float64 is at most that of the plain form, with a margin."""
-    from mmseg_pacbal.ops.triton import shifted_products as kernels
+    from mmseg_pacbal.ops.triton import factorized as kernels
 
     results = []
     double = [tensor.double() for tensor in (x, weight, grad)]
     for module, inputs in (
         (kernels, (x, weight, grad)),
-        (shifted_products, (x, weight, grad)),
-        (shifted_products, double),
+        (factorized, (x, weight, grad)),
+        (factorized, double),
     ):
         out = module.forward(*inputs[:2], rates, concat)
         results.append([out, *module.backward(*inputs, rates, concat, [True, True])])
@@ -94,14 +94,14 @@ def test_several_blocks_and_parts_of_the_batch(layout, channels, size, generator
 @needs_triton
 @pytest.mark.parametrize('needs_grad', [(True, False), (False, True)], ids=str)
 def test_one_gradient(needs_grad, generator):
-    from mmseg_pacbal.ops.triton import shifted_products as kernels
+    from mmseg_pacbal.ops.triton import factorized as kernels
 
     x, weight, grad = (
         torch.randn(shape, generator=generator).to(DEVICE)
         for shape in ((2, 6, 7, 5), (4, 6, 3, 3), (2, 4, 7, 5))
     )
     (actual,) = kernels.backward(x, weight, grad, (1, 2), False, needs_grad)
-    (expected,) = shifted_products.backward(x, weight, grad, (1, 2), False, needs_grad)
+    (expected,) = factorized.backward(x, weight, grad, (1, 2), False, needs_grad)
     torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -122,8 +122,8 @@ def test_custom_op(generator):
     torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-4)
     with torch.autocast(DEVICE, torch.bfloat16):
         assert compiled(x, weight).dtype == torch.bfloat16
-    forward = torch.ops.mmseg_pacbal.triton_forward.default
-    torch.library.opcheck(forward, (x.detach(), weight.detach(), [1, 3], False))
+    forward = torch.ops.mmseg_pacbal.pyramid.default
+    torch.library.opcheck(forward, (x.detach(), weight.detach(), [1, 3], False, 'triton', False))
 
 
 @pytest.mark.skipif(INTERPRETED, reason='the interpreter runs on CPU')

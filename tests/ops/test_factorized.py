@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from mmseg_pacbal.ops import pyramid_atrous_conv2d, shifted_products
-from mmseg_pacbal.ops.shift_bags import Pyramid, sum_gradients, sum_products
+from mmseg_pacbal.ops import factorized, pyramid_atrous_conv2d
+from mmseg_pacbal.ops.factorized import Pyramid, sum_gradients, sum_products
 
 CPU = torch.device('cpu')
 PYRAMIDS = [
@@ -72,15 +72,15 @@ def test_few_taps_at_a_time_give_the_same(concat, dtype, generator, monkeypatch)
     arguments = ((1, 3, 9), concat)
 
     def every() -> list[torch.Tensor]:
-        out = shifted_products.forward(x, weight, *arguments)
-        return [out, *shifted_products.backward(x, weight, grad, *arguments, (True, True))]
+        out = factorized.forward(x, weight, *arguments)
+        return [out, *factorized.backward(x, weight, grad, *arguments, (True, True))]
 
     expected = every()
     calls = []
     monkeypatch.setattr(
-        shifted_products, 'sum_products', lambda *a: calls.append(a[2]) or sum_products(*a)
+        factorized, 'sum_products', lambda *a: calls.append(a[2]) or sum_products(*a)
     )
-    monkeypatch.setattr(shifted_products, 'MAX_BYTES', 4 * 7 * 5 * 4 * x.element_size())
+    monkeypatch.setattr(factorized, 'MAX_BYTES', 4 * 7 * 5 * 4 * x.element_size())
     tolerance = dict(rtol=2e-2, atol=5e-2) if dtype == torch.bfloat16 else {}
     torch.testing.assert_close(every(), expected, **tolerance)
     assert calls == [range(4), range(4, 8), range(8, 9)] * 2  # of two images

@@ -4,17 +4,22 @@ A convolution at rate r is a sum over the taps k of its filter: the product W_k 
 convolution, shifted by r times the tap's offset (kn2row: Vasudevan, Anderson and Gregg 2017).
 The filter is the same at every rate, so are the products: they are computed once, and each
 further rate costs additions only.
+
+Shifted sums are embedding bags. The products are a table with a row of C_out values for every
+pixel and tap; the outputs are one with a row for every pixel, or for every pixel and rate where
+the rates are kept apart. A shifted sum adds whole rows, the same ones for all channels. torch has
+fast kernels for that, which write every row of the result once and sum half precision in float32.
 """
 
 from collections.abc import Sequence
-from functools import reduce
+from functools import lru_cache, reduce
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .shift_bags import Pyramid, sum_gradients, sum_products
-from .tap_products import (
+from .taps import (
     add_product,
     empty_maps,
     shifts,
@@ -29,6 +34,16 @@ from .tap_products import (
 MAX_BYTES = 24 * 2**20
 
 
+class Pyramid(NamedTuple):
+    """What the shifts of a pyramid depend on."""
+
+    size: tuple[int, int]  # height and width of the image
+    kernel: tuple[int, int]
+    rates: tuple[int, ...]
+    concat: bool  # whether each rate has an output of its own
+    device: torch.device
+
+
 def forward(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Tensor:
     r"""Convolutions with one filter at several rates, added or stacked along channels.
 
@@ -37,7 +52,7 @@ def forward(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Te
     Args:
         x: (N, C_in, H, W).
         weight: (C_out, C_in, kh, kw) of x's dtype, kh and kw odd. It is read without a copy
-            where outputs are innermost in memory (see ``tap_products.outputs_innermost``).
+            where outputs are innermost in memory (see ``taps.outputs_innermost``).
         rates: Atrous rates.
         concat: Whether each rate is an output of its own.
 
@@ -137,3 +152,57 @@ def _groups_of_taps(x: Tensor, weight: Tensor) -> list[range]:
 def _columns(taps: range, c_out: int) -> slice:
     """Where the weights of some taps are in the matrix of :func:`stack_taps`."""
     return slice(taps.start * c_out, taps.stop * c_out)
+
+
+def sum_products(products: Tensor, pyramid: Pyramid, taps: range) -> Tensor:
+    r"""Outputs from the products of some taps.
+
+    .. math:: y(p, r) = \sum_k W_k x(p + r \, o_k), \quad o_k = \text{offset of tap } k
+
+    summed over the rates as well unless ``concat``.
+
+    Args:
+        products: (H * W * len(taps), C_out).
+        pyramid: Its shape.
+        taps: Positions in the kernel, row by row.
+
+    Returns:
+        (H * W, C_out), or (H * W * len(rates), C_out) for ``concat``.
+    """
+    return _sum_rows(products, _bags(pyramid, taps, transposed=False))
+
+
+def sum_gradients(grads: Tensor, pyramid: Pyramid, taps: range) -> Tensor:
+    """Gradients of products from gradients of outputs: the transpose of :func:`sum_products`."""
+    return _sum_rows(grads, _bags(pyramid, taps, transposed=True))
+
+
+def _sum_rows(table: Tensor, bags: tuple[Tensor, Tensor]) -> Tensor:
+    rows, offsets = bags
+    return F.embedding_bag(rows, table, offsets, mode='sum', include_last_offset=True)
+
+
+# A step looks up one entry for each direction and group of taps; images may differ in size.
+@lru_cache(maxsize=32)
+def _bags(pyramid: Pyramid, taps: range, transposed: bool) -> tuple[Tensor, Tensor]:
+    """Rows of the one table, in the order of the other's, and where each row's share begins."""
+    (h, w), (kh, kw), rates, concat, device = pyramid
+    sign = -1 if transposed else 1
+    # Axes: y, x, tap, rate.
+    tap = torch.arange(taps.start, taps.stop, device=device)[:, None]
+    rate = torch.tensor(rates, device=device)
+    y = torch.arange(h, device=device)[:, None, None, None] + sign * rate * (tap // kw - kh // 2)
+    x = torch.arange(w, device=device)[:, None, None] + sign * rate * (tap % kw - kw // 2)
+    inside = (y >= 0) & (y < h) & (x >= 0) & (x < w)
+    pixel = y * w + x
+    if transposed:
+        bags = h * w * len(taps)
+        rows = pixel * len(rates) + torch.arange(len(rates), device=device) if concat else pixel
+    else:
+        bags = h * w * (len(rates) if concat else 1)
+        rows = pixel * len(taps) + tap - taps.start
+        if concat:
+            rows, inside = rows.mT, inside.mT
+    inside = inside.reshape(bags, -1)
+    ends = inside.sum(1).cumsum(0)
+    return rows.reshape(bags, -1)[inside].int(), F.pad(ends, (1, 0)).int()

@@ -1,0 +1,227 @@
+"""What ``backend='auto'`` stands for: a rule that was measured on CPUs, a trial on other devices.
+
+No default rests on a device that nobody here has seen: there every form is timed where it is to
+run and compared with the reference, as ``torch.backends.cudnn.benchmark`` does for convolutions.
+"""
+
+import logging
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .taps import is_channels_last
+
+MIN_SAVED = 128  # multiplications for a pixel, tap and output, from which on the fast form pays
+MAX_TRIALS = 64  # of a process: images of random sizes must not be tried for ever
+MAX_IMAGES = 2  # of a trial: every form takes images one by one or in parts
+REPEATS = 3
+
+logger = logging.getLogger(__name__)
+
+
+class Form(NamedTuple):
+    """One way to compute the pyramid; the arguments are those of ``factorized``."""
+
+    forward: Callable[..., Tensor]
+    backward: Callable[..., list[Tensor]]
+
+
+class Problem(NamedTuple):
+    """What is computed in a trial; grad is None in inference."""
+
+    x: Tensor
+    weight: Tensor
+    rates: Sequence[int]
+    concat: bool
+    grad: Tensor | None
+
+    def with_tensors(self, change: Callable[[Tensor], Tensor]) -> 'Problem':
+        grad = None if self.grad is None else change(self.grad)
+        return self._replace(x=change(self.x), weight=change(self.weight), grad=grad)
+
+    def solve(self, form: Form) -> list[Tensor]:
+        """Output and, in training, the gradients of x and weight."""
+        out = form.forward(self.x, self.weight, self.rates, self.concat)
+        if self.grad is None:
+            return [out]
+        arguments = (self.x, self.weight, self.grad, self.rates, self.concat, (True, True))
+        return [out, *form.backward(*arguments)]
+
+
+def choose_by_rule(channels: int, rates: Sequence[int]) -> str:
+    """``'reference'`` or ``'factorized'``, by what the factorized form saves.
+
+    For every pixel, tap and output it saves C_in * (rates - 1) multiplications and pays one
+    addition for each rate, which the convolution does for nothing. From which saving on it is
+    faster was measured on a CPU (``python -m benchmarks.pyramid_atrous_conv --grid``), in inference
+    and in training, float32 and bfloat16.
+
+    Args:
+        channels: C_in.
+        rates: Atrous rates.
+    """
+    return 'factorized' if channels * (len(rates) - 1) >= MIN_SAVED else 'reference'
+
+
+def must_not_vary(x: Tensor) -> bool:
+    """Whether the user asked for the same kernels in every run, or nothing can be timed now."""
+    if torch.are_deterministic_algorithms_enabled() or torch.backends.cudnn.deterministic:
+        return True
+    return x.is_cuda and torch.cuda.is_current_stream_capturing()
+
+
+class Trials:
+    """The choices of a process, one for each device, dtype, kind and class of shapes.
+
+    Args:
+        clock: Time in seconds once the device, its argument, has done all its work.
+    """
+
+    def __init__(self, clock: Callable[[torch.device], float]) -> None:
+        self.clock = clock
+        self.choices: dict[tuple, str] = {}
+        self._warned: set[str] = set()
+
+    def choose(
+        self,
+        forms: Mapping[str, Form],
+        x: Tensor,
+        weight: Tensor,
+        rates: Sequence[int],
+        concat: bool,
+        training: bool,
+    ) -> str:
+        """Name of the fastest form that agrees with ``forms['reference']``.
+
+        A form that raises, disagrees or gives NaN is left out with a warning. Random state and
+        gradients are not touched. Sizes are told apart by the power of two that the number of
+        pixels reaches; past :data:`MAX_TRIALS` the rule decides.
+
+        Args:
+            forms: By name; one that is missing here is not tried.
+            x: (N, C_in, H, W), without gradient.
+            weight: (C_out, C_in, kh, kw), without gradient.
+            rates: Atrous rates.
+            concat: Whether each rate is an output of its own.
+            training: Whether the backward pass counts, too.
+        """
+        pixels = (x.shape[2] * x.shape[3]).bit_length()
+        key = (x.device, x.dtype, is_channels_last(x), pixels, *weight.shape, *rates)
+        key += (concat, training)
+        if key not in self.choices:
+            if len(rates) == 1 or len(x) == 0 or len(self.choices) >= MAX_TRIALS:
+                return choose_by_rule(x.shape[1], rates)
+            self.choices[key] = self._fastest(forms, x, weight, rates, concat, training)
+        return self.choices[key]
+
+    def _fastest(
+        self,
+        forms: Mapping[str, Form],
+        x: Tensor,
+        weight: Tensor,
+        rates: Sequence[int],
+        concat: bool,
+        training: bool,
+    ) -> str:
+        problem = Problem(x[:MAX_IMAGES], weight, rates, concat, None)
+        reference = forms['reference']
+        try:
+            if training:
+                problem = problem._replace(grad=_some_gradient(problem.solve(reference)[0]))
+            expected, bounds = _right_results(problem, reference)
+        except RuntimeError as error:  # out of memory, most likely
+            self._leave_out('reference', x.device, f'it raised {_named(error)}')
+            return choose_by_rule(x.shape[1], rates)
+        seconds = {}
+        for name, form in forms.items():
+            try:
+                if name != 'reference' and not _agree(problem.solve(form), expected, bounds):
+                    reason = 'it disagrees with the reference by more than rounding'
+                    self._leave_out(name, x.device, reason)
+                    continue
+                seconds[name] = self._time(problem, form)
+            except Exception as error:  # whatever a compiler or driver may raise
+                self._leave_out(name, x.device, f'it raised {_named(error)}')
+        chosen = min(seconds, key=lambda name: seconds[name], default='reference')
+        logger.info('PAC on %s, %s: %s of %s', x.device, tuple(x.shape), chosen, seconds)
+        return chosen
+
+    def _time(self, problem: Problem, form: Form) -> float:
+        taken = []
+        for _ in range(REPEATS):
+            start = self.clock(problem.x.device)
+            problem.solve(form)
+            taken.append(self.clock(problem.x.device) - start)
+        return statistics.median(taken)
+
+    def _leave_out(self, name: str, device: torch.device, reason: str) -> None:
+        if name not in self._warned:
+            self._warned.add(name)
+            warnings.warn(
+                f"backend {name!r} is left out of backend='auto' on {device}: {reason}; results "
+                'are not affected, but please report it with the output of '
+                '`python -m mmseg_pacbal.doctor`',
+                stacklevel=2,
+            )
+
+
+def synchronised_clock(device: torch.device) -> float:
+    """``time.perf_counter`` once a device has done all its work."""
+    if device.type == 'cuda':
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def _some_gradient(out: Tensor) -> Tensor:
+    """A gradient made of an output: no random number is drawn, and float16 does not overflow."""
+    return out / (out.abs().amax() * (out.numel() / out.shape[1]) ** 0.5).clamp(min=1e-3)
+
+
+def _right_results(problem: Problem, reference: Form) -> tuple[list[Tensor], list[Tensor]]:
+    """Results in float32 or better, and by how much a right form may miss them, by element.
+
+    Every result is a sum of K products t. A form may round each product to the dtype (relative
+    error eps / 2) and rounds the sum (again eps / 2). Adding up rounds K times in the dtype of
+    sums, float32 or float64; errors of random sign come to sqrt(K) * eps_sum / 2 * sum |t|
+    (Higham and Mary 2019, "A new approach to probabilistic rounding error analysis"). Twice
+    these three is accepted. The sums of |t| are the results for absolute values.
+    """
+    x, weight, rates, *_ = problem
+    wide = torch.promote_types(x.dtype, torch.float32)
+    exact = problem.with_tensors(lambda tensor: tensor.to(wide))
+    absolute = exact.with_tensors(Tensor.abs)
+    taps = len(rates) * weight.shape[2] * weight.shape[3]
+    terms = (taps * x.shape[1], taps * weight.shape[0], len(rates) * x.numel() / x.shape[1])
+    eps, eps_sum = _eps(x), torch.finfo(wide).eps
+    tiny = torch.finfo(x.dtype).smallest_normal  # below it rounding is not relative
+    sums = absolute.solve(reference)
+    bounds = [
+        2 * (eps + k**0.5 * eps_sum / 2) * size + tiny
+        for size, k in zip(sums, terms[: len(sums)], strict=True)
+    ]
+    return exact.solve(reference), bounds
+
+
+def _eps(x: Tensor) -> float:
+    """Rounding of products of x's dtype: 2^-10 where the user allowed TF32, which has ten bits."""
+    tf32 = torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32
+    if x.dtype == torch.float32 and x.is_cuda and tf32:
+        return 2.0**-10
+    return torch.finfo(x.dtype).eps
+
+
+def _agree(actual: list[Tensor], expected: list[Tensor], bounds: list[Tensor]) -> bool:
+    """Whether all differ by no more than the bounds; NaN agrees with nothing."""
+    return all(
+        a.shape == e.shape and bool(((a.to(e.dtype) - e).abs() <= b).all())
+        for a, e, b in zip(actual, expected, bounds, strict=True)
+    )
+
+
+def _named(error: Exception) -> str:
+    return f'{type(error).__name__} ({" ".join(str(error).split())[:200]})'
