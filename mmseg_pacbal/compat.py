@@ -38,6 +38,10 @@ _NEEDS = {
 }
 
 
+# What was fixed here, and why; `python -m mmseg_pacbal.doctor` shows it.
+fixed: dict[str, str] = {}
+
+
 class UnsupportedStackError(ImportError):
     """The installed versions do not work together; the message says what to do."""
 
@@ -134,6 +138,7 @@ def provide_pkg_resources() -> None:
     """
     if importlib.util.find_spec('pkg_resources') is None:
         sys.meta_path.append(_PkgResources())
+        fixed['pkg_resources'] = 'mmengine reads it, and setuptools 82 dropped it'
 
 
 class _PkgResources(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -183,6 +188,7 @@ def provide_compiled_ops() -> None:
     if importlib.util.find_spec('mmcv._ext') is None:
         sys.modules['mmcv._ext'] = stand_in = _MissingOps('mmcv._ext')
         stand_in.__spec__ = ModuleSpec('mmcv._ext', loader=None)
+        fixed['mmcv.ops'] = 'mmseg imports compiled ops, and this mmcv has none'
 
 
 class _MissingOps(ModuleType):
@@ -215,6 +221,8 @@ def name_mmsegmentation() -> None:
     present = [name for name in _MMSEG if versions.get(name)]
     if present:
         MODULE2PACKAGE['mmseg'] = present[0]
+        if present[0] != _MMSEG[0]:
+            fixed['mmseg:: configs'] = f'mmengine does not know the distribution {present[0]}'
 
 
 def load_checkpoints_safely() -> None:
@@ -234,6 +242,7 @@ def load_checkpoints_safely() -> None:
     known = serialization.get_safe_globals()
     serialization.add_safe_globals([g for g in _checkpoint_globals() if g not in known])
     CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
+    fixed['checkpoints'] = 'torch refuses what mmengine keeps beside the weights'
 
 
 @functools.cache

@@ -9,7 +9,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -132,15 +132,15 @@ class Trials:
         reference = forms['reference']
         try:
             if training:
-                problem = problem._replace(grad=_some_gradient(problem.solve(reference)[0]))
-            expected, bounds = _right_results(problem, reference)
+                problem = problem._replace(grad=some_gradient(problem.solve(reference)[0]))
+            expected, bounds = right_results(problem, reference)
         except RuntimeError as error:  # out of memory, most likely
             self._leave_out('reference', x.device, f'it raised {_named(error)}')
             return choose_by_rule(x.shape[1], rates)
         seconds = {}
         for name, form in forms.items():
             try:
-                if name != 'reference' and not _agree(problem.solve(form), expected, bounds):
+                if name != 'reference' and not agree(problem.solve(form), expected, bounds):
                     reason = 'it disagrees with the reference by more than rounding'
                     self._leave_out(name, x.device, reason)
                     continue
@@ -177,13 +177,18 @@ def synchronised_clock(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def _some_gradient(out: Tensor) -> Tensor:
+def some_gradient(out: Tensor) -> Tensor:
     """A gradient made of an output: no random number is drawn, and float16 does not overflow."""
     return out / (out.abs().amax() * (out.numel() / out.shape[1]) ** 0.5).clamp(min=1e-3)
 
 
-def _right_results(problem: Problem, reference: Form) -> tuple[list[Tensor], list[Tensor]]:
+def right_results(
+    problem: Problem, reference: Form, **place: Any
+) -> tuple[list[Tensor], list[Tensor]]:
     """Results in float32 or better, and by how much a right form may miss them, by element.
+
+    They are computed where ``place``, arguments of ``Tensor.to``, says; by default in float32, or
+    float64 where the problem is, on its own device.
 
     Every result is a sum of K products t. A form may round each product to the dtype (relative
     error eps / 2) and rounds the sum (again eps / 2). Adding up rounds K times in the dtype of
@@ -192,12 +197,13 @@ def _right_results(problem: Problem, reference: Form) -> tuple[list[Tensor], lis
     these three is accepted. The sums of |t| are the results for absolute values.
     """
     x, weight, rates, *_ = problem
-    wide = torch.promote_types(x.dtype, torch.float32)
-    exact = problem.with_tensors(lambda tensor: tensor.to(wide))
+    of_sums = torch.promote_types(x.dtype, torch.float32)
+    place = place or dict(dtype=of_sums)
+    exact = problem.with_tensors(lambda tensor: tensor.to(**place))
     absolute = exact.with_tensors(Tensor.abs)
     taps = len(rates) * weight.shape[2] * weight.shape[3]
     terms = (taps * x.shape[1], taps * weight.shape[0], len(rates) * x.numel() / x.shape[1])
-    eps, eps_sum = _eps(x), torch.finfo(wide).eps
+    eps, eps_sum = rounding(x), torch.finfo(of_sums).eps
     tiny = torch.finfo(x.dtype).smallest_normal  # below it rounding is not relative
     sums = absolute.solve(reference)
     bounds = [
@@ -207,7 +213,7 @@ def _right_results(problem: Problem, reference: Form) -> tuple[list[Tensor], lis
     return exact.solve(reference), bounds
 
 
-def _eps(x: Tensor) -> float:
+def rounding(x: Tensor) -> float:
     """Rounding of products of x's dtype: 2^-10 where the user allowed TF32, which has ten bits."""
     tf32 = torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32
     if x.dtype == torch.float32 and x.is_cuda and tf32:
@@ -215,7 +221,7 @@ def _eps(x: Tensor) -> float:
     return torch.finfo(x.dtype).eps
 
 
-def _agree(actual: list[Tensor], expected: list[Tensor], bounds: list[Tensor]) -> bool:
+def agree(actual: list[Tensor], expected: list[Tensor], bounds: list[Tensor]) -> bool:
     """Whether all differ by no more than the bounds; NaN agrees with nothing."""
     return all(
         a.shape == e.shape and bool(((a.to(e.dtype) - e).abs() <= b).all())

@@ -185,10 +185,13 @@ def _paddings(weight: Tensor, rates: Sequence[int]) -> list[tuple[int, int]]:
     return [(r * (weight.shape[2] // 2), r * (weight.shape[3] // 2)) for r in rates]
 
 
+reference_form = Form(_reference, _reference_backward)
+
+
 def _forms(device: str) -> dict[str, Form]:
     """The forms that can run on a type of device, by the name of their backend."""
     forms = {
-        'reference': Form(_reference, _reference_backward),
+        'reference': reference_form,
         'factorized': Form(factorized.forward, factorized.backward),
     }
     if 'triton' in available_backends(device):

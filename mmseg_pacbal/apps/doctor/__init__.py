@@ -1,0 +1,43 @@
+"""Examine this machine: ``python -m mmseg_pacbal.doctor [--json FILE]``.
+
+Every op of this package is compared with float64 on every device, a model is trained, resumed and
+asked for a prediction, and what replaces something slower is timed beside it.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from .. import cli
+from . import ops, speed, training
+from .examination import all_well, examine
+from .report import facts, pasteable, print_findings
+
+CHECKS = (*ops.CHECKS, *training.CHECKS, *speed.CHECKS)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog='python -m mmseg_pacbal.doctor',
+        description='Examine this machine: every op on every device, training, resume, speed',
+    )
+    parser.add_argument('--json', metavar='FILE', help='also write everything to a JSON file')
+    parser.add_argument('--traceback', action='store_true', help='show the frames of an error')
+    cli.run(run, parser.parse_args())
+
+
+def run(args: argparse.Namespace) -> None:
+    """Examine, print and write.
+
+    Raises:
+        SystemExit: Something is not well; the code is 1.
+    """
+    known = facts()
+    findings = examine(CHECKS)
+    print_findings(findings)
+    print(f'\nTo paste into a report:\n\n{pasteable(known, findings)}')
+    if args.json:
+        content = dict(facts=known, findings=[finding._asdict() for finding in findings])
+        Path(args.json).write_text(json.dumps(content, indent=1) + '\n')
+    if not all_well(findings):
+        raise SystemExit(1)

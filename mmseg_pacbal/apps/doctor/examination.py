@@ -1,0 +1,70 @@
+"""Checks, and what they find."""
+
+import contextlib
+import io
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import torch
+
+from ...errors import one_sentence
+
+
+class Check(NamedTuple):
+    """One thing that may be wrong with a machine.
+
+    ``function`` takes a device and says what it saw; it raises :class:`Skip` where it cannot
+    run, and anything else where something is not well. ``advice`` is what to do then.
+    """
+
+    name: str
+    function: Callable[[torch.device], str]
+    advice: str
+
+
+class Finding(NamedTuple):
+    """What a check found; ``status`` is ``'well'``, ``'skipped'`` or ``'not well'``."""
+
+    name: str
+    device: str
+    status: str
+    detail: str
+    advice: str
+    seconds: float
+
+
+class Skip(Exception):  # noqa: N818 (nothing is wrong)
+    """A check cannot run here; the message says why."""
+
+
+def devices() -> list[torch.device]:
+    """The CPU and every CUDA device."""
+    gpus = [torch.device('cuda', index) for index in range(torch.cuda.device_count())]
+    return [torch.device('cpu'), *gpus]
+
+
+def examine(checks: Iterable[Check]) -> list[Finding]:
+    """Run every check on every device."""
+    checks = list(checks)
+    return [_find(check, device) for device in devices() for check in checks]
+
+
+def all_well(findings: Iterable[Finding]) -> bool:
+    return all(finding.status != 'not well' for finding in findings)
+
+
+def _find(check: Check, device: torch.device) -> Finding:
+    start, advice = time.perf_counter(), ''
+    printed = io.StringIO()  # what mmengine prints while it trains
+    try:
+        with contextlib.redirect_stdout(printed), warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            status, detail = 'well', check.function(device)
+    except Skip as reason:
+        status, detail = 'skipped', str(reason)
+    except Exception as error:  # an examination ends with a list, not with the first fault
+        status, detail, advice = 'not well', one_sentence(error), check.advice
+    seconds = round(time.perf_counter() - start, 2)
+    return Finding(check.name, str(device), status, detail, advice, seconds)

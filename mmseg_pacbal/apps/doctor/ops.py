@@ -1,0 +1,188 @@
+"""Every op, forward and backward, in every dtype that the device computes, against float64."""
+
+import copy
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...losses import BoundaryAwareLoss
+from ...ops import (
+    available_backends,
+    boundary_weight_map,
+    lean_cross_entropy,
+    pyramid_atrous_conv2d,
+)
+from ...ops.backend_choice import Problem, agree, right_results, some_gradient
+from ...ops.pyramid_atrous_conv import reference_form
+from .examination import Check, Skip
+
+DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+RATES = (1, 3, 5)
+CLASSES = 5
+VOID = 255
+
+
+def blocks(size: tuple[int, int] = (65, 97), images: int = 2) -> Tensor:
+    """Label maps of blocks with a bar of void, (N, H, W) int64."""
+    y, x = torch.meshgrid(*map(torch.arange, size), indexing='ij')
+    label = torch.stack([(y // (9 + n) + x // 13) % CLASSES for n in range(images)])
+    label[:, size[0] // 3 : size[0] // 3 + 3] = VOID
+    return label
+
+
+def plain_weight_map(label: Tensor) -> Tensor:
+    """E_G with the default arguments as Eq. 1 to 5 have it, class by class, float64."""
+    label = F.pad(label[:, None].double(), (0, 1, 0, 1), mode='replicate')
+    f_e = label.new_tensor([[[[1, -0.5], [-0.5, 0]]]])
+    edges = torch.zeros_like(label[..., :-1, :-1])
+    for c in label.unique().tolist():
+        if c != VOID:
+            edges += F.conv2d((label == c).double(), f_e) != 0
+    size = edges.shape[2:]
+    small = [-(-n // 4) for n in size]
+    distance = torch.arange(35, dtype=edges.dtype, device=edges.device) - 17
+    profile = torch.exp(-(distance**2) / (35 * 3.0))
+    options: Any = dict(mode='bilinear', align_corners=False)
+    edges = F.interpolate(edges, (small[0], size[1]), antialias=True, **options)  # axis by axis
+    edges = F.interpolate(edges, small, antialias=True, **options)
+    blurred = F.conv2d(edges, torch.outer(profile, profile)[None, None], padding=17)
+    return F.interpolate(blurred, size, **options)[:, 0] + 0.5
+
+
+def compare(name: str, actual: Tensor, exact: Tensor, bound: float) -> None:
+    """Raise unless the largest error is at most bound * (the largest value)."""
+    error = (actual.cpu().double() - exact.cpu()).abs().max() / exact.abs().max().clamp(min=1e-30)
+    if not error <= bound:
+        raise ArithmeticError(
+            f'{name} is off by {float(error):.1e} of its largest value, where rounding explains '
+            f'{bound:.1e}'
+        )
+
+
+def check_weight_map(device: torch.device) -> str:
+    label = blocks()
+    exact = plain_weight_map(label)
+    # Two products with matrices of 65 and 97 columns, all terms positive: each adds its length.
+    bound = sum(label.shape[1:]) * torch.finfo(torch.float32).eps
+    dtypes = (torch.uint8, torch.int16, torch.int32, torch.int64)
+    for dtype in dtypes:
+        compare(str(dtype), boundary_weight_map(label.to(device, dtype)), exact, bound)
+    return f'labels of {_names(dtypes)}'
+
+
+def check_pyramid(device: torch.device) -> str:
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(2, 48, 13, 18, generator=generator)
+    filters = torch.randn(8, 48, 3, 3, generator=generator)
+    backends = available_backends(device.type)
+    done = computed(
+        device, lambda t: F.conv2d(t[None, None], t[None, None, :3, :3], padding=3, dilation=3)
+    )
+    for dtype in done:
+        x, weight = values.to(device, dtype), filters.to(device, dtype)
+        for merge in ('sum', 'concat'):
+            problem = Problem(x, weight, RATES, merge == 'concat', None)
+            problem = problem._replace(grad=some_gradient(problem.solve(reference_form)[0]))
+            exact = right_results(problem, reference_form, device='cpu', dtype=torch.float64)
+            for backend in backends:
+                actual = _output_and_gradients(problem, merge, backend)
+                if not agree([t.cpu() for t in actual], *exact):
+                    raise ArithmeticError(
+                        f'backend {backend}, merge {merge}, {dtype}: output or gradients differ '
+                        'from float64 by more than rounding'
+                    )
+    return f'backends {", ".join(backends)}; {_names(done)}'
+
+
+def _output_and_gradients(problem: Problem, merge: str, backend: str) -> list[Tensor]:
+    x, weight = (t.detach().requires_grad_() for t in (problem.x, problem.weight))
+    out = pyramid_atrous_conv2d(x, weight, problem.rates, merge=merge, backend=backend)
+    return [out.detach(), *torch.autograd.grad(out, (x, weight), problem.grad)]
+
+
+def check_lean_cross_entropy(device: torch.device) -> str:
+    label, logits = blocks(), _logits((9, 13))
+    weight = boundary_weight_map(label)
+
+    def plain(z: Tensor) -> Tensor:
+        large = F.interpolate(z, label.shape[1:], mode='bilinear', align_corners=False)
+        return (F.cross_entropy(large, label, ignore_index=VOID, reduction='none') * weight).sum()
+
+    def ours(z: Tensor) -> Tensor:
+        return lean_cross_entropy(z, label.to(device), weight.to(device), ignore_index=VOID)[0]
+
+    return _check_loss(device, logits, plain, ours)
+
+
+def check_loss(device: torch.device) -> str:
+    label, logits = blocks(), _logits((65, 97))
+    loss = BoundaryAwareLoss(normalize='mean', class_weight=[1.0, 2.0, 0.5, 1.0, 3.0])
+    there = copy.deepcopy(loss).to(device)
+    place = label.to(device)
+    return _check_loss(device, logits, lambda z: loss(z, label), lambda z: there(z, place))
+
+
+def _check_loss(
+    device: torch.device,
+    logits: Tensor,
+    plain: Callable[[Tensor], Tensor],
+    ours: Callable[[Tensor], Tensor],
+) -> str:
+    """Value and gradient; half precision is computed in float32 from rounded logits."""
+    done = computed(device, lambda t: t + t)
+    for dtype in done:
+        z = logits.to(device, dtype).requires_grad_()
+        value = ours(z)
+        (grad,) = torch.autograd.grad(value, z)
+        exact_z = z.detach().cpu().double().requires_grad_()
+        exact = plain(exact_z)
+        (exact_grad,) = torch.autograd.grad(exact, exact_z)
+        # Sums over n pixels in float32, each weight a float32: sqrt(n) roundings, and the last one.
+        # The largest gradient is a sum over the pixels that one logit reaches, at most all.
+        n = exact_grad.shape[0] * 65 * 97
+        bound = 2 * n**0.5 * torch.finfo(torch.float32).eps
+        compare(f'{dtype} value', value.detach(), exact.detach(), bound)
+        compare(f'{dtype} gradient', grad, exact_grad, bound + torch.finfo(dtype).eps)
+    return _names(done)
+
+
+def computed(device: torch.device, op: Callable[[Tensor], Tensor]) -> list[torch.dtype]:
+    """The dtypes in which a device computes an op at all.
+
+    Raises:
+        Skip: There is none.
+    """
+    done = []
+    for dtype in DTYPES:
+        try:
+            op(torch.ones(8, 8, device=device, dtype=dtype))
+            done.append(dtype)
+        except (RuntimeError, TypeError):  # not implemented
+            pass
+    if torch.float32 not in done:
+        raise Skip(f'{device} does not compute float32')
+    return done
+
+
+def _logits(size: tuple[int, int]) -> Tensor:
+    return torch.randn(2, CLASSES, *size, generator=torch.Generator().manual_seed(1))
+
+
+def _names(dtypes: Iterable[torch.dtype]) -> str:
+    return ', '.join(str(dtype).removeprefix('torch.') for dtype in dtypes)
+
+
+_REPORT = 'Please report it with the block below; until then '
+CHECKS = (
+    Check('boundary_weight_map', check_weight_map, _REPORT + 'compute the loss on the CPU'),
+    Check(
+        'pyramid_atrous_conv2d',
+        check_pyramid,
+        _REPORT + 'set the environment variable MMSEG_PACBAL_BACKEND=reference',
+    ),
+    Check('lean_cross_entropy', check_lean_cross_entropy, _REPORT + 'leave lean_loss off'),
+    Check('BoundaryAwareLoss', check_loss, _REPORT + "use MMSegmentation's CrossEntropyLoss"),
+)

@@ -1,0 +1,87 @@
+"""What the doctor shows."""
+
+import os
+from collections.abc import Sequence
+from importlib import metadata
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from ... import compat
+from ..provenance import provenance
+from .examination import Finding, all_well
+
+PACKAGES = ('mmcv', 'mmcv-lite', 'opencv-python', 'triton', 'onnxruntime')
+VARIABLES = (
+    *('OMP_NUM_THREADS', 'CUDA_VISIBLE_DEVICES', 'ATEN_CPU_CAPABILITY', 'ONEDNN_MAX_CPU_ISA'),
+    *('MKL_CBWR', 'MMSEG_PACBAL_BACKEND', 'TORCH_ALLOW_TF32_CUBLAS_OVERRIDE'),
+)
+
+
+def facts() -> dict:
+    """Versions, devices, settings and what compat fixed."""
+    versions = {name: _version(name) for name in PACKAGES}
+    return dict(
+        **provenance('cpu'),
+        mmseg_pacbal=_version('mmseg-pacbal'),
+        packages={name: version for name, version in versions.items() if version},
+        cpu_capability=torch.backends.cpu.get_cpu_capability(),
+        threads=torch.get_num_threads(),
+        gpus=[torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        cuda=torch.version.cuda,
+        cudnn=torch.backends.cudnn.version() if torch.cuda.is_available() else None,
+        environment={name: os.environ[name] for name in VARIABLES if name in os.environ},
+        fixed_by_compat=dict(compat.fixed),
+    )
+
+
+def print_findings(findings: Sequence[Finding]) -> None:
+    """A table of all, then "all well" or a list of what is not, each with what to do."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = 140
+    table = Table('device', 'check', 'status', 'detail', 'seconds')
+    colours = {'well': 'green', 'skipped': 'yellow', 'not well': 'bold red'}
+    for f in findings:
+        status = f'[{colours[f.status]}]{f.status}[/]'
+        table.add_row(f.device, f.name, status, _plain(f.detail), f'{f.seconds:.1f}')
+    console.print(table)
+    if all_well(findings):
+        console.print('all well')
+        return
+    console.print('not well:')
+    for f in findings:
+        if f.status == 'not well':
+            console.print(f'- {f.name} on {f.device}: {_plain(f.detail)}. {f.advice}')
+
+
+def pasteable(known: dict, findings: Sequence[Finding]) -> str:
+    """A block of Markdown: versions, and the findings that tell something."""
+    names = ('mmseg_pacbal', 'commit', 'python', 'torch', 'numpy', 'mmengine', 'mmsegmentation')
+    versions = [f'{name} {known[name]}' for name in names]
+    versions += [f'{name} {version}' for name, version in known['packages'].items()]
+    lines = [
+        ', '.join(versions),
+        f'{known["machine"]}, {known["cpu_capability"]}, {known["threads"]} threads; GPUs: '
+        f'{", ".join(known["gpus"]) or "none"}; CUDA {known["cuda"]}, cuDNN {known["cudnn"]}',
+        f'compat fixed: {", ".join(known["fixed_by_compat"]) or "nothing"}; environment: '
+        f'{known["environment"] or "nothing set"}',
+    ]
+    for f in findings:
+        if f.status != 'well' or f.name.startswith('speed'):
+            lines.append(f'{f.status}: {f.name} on {f.device}: {f.detail}'[:300])
+    well = sum(f.status == 'well' for f in findings)
+    lines.append(f'{well} of {len(findings)} checks well')
+    return '\n'.join(['```text', *lines, '```'])
+
+
+def _plain(text: str) -> str:
+    return text.replace('[', r'\[')  # not a style of rich
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

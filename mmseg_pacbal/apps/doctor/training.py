@@ -1,0 +1,220 @@
+"""What a training run needs: precision, compiling, norms, labels, checkpoints, the demo's model."""
+
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from ...configs import config, load_config
+from ...layers import PyramidAtrousConv
+from ...losses import BoundaryAwareLoss
+from ...openmmlab.data_checks.pipeline import CheckedRunner
+from ...openmmlab.engine import make_resumable, resume_from
+from ...openmmlab.inference import init_inferencer
+from .examination import Check, Skip
+from .ops import CLASSES, VOID, blocks
+
+ITERATIONS = 4
+
+
+def small_model(device: torch.device) -> nn.Sequential:
+    """PAC and a classifier, on three channels."""
+    torch.manual_seed(0)
+    norm = dict(type='BN')
+    pac = PyramidAtrousConv(32, 16, norm_cfg=norm)
+    return nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), pac, nn.Conv2d(16, CLASSES, 1)).to(device)
+
+
+def images(label: Tensor) -> Tensor:
+    """Images that tell the classes, (N, 3, H, W)."""
+    shades = torch.linspace(-1, 1, 256)[label] * 40
+    return torch.stack([shades, shades.sin(), shades.cos()], dim=1)
+
+
+def check_autocast(device: torch.device) -> str:
+    """Some steps under autocast: the loss is float32, falls and stays finite."""
+    steps = []
+    label = blocks().to(device)
+    for dtype in (torch.bfloat16, *([torch.float16] if device.type == 'cuda' else [])):
+        model, loss = small_model(device), BoundaryAwareLoss(normalize='mean').to(device)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+        scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
+        values = []
+        for _ in range(6):
+            with torch.autocast(device.type, dtype):
+                logits = model(images(label.cpu()).to(device))
+                value = loss(logits, label)
+            if logits.dtype != dtype or value.dtype != torch.float32:
+                raise ArithmeticError(f'logits are {logits.dtype} and the loss {value.dtype}')
+            optimizer.zero_grad()
+            scaler.scale(value).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            values.append(float(value.detach()))
+        if not values[-1] < values[0]:
+            raise ArithmeticError(
+                f'{dtype}: in six steps the loss went {values[0]} to {values[-1]}'
+            )
+        steps.append(str(dtype).removeprefix('torch.'))
+    return f'{", ".join(steps)}; loss in float32, with loss scaling where it is float16'
+
+
+def check_compile(device: torch.device) -> str:
+    """``torch.compile`` of model and loss, against the same without it."""
+    model, loss = small_model(device), BoundaryAwareLoss().to(device)
+    label = blocks().to(device)
+    x = images(label.cpu()).to(device)
+    compiled = torch.compile(model)
+    try:
+        value = loss(compiled(x), label)
+        value.backward()
+    except Exception as error:
+        missing = [name for name in ('InvalidCxxCompiler', 'TritonMissing') if name in repr(error)]
+        if missing:
+            raise Skip(f'torch.compile finds no compiler here ({missing[0]})') from error
+        raise
+    expected = loss(model(x), label)
+    # The compiler may take sums in another order: the longest is the norm's, 2 * 65 * 97 float32.
+    bound = 2 * (2 * 65 * 97) ** 0.5 * torch.finfo(torch.float32).eps
+    if not abs(float(value - expected)) <= bound * abs(float(expected)):
+        raise ArithmeticError(f'the loss is {float(value)} compiled and {float(expected)} else')
+    return 'forward and backward'
+
+
+def check_norm(device: torch.device) -> str:
+    """The norm of the configs, SyncBN, in a single process."""
+    from mmengine.model import revert_sync_batchnorm
+
+    norm = nn.SyncBatchNorm(8)
+    model = revert_sync_batchnorm(nn.Sequential(norm)) if device.type == 'cpu' else norm
+    out = model.to(device)(torch.randn(4, 8, 9, 9, device=device))
+    if not out.mean().abs() < 1e-3:
+        raise ArithmeticError(f'the mean after the norm is {float(out.mean())}')
+    return 'SyncBN becomes BN here' if device.type == 'cpu' else 'SyncBN'
+
+
+def check_label(device: torch.device) -> str:
+    """A wrong label must be named in the first step, and in a later one within 64."""
+    logits = torch.zeros(1, CLASSES, 4, 4, device=device)
+    good = torch.zeros(1, 4, 4, dtype=torch.long, device=device)
+    wrong = good.clone()
+    wrong[0, 0, 0] = CLASSES
+    for before in (0, 1):
+        loss = BoundaryAwareLoss().to(device)
+        for _ in range(before):
+            loss(logits, good)
+        for step in range(65):
+            try:
+                loss(logits, good if step else wrong)
+            except ValueError as error:
+                if f'label holds {CLASSES}' not in str(error):
+                    raise
+                break
+        else:
+            raise AssertionError('a label that is not a class was not found in 65 steps')
+    return f'found after {step} more steps' if step else 'found at once'
+
+
+def check_pinned_memory(device: torch.device) -> str:
+    if device.type == 'cpu':
+        raise Skip('only copies to a GPU use pinned memory')
+    label = blocks().pin_memory()
+    if not torch.equal(label.to(device, non_blocking=True).cpu(), label):
+        raise ArithmeticError('a label differs after it was copied from pinned memory')
+    return 'a label survives the way there and back'
+
+
+@cache
+def demo(folder: str) -> tuple[Config, Path]:
+    """A short run of pac_bal_demo on generated data; its config and its work dir."""
+    cfg = _demo_config(Path(folder), 'unbroken')
+    _run(cfg)
+    return cfg, Path(cfg.work_dir)
+
+
+def _demo_config(folder: Path, name: str) -> Config:
+    options = {
+        'data_root': str(folder / 'VOC2012'),
+        'crop_size': (64, 64),
+        'max_iters': ITERATIONS,
+        'train_cfg.val_interval': ITERATIONS,
+        'default_hooks.checkpoint.interval': ITERATIONS // 2,
+        'default_hooks.checkpoint.max_keep_ckpts': -1,
+        'default_hooks.logger.interval': 1,
+        'val_dataloader.dataset.indices': 2,
+        'test_dataloader.dataset.indices': 2,
+        'log_level': 'ERROR',
+    }
+    cfg = load_config(config('pac_bal_demo.py'), options)
+    cfg.work_dir = str(folder / name)
+    make_resumable(cfg)
+    return cfg
+
+
+def _run(cfg: Config, checkpoint: Path | None = None) -> Runner:
+    runner = CheckedRunner.from_cfg(cfg)
+    if checkpoint:
+        resume_from(runner, checkpoint)
+    runner.train()
+    return runner
+
+
+# One folder for the checks of a process, removed with it.
+_FOLDER = tempfile.TemporaryDirectory(prefix='mmseg_pacbal_doctor_')
+
+
+def _only_on_the_device_of_training(device: torch.device) -> None:
+    if torch.device(get_device()).type != device.type or device.index:
+        raise Skip(f'training takes {get_device()} here')
+
+
+def check_demo(device: torch.device) -> str:
+    """Train the demo's model and have it predict an image."""
+    _only_on_the_device_of_training(device)
+    cfg, folder = demo(_FOLDER.name)
+    inferencer = init_inferencer(cfg, folder / f'iter_{ITERATIONS}.pth', device=str(device))
+    image = next(Path(cfg.data_root, 'JPEGImages').glob('*.jpg'))
+    predicted = inferencer(str(image))['predictions']
+    if predicted.min() < 0 or predicted.max() >= 7:
+        raise ArithmeticError(f'classes {predicted.min()} to {predicted.max()} are predicted of 7')
+    return f'{ITERATIONS} iterations, a validation and a prediction of {predicted.shape}'
+
+
+def check_resume(device: torch.device) -> str:
+    """A run that is resumed in its middle ends where an unbroken one does."""
+    _only_on_the_device_of_training(device)
+    _, folder = demo(_FOLDER.name)
+    cfg = _demo_config(Path(_FOLDER.name), 'resumed')
+    _run(cfg, folder / f'iter_{ITERATIONS // 2}.pth')
+    ends = [
+        torch.load(path / f'iter_{ITERATIONS}.pth', map_location='cpu', weights_only=True)
+        for path in (folder, Path(cfg.work_dir))
+    ]
+    first, second = (end['state_dict'] for end in ends)
+    differing = [name for name, value in first.items() if not torch.equal(value, second[name])]
+    if differing and device.type == 'cpu':
+        raise ArithmeticError(
+            f'{len(differing)} of {len(first)} tensors differ, {differing[0]} first'
+        )
+    if not all(value.isfinite().all() for value in second.values()):
+        raise ArithmeticError('the resumed run ends with weights that are not finite')
+    if differing:
+        return 'resumed; bits need --cfg-options randomness.deterministic=True on a GPU'
+    return 'equal to the last bit'
+
+
+CHECKS = (
+    Check('autocast and loss scaling', check_autocast, 'Train without --amp, and report it'),
+    Check('torch.compile', check_compile, 'Do not compile the model here; training needs it not'),
+    Check('batch norm', check_norm, "Give --cfg-options with norm_cfg's type 'BN'"),
+    Check('label check', check_label, 'Check your masks by tools/train.py --check before training'),
+    Check('pinned memory', check_pinned_memory, 'Give train_dataloader.pin_memory=False'),
+    Check('demo', check_demo, 'Run tools/demo.py --traceback to see where it fails'),
+    Check('resume', check_resume, 'Do not rely on --resume here, and report it'),
+)
+assert VOID == 255  # images() has a shade for every value of a byte
