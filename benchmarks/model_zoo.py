@@ -88,7 +88,7 @@ def build(cfg: Config) -> nn.Module:
 def count_flops(model: nn.Module, size: tuple[int, int]) -> int:
     """Multiply-adds of one image, as MMSegmentation's own `get_flops.py` counts them."""
     analyzer = FlopAnalyzer(model, torch.zeros(1, 3, *size))
-    analyzer.set_op_handle('mmseg_pacbal::factorized_forward', pac_flops)
+    analyzer.set_op_handle('mmseg_pacbal::pyramid', pac_flops)
     analyzer.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     with torch.no_grad():
         return int(analyzer.total())

@@ -1,5 +1,6 @@
 """What several test files share."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +15,8 @@ from mmseg_pacbal.openmmlab.datasets.synthetic_scene import render_scene, void_r
 
 DATA = Path(__file__).resolve().parents[2] / 'shared' / 'data'
 
-# The tensors are small: threads cost more than they give, and sums keep their order.
-torch.set_num_threads(1)
+# The tensors are small: threads cost more than they give. Other numbers change the order of sums.
+torch.set_num_threads(int(os.environ.get('MMSEG_PACBAL_TEST_THREADS', '1')))
 
 
 def _refuse_other_machines(event: str, arguments: tuple) -> None:

@@ -1,6 +1,6 @@
 """The weight map, float32, against the plain reference, float64, on real label maps.
 
-By default on a sample; ``pytest -m slow tests/losses/test_real_labels.py`` takes all of them.
+By default on a sample; ``pytest -m long tests/losses/test_real_labels.py`` takes all of them.
 """
 
 import itertools
@@ -58,7 +58,7 @@ def test_sample_of_the_labels(name, every):
         assert_right(path, OPTIONS[index * 7 % len(OPTIONS)])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize('part', range(10))
 @pytest.mark.parametrize('name', FOLDERS)
 def test_all_labels(name, part):
