@@ -1,7 +1,7 @@
 """How far the demo's score moves with CPU kernels and threads: python -m benchmarks.machines
 
-Runs tools/demo.py once under each setting and prints a table and the range. What follows ``--`` goes
-to the demo.
+Runs tools/demo.py once under each setting, then prints a table and the range. What follows ``--``
+is handed to the demo.
 """
 
 import argparse
