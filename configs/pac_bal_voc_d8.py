@@ -1,7 +1,6 @@
 # Beyond the paper: MMSegmentation's own ResNet-101-D8 DeepLabV3 recipe for VOC, unchanged but
 # for head and loss. At output stride 8 all rates double.
-_base_ = ['mmseg::deeplabv3/deeplabv3_r101-d8_4xb4-20k_voc12aug-512x512.py', './_base_/bal.py']
-custom_imports = dict(imports=['mmseg_pacbal'], allow_failed_imports=False)
+_base_ = ['./_base_/runtime.py', './_base_/bal.py']
 model = dict(
     decode_head=dict(
         _delete_=True,  # ASPPHead's arguments

@@ -1,9 +1,11 @@
 """Configs: where the shipped ones lie, how others inherit them, how they are read and walked."""
 
+import functools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
@@ -57,7 +59,11 @@ def register_scheme() -> None:
 
 
 def load_config(path: str, options: dict | None = None) -> Config:
-    """Parse a config and apply ``--cfg-options``.
+    """Parse a config and change settings; those of SPREAD are carried to every place of theirs.
+
+    Args:
+        path: Of the config.
+        options: Settings by their dotted names, such as ``{'train_dataloader.batch_size': 4}``.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -77,16 +83,28 @@ def load_config(path: str, options: dict | None = None) -> Config:
     try:
         cfg.merge_from_dict(options or {})
     except (KeyError, TypeError, AssertionError) as error:
-        raise ValueError(f'--cfg-options do not fit {path}: {one_sentence(error)}') from error
+        raise ValueError(f'settings do not fit {path}: {one_sentence(error)}') from error
     _spread(cfg, options or {})
     return cfg
 
 
-def datasets(loader: ConfigDict) -> Iterator[ConfigDict]:
-    """Configs of the data sets a loader reads, those inside wrappers included."""
-    for node in walk(loader.dataset):
+def walk(node: object, path: str = '') -> Iterator[tuple[str, ConfigDict]]:
+    """Every dict of a config tree, with its dotted name."""
+    children: Iterable[tuple[object, object]] = ()
+    if isinstance(node, dict):
+        yield path, node
+        children = list(node.items())
+    elif isinstance(node, (list, tuple)):
+        children = enumerate(node)
+    for name, child in children:
+        yield from walk(child, f'{path}.{name}' if path else str(name))
+
+
+def datasets(cfg: Config, loader: str) -> Iterator[tuple[str, ConfigDict]]:
+    """Configs of the data sets a loader reads, with their names, those in wrappers included."""
+    for path, node in walk(cfg[loader].dataset, f'{loader}.dataset'):
         if 'data_prefix' in node or 'data_root' in node:
-            yield node
+            yield path, node
 
 
 def evaluators(cfg: Config) -> list[ConfigDict]:
@@ -95,14 +113,17 @@ def evaluators(cfg: Config) -> list[ConfigDict]:
     return [*test] if isinstance(test, (list, tuple)) else [test]
 
 
-def walk(node: object) -> Iterator[ConfigDict]:
-    """Every dict of a config tree."""
-    if isinstance(node, dict):
-        yield node
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for child in node:
-            yield from walk(child)
+def set_values(places: Iterable[tuple[str, ConfigDict]], key: str, value: object) -> None:
+    """Set a value at some places of a config, and print each that it changes.
+
+    Whatever this package changes between a config's file and the runner goes through here: what
+    runs is the config and the printed lines.
+    """
+    for path, node in places:
+        if node.get(key) != value:
+            node[key] = value
+            if os.environ.get('RANK', '0') == '0':
+                print(f'config: {path}{"." if path else ""}{key} = {value!r}')
 
 
 def _environment_read(path: str) -> str:
@@ -119,23 +140,30 @@ def _environment_read(path: str) -> str:
 
 def _spread(cfg: Config, options: dict) -> None:
     """Carry the variables of SPREAD that were overridden to where the config uses them."""
-    own = {key: value for key, value in options.items() if key.split('.')[0] == 'optimizer'}
-    cfg.merge_from_dict({f'optim_wrapper.{key}': value for key, value in own.items()})
+    for name in options:
+        if name.split('.')[0] == 'optimizer':
+            place, _, key = f'optim_wrapper.{name}'.rpartition('.')
+            set_values([(place, _at(cfg, place))], key, _at(cfg, name))
     if 'data_root' in options:
         for name in ('train', 'val', 'test'):
-            for dataset in datasets(cfg[f'{name}_dataloader']):
-                dataset.data_root = cfg.data_root
+            set_values(datasets(cfg, f'{name}_dataloader'), 'data_root', cfg.data_root)
     if 'crop_size' in options:
         cfg.crop_size = _pair(cfg.crop_size)
-        cfg.model.data_preprocessor.size = cfg.crop_size
-        for node in walk(cfg.train_dataloader):
-            if 'crop_size' in node:
-                node.crop_size = cfg.crop_size
+        nodes = walk(cfg.train_dataloader, 'train_dataloader')
+        crops = [(path, node) for path, node in nodes if 'crop_size' in node]
+        set_values(crops, 'crop_size', cfg.crop_size)
+        preprocessor = ('model.data_preprocessor', cfg.model.data_preprocessor)
+        set_values([preprocessor], 'size', cfg.crop_size)
     if 'max_iters' in options:
-        cfg.train_cfg.max_iters = cfg.max_iters
-        for scheduler in cfg.param_scheduler:
-            if scheduler.type == 'PolyLR':
-                scheduler.end = cfg.max_iters
+        set_values([('train_cfg', cfg.train_cfg)], 'max_iters', cfg.max_iters)
+        nodes = walk(cfg.param_scheduler, 'param_scheduler')
+        decays = [(path, node) for path, node in nodes if node.get('type') == 'PolyLR']
+        set_values(decays, 'end', cfg.max_iters)
+
+
+def _at(cfg: Config, name: str) -> Any:
+    """What stands under a dotted name."""
+    return functools.reduce(lambda node, key: node[key], name.split('.'), cfg)
 
 
 def _pair(size: object) -> tuple[int, int]:

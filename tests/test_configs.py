@@ -148,6 +148,12 @@ def test_d8_changes_head_and_loss_only():
     assert ours.model.decode_head.loss_decode.type == 'BoundaryAwareLoss'
     for cfg in (stock, ours):
         cfg.model.pop('decode_head')
+    # What runs it is named in _base_/runtime.py.
+    assert ours.runner_type == 'CheckedRunner'
+    stock.train_cfg.type = 'ResumableTrainLoop'
+    stock.train_dataloader.sampler.type = 'SeededSampler'
+    stock.default_hooks.checkpoint.type = 'AtomicCheckpointHook'
+    stock.default_hooks.logger.type = 'MainProcessLoggerHook'
     same = ('model', 'train_dataloader', 'val_dataloader', 'optim_wrapper', 'param_scheduler')
     for key in (*same, 'train_cfg', 'default_hooks', 'val_evaluator'):
         assert without_scope(ours[key]) == without_scope(stock[key]), key

@@ -18,7 +18,7 @@ from mmseg_pacbal.apps import cli
 from mmseg_pacbal.metrics.region_report import region_chart, region_csv, region_table
 from mmseg_pacbal.openmmlab.checkpoint_checks import check_checkpoint
 from mmseg_pacbal.openmmlab.data_checks.loaders import check_data
-from mmseg_pacbal.openmmlab.data_checks.pipeline import CheckedRunner
+from mmseg_pacbal.openmmlab.engine import build_runner
 from mmseg_pacbal.openmmlab.metrics import HardRegionMetric
 
 FILES = ('regions.md', 'regions.csv', 'regions.png')
@@ -81,7 +81,7 @@ def prepare(config: str, checkpoint: str, args: argparse.Namespace) -> Config:
 
 def evaluate(cfg: Config) -> HardRegionMetric:
     """Run a model over the test data set; the metric that saw it."""
-    runner = CheckedRunner.from_cfg(cfg)
+    runner = build_runner(cfg)
     runner.test()
     return runner.test_loop.evaluator.metrics[-1]
 

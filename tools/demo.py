@@ -11,7 +11,7 @@ from prettytable import PrettyTable
 from mmseg_pacbal import configs
 from mmseg_pacbal.apps import cli
 from mmseg_pacbal.openmmlab.data_checks.loaders import check_data
-from mmseg_pacbal.openmmlab.data_checks.pipeline import CheckedRunner
+from mmseg_pacbal.openmmlab.engine import build_runner
 from mmseg_pacbal.openmmlab.inspection import inspect_sample
 from mmseg_pacbal.visualization import panel_figure
 
@@ -37,7 +37,7 @@ def main(args: argparse.Namespace) -> None:
     cfg = configs.load_config(args.config, args.cfg_options)
     cfg.work_dir = args.work_dir
     check_data(cfg, 'train_dataloader', 'val_dataloader')
-    runner = CheckedRunner.from_cfg(cfg)
+    runner = build_runner(cfg)
     untrained = measure(runner)
     runner.train()
     trained = measure(runner)

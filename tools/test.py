@@ -8,7 +8,8 @@ from mmseg_pacbal import configs
 from mmseg_pacbal.apps import cli
 from mmseg_pacbal.openmmlab.checkpoint_checks import check_checkpoint
 from mmseg_pacbal.openmmlab.data_checks.loaders import check_data
-from mmseg_pacbal.openmmlab.data_checks.pipeline import CheckedRunner
+from mmseg_pacbal.openmmlab.engine import build_runner
+from mmseg_pacbal.openmmlab.engine.processes import start_processes
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,8 +43,8 @@ def main(args: argparse.Namespace) -> None:
     if args.tta:
         cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
         cfg.model = dict(**cfg.tta_model, module=cfg.model)
-    cli.prepare_launcher(cfg, args)
-    runner = CheckedRunner.from_cfg(cfg)
+    start_processes(cfg, args.launcher, args.local_rank)
+    runner = build_runner(cfg)
     check_checkpoint(getattr(runner.model, 'module', runner.model), args.checkpoint)
     runner.test()
 

@@ -9,14 +9,14 @@ from mmseg_pacbal import configs
 from mmseg_pacbal.apps import cli
 from mmseg_pacbal.openmmlab.checkpoint_checks import check_checkpoint, check_initial_weights
 from mmseg_pacbal.openmmlab.data_checks.loaders import check_data, verify_data
-from mmseg_pacbal.openmmlab.data_checks.pipeline import CheckedRunner
 from mmseg_pacbal.openmmlab.data_checks.samples import report
 from mmseg_pacbal.openmmlab.engine import (
+    build_runner,
     find_checkpoints,
     last_whole_checkpoint,
-    make_resumable,
     resume_from,
 )
+from mmseg_pacbal.openmmlab.engine.processes import start_processes
 
 LOADERS = ('train_dataloader', 'val_dataloader')
 
@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--resume',
         action='store_true',
-        help='go on from the last whole checkpoint in the work dir; start anew where there is none',
+        help='continue from the last whole checkpoint in the work dir; start anew if there is none',
     )
     parser.add_argument('--amp', action='store_true', help='train with mixed precision')
     parser.add_argument(
@@ -40,17 +40,17 @@ def parse_args() -> argparse.Namespace:
 
 
 def find_start(args: argparse.Namespace, work_dir: str) -> str | Path | None:
-    """The checkpoint to go on from, None for a new run."""
+    """The checkpoint to continue from, None for a new run."""
     if args.resume:
         chosen = (args.cfg_options or {}).get('load_from')  # as MMSegmentation chooses one
         checkpoint = chosen or last_whole_checkpoint(work_dir)
         if checkpoint is None:
-            print(f'{work_dir} holds no checkpoint to go on from: training starts anew')
+            print(f'{work_dir} holds no checkpoint to continue from: training starts anew')
         return checkpoint
     if Path(work_dir, 'last_checkpoint').exists() or find_checkpoints(work_dir):
         raise FileExistsError(
             f'{work_dir} holds checkpoints of an earlier run, which a new one would '
-            'overwrite; add --resume to go on, or give another --work-dir'
+            'overwrite; add --resume to continue it, or give another --work-dir'
         )
     return None
 
@@ -58,7 +58,7 @@ def find_start(args: argparse.Namespace, work_dir: str) -> str | Path | None:
 def main(args: argparse.Namespace) -> None:
     cfg = configs.load_config(args.config, args.cfg_options)
     if args.check:
-        return report(verify_data(cfg, *LOADERS))
+        return report([*map(cli.with_flags, verify_data(cfg, *LOADERS))])
     cfg.work_dir = cli.work_dir(args, cfg)
     checkpoint = find_start(args, cfg.work_dir)
     cfg.resume = False
@@ -68,9 +68,8 @@ def main(args: argparse.Namespace) -> None:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
     check_data(cfg, *LOADERS)
-    cli.prepare_launcher(cfg, args)
-    make_resumable(cfg)
-    runner = CheckedRunner.from_cfg(cfg)
+    start_processes(cfg, args.launcher, args.local_rank)
+    runner = build_runner(cfg)
     model = getattr(runner.model, 'module', runner.model)
     if checkpoint:
         check_checkpoint(model, checkpoint, resume=True)

@@ -1,6 +1,5 @@
 # The paper's protocol (section 4) on MMSegmentation's DeepLabV3 for VOC 2012 + SBD.
-_base_ = ['mmseg::deeplabv3/deeplabv3_r101-d8_4xb4-20k_voc12aug-512x512.py']
-custom_imports = dict(imports=['mmseg_pacbal'], allow_failed_imports=False)
+_base_ = './runtime.py'
 
 data_root = 'data/VOCdevkit/VOC2012'
 crop_size = (513, 513)

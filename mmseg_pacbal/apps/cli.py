@@ -1,21 +1,25 @@
-"""What the tools share: arguments, configs and errors of one sentence."""
+"""What the tools share: arguments, and errors of one sentence."""
 
 import argparse
-import atexit
-import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
 
-import torch
 from mmengine.config import Config, DictAction
-from mmengine.dist import get_backend
-from mmengine.hooks import LoggerHook
 
-from ..configs import SPREAD, walk
+from ..configs import SPREAD
 from ..errors import one_sentence
+from ..openmmlab.engine.processes import end_process
+
+# What the library's errors say, and how it is done on the command line.
+_FLAGS = {
+    r'\bset (?=[\w.]+=)': 'give --cfg-options ',
+    r'^settings do not fit': '--cfg-options do not fit',
+    r'\bresume the run\b': 'continue with --resume',
+    r'\bin another work_dir\b': 'with another --work-dir',
+}
 
 
 class Options(DictAction):
@@ -56,7 +60,7 @@ def add_work_dir(p: argparse.ArgumentParser) -> None:
 
 
 def add_launcher(p: argparse.ArgumentParser) -> None:
-    """Add ``--launcher``, to a tool that several processes run: see :func:`prepare_launcher`."""
+    """Add ``--launcher``, to a tool that several processes run: see :func:`.start_processes`."""
     p.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='launcher'
     )
@@ -84,50 +88,20 @@ def run(main: Callable[[argparse.Namespace], None], args: argparse.Namespace) ->
     except Exception as error:
         if args.traceback:
             traceback.print_exc()
-        print(f'error: {one_sentence(error)}', file=sys.stderr)
+        print(f'error: {with_flags(one_sentence(error))}', file=sys.stderr)
         if not args.traceback:
             print('(--traceback shows where it was raised)', file=sys.stderr)
         code = 1
-    if get_backend() == 'gloo':
-        _leave_gloo(code)
-    if code:
-        sys.exit(code)
+    end_process(code)
 
 
-def _leave_gloo(code: int) -> NoReturn:
-    """End one of several processes without tearing Python down.
-
-    Threads of gloo let go of a collective's tensors some time after it has returned. One that
-    waits for the interpreter while Python ends aborts the process, and
-    ``destroy_process_group`` does not wait for it, since ``DistributedDataParallel`` keeps the
-    group. Other processes are not waited for: after an error they may wait for this one.
-    """
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+def with_flags(sentence: str) -> str:
+    """An error of the library, which speaks of settings, in terms of the command line."""
+    for words, flags in _FLAGS.items():
+        sentence = re.sub(words, flags, sentence)
+    return sentence
 
 
 def work_dir(args: argparse.Namespace, cfg: Config) -> str:
     """``--work-dir``, else the config's, else ``work_dirs/<name of the config>``."""
     return args.work_dir or cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
-
-
-def prepare_launcher(cfg: Config, args: argparse.Namespace) -> None:
-    """Set the launcher; where there is no GPU, several processes talk through gloo."""
-    cfg.launcher = args.launcher
-    if args.launcher != 'none':
-        _replace_types(cfg, ('LoggerHook', LoggerHook), 'MainProcessLoggerHook')
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    if args.launcher == 'pytorch' and not torch.cuda.is_available():
-        torch.distributed.init_process_group('gloo')
-        cfg.model_wrapper_cfg = dict(
-            type='MMDistributedDataParallel', broadcast_buffers=False, device_ids=None
-        )
-        _replace_types(cfg, ('SyncBN',), 'BN')  # torch has SyncBN on GPUs only
-
-
-def _replace_types(cfg: Config, types: tuple[str | type, ...], other: str) -> None:
-    for node in walk(cfg._cfg_dict):
-        if node.get('type') in types:
-            node['type'] = other

@@ -24,8 +24,8 @@ def check_checkpoint(model: nn.Module, path: str | Path, *, resume: bool = False
     absent = [name for name in ('meta', 'optimizer', 'message_hub') if name not in checkpoint]
     if resume and absent:
         raise ValueError(
-            f'checkpoint {path} has no {", ".join(absent)}, so training cannot go on from it; '
-            'start from its weights without --resume, with --cfg-options load_from=...'
+            f'checkpoint {path} has no {", ".join(absent)}, so training cannot continue from it; '
+            'to start a new run from its weights, set load_from=... and do not resume'
         )
     problems = _misfits(model, _shapes(checkpoint))
     if problems:

@@ -213,7 +213,7 @@ def test_check_goes_on_after_a_data_set_that_cannot_be_built(capsys, data):
     listed, _ = mistake(capsys, data, '--check')
     assert [x.split(' (')[0] for x in listed] == [
         f'train_dataloader: seg_map_path {data}/labels/train does not exist; complete the data set '
-        'or give another folder with --cfg-options data_root=...',
+        'or give --cfg-options data_root=...',
         f'val_dataloader: mask {data}/labels/val/01.png is damaged',
     ]
 

@@ -254,9 +254,9 @@ def test_spread_reaches_every_place():
         dict(data_root='elsewhere', crop_size=[33, 65], max_iters=7),
     )
     roots = [
-        d.data_root
+        dataset.data_root
         for n in ('train', 'val', 'test')
-        for d in configs.datasets(cfg[f'{n}_dataloader'])
+        for _, dataset in configs.datasets(cfg, f'{n}_dataloader')
     ]
     assert roots == ['elsewhere'] * 4
     assert cfg.model.data_preprocessor.size == (33, 65)

@@ -20,7 +20,7 @@ def write_config(folder: Path, loss: dict | None = None) -> Path:
     if loss is not None:
         cfg.model.decode_head.loss_decode = loss
     for name in ('train', 'val', 'test'):
-        for dataset in configs.datasets(cfg[f'{name}_dataloader']):
+        for _, dataset in configs.datasets(cfg, f'{name}_dataloader'):
             dataset.data_root = str(folder / 'data')
             dataset.generate = dict(num_train=8, num_val=5, size=(64, 80))
     cfg.dump(folder / 'config.py')

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from ...configs import config, load_config
 from ...layers import PyramidAtrousConv
 from ...losses import BoundaryAwareLoss
-from ...openmmlab.data_checks.pipeline import CheckedRunner
-from ...openmmlab.engine import make_resumable, resume_from
+from ...openmmlab.engine import build_runner, resume_from
 from ...openmmlab.inference import init_inferencer
 from .examination import Check, Skip
 from .ops import CLASSES, VOID, blocks
@@ -152,12 +151,11 @@ def _demo_config(folder: Path, name: str) -> Config:
     }
     cfg = load_config(config('pac_bal_demo.py'), options)
     cfg.work_dir = str(folder / name)
-    make_resumable(cfg)
     return cfg
 
 
 def _run(cfg: Config, checkpoint: Path | None = None) -> Runner:
-    runner = CheckedRunner.from_cfg(cfg)
+    runner = build_runner(cfg)
     if checkpoint:
         resume_from(runner, checkpoint)
     runner.train()

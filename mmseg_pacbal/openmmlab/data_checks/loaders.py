@@ -60,7 +60,7 @@ def verify_data(cfg: Config, *loaders: str) -> list[str]:
 def _dataset_configs(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[str, ConfigDict]]:
     init_default_scope(cfg.get('default_scope', 'mmseg'))  # which the runner would do later
     for loader in loaders:
-        for dataset_cfg in datasets(cfg[loader]):
+        for _, dataset_cfg in datasets(cfg, loader):
             yield loader, dataset_cfg
 
 
@@ -88,14 +88,14 @@ def _check_folders(loader: str, cfg: Config) -> None:
     root = Path(cfg.get('data_root') or '')
     if not root.is_dir():
         raise FileNotFoundError(
-            f'{loader}: data_root {root} does not exist; put the data set there or give its '
-            'folder with --cfg-options data_root=...'
+            f'{loader}: data_root {root} does not exist; put the data set there or set '
+            'data_root=...'
         )
     for name, folder in cfg.get('data_prefix', {}).items():
         if folder is not None and not (root / folder).is_dir():
             raise FileNotFoundError(
-                f'{loader}: {name} {root / folder} does not exist; complete the data set or '
-                'give another folder with --cfg-options data_root=...'
+                f'{loader}: {name} {root / folder} does not exist; complete the data set or set '
+                'data_root=...'
             )
     if cfg.get('ann_file'):
         try:
@@ -120,6 +120,5 @@ def _check_classes(cfg: Config, num_classes: int, dataset_type: str) -> None:
             if head.num_classes != num_classes:
                 raise ValueError(
                     f'model.{name}.num_classes is {head.num_classes}, but {dataset_type} has '
-                    f'{num_classes} classes; give --cfg-options '
-                    f'model.{name}.num_classes={num_classes}'
+                    f'{num_classes} classes; set model.{name}.num_classes={num_classes}'
                 )

@@ -1,12 +1,11 @@
-"""Data loaders whose errors name the file, and that let no wrong mask pass."""
+"""Pipelines whose errors name the file, and that let no wrong mask pass."""
 
 from collections.abc import Iterator
 
 import numpy as np
 from mmengine.dataset import Compose
-from mmengine.runner import Runner
 from mmseg.datasets import BaseSegDataset
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from .files import Sample, accepted_values, check_size, check_values
 from .samples import accepted_in_files, sample_of, verify_sample
@@ -55,20 +54,6 @@ class CheckedPipeline(Compose):
                 check_values(sample.mask, label, self.accepted)
                 unchecked = False
         return data
-
-
-class CheckedRunner(Runner):
-    """mmengine's Runner with a :class:`CheckedPipeline` in every data set."""
-
-    @staticmethod
-    def build_dataloader(
-        dataloader: DataLoader | dict, seed: int | None = None, diff_rank_seed: bool = False
-    ) -> DataLoader:
-        loader = Runner.build_dataloader(dataloader, seed, diff_rank_seed)
-        # Before the workers start, which take a copy of the data set.
-        for dataset in base_datasets(loader.dataset):
-            dataset.pipeline = CheckedPipeline(dataset)
-        return loader
 
 
 def base_datasets(dataset: Dataset) -> Iterator[BaseSegDataset]:

@@ -1,4 +1,4 @@
-"""Which checkpoint a run goes on from."""
+"""Which checkpoint a run continues from."""
 
 import re
 import zipfile
@@ -18,7 +18,7 @@ def find_checkpoints(work_dir: str | Path) -> list[Path]:
 
 
 def last_whole_checkpoint(work_dir: str | Path) -> Path | None:
-    """The checkpoint to go on from, None where there is none.
+    """The checkpoint to continue from, None where there is none.
 
     It is the one that the file ``last_checkpoint`` names; where that is missing or damaged, the
     newest one in the folder that is whole, and a printed line says so.
@@ -30,13 +30,15 @@ def last_whole_checkpoint(work_dir: str | Path) -> Path | None:
     for path in dict.fromkeys([*_named(Path(work_dir)), *find_checkpoints(work_dir)]):
         if is_whole(path):
             if damaged:
-                print(f'{" and ".join(damaged)} missing, cut off or damaged: going on from {path}')
+                print(
+                    f'{" and ".join(damaged)} missing, cut off or damaged: continuing from {path}'
+                )
             return path
         damaged.append(str(path))
     if damaged:
         raise ValueError(
             f'no checkpoint in {work_dir} is whole, {" and ".join(damaged)} missing, cut off or '
-            'damaged; copy one there, or start anew with another --work-dir'
+            'damaged; copy one there, or start anew in another work_dir'
         )
     return None
 
@@ -54,7 +56,7 @@ def is_whole(path: str | Path) -> bool:
 
 
 def resume_from(runner: Runner, path: str | Path) -> None:
-    """Have a runner that has not started go on from a checkpoint."""
+    """Have a runner that has not started continue from a checkpoint."""
     # Not through its config: a copy of that lies in the work dir, and a run that is started
     # with it later must not take this checkpoint along.
     runner._resume, runner._load_from = True, str(path)

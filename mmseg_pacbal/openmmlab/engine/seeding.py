@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 from mmengine.dataset import InfiniteSampler
+from mmengine.dist import broadcast_object_list
 from mmengine.runner import set_random_seed
-from mmseg.registry import DATA_SAMPLERS, DATASETS
+from mmseg.registry import DATA_SAMPLERS
 from torch.utils.data import Dataset
 
 # What a seed is derived for, so that a sample and an iteration of the same number differ.
@@ -24,6 +25,13 @@ def derived_seed(seed: int, *key: int) -> int:
     return int(np.random.SeedSequence(seed, spawn_key=key).generate_state(1)[0])
 
 
+def shared_seed(seed: int | None) -> int | None:
+    """The first process's seed: all draw from one order of the data, whatever else they draw."""
+    shared = [seed]
+    broadcast_object_list(shared)
+    return shared[0]
+
+
 def seed_iteration(seed: int, iteration: int) -> None:
     """Seed Python, NumPy and torch for one iteration."""
     set_random_seed(derived_seed(seed, _ITERATION, iteration))
@@ -33,7 +41,8 @@ def seed_iteration(seed: int, iteration: int) -> None:
 class SeededSampler(InfiniteSampler):
     """mmengine's InfiniteSampler, with a seed for every sample and a start anywhere.
 
-    Yields pairs (seed, index). The order is InfiniteSampler's. The seed is derived from the
+    Yields pairs (seed, index), which ``ResumableTrainLoop`` hands to a :class:`SeededDataset`. The
+    order is InfiniteSampler's. The seed is derived from the
     sample's position in the order over all processes: how many there are changes neither.
 
     Attributes:
@@ -50,7 +59,6 @@ class SeededSampler(InfiniteSampler):
             yield derived_seed(self.seed, _SAMPLE, position), index
 
 
-@DATASETS.register_module()
 class SeededDataset(Dataset):
     """A data set that is read with the pairs (seed, index) of :class:`SeededSampler`.
 
@@ -58,12 +66,12 @@ class SeededDataset(Dataset):
     crop is the same whichever worker makes it, and whatever was made before.
 
     Args:
-        dataset: Config of the data set.
+        dataset: What is read with an index alone.
     """
 
-    def __init__(self, dataset: dict) -> None:
-        self.dataset = DATASETS.build(dataset)
-        self.metainfo = self.dataset.metainfo
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+        self.metainfo = dataset.metainfo
 
     def __len__(self) -> int:
         return len(self.dataset)

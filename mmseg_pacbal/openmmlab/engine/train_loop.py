@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from mmengine.dist import broadcast_object_list
 from mmengine.logging import print_log
 from mmengine.runner import IterBasedTrainLoop, Runner
-from mmseg.registry import LOOPS
+from mmseg.registry import DATASETS, LOOPS
 from torch import nn
+from torch.utils.data import DataLoader
 
 from .schedule import follow_schedule
-from .seeding import seed_iteration
+from .seeding import SeededDataset, SeededSampler, seed_iteration, shared_seed
 
 # Under this name a checkpoint tells the last iteration whose validation it has seen the end of.
 _VALIDATED = 'last_validated'
@@ -30,18 +30,18 @@ class ResumableTrainLoop(IterBasedTrainLoop):
     - follows the config's schedule where ``max_iters`` was changed (:func:`follow_schedule`).
 
     Args:
-        runner: As in IterBasedTrainLoop.
-        dataloader: Config of a loader with an InfiniteSampler.
+        runner: Any runner of mmengine.
+        dataloader: Config of a loader with a :class:`SeededSampler`, whose seeds are handed to the
+            data set.
         **kwargs: As in IterBasedTrainLoop.
+
+    Raises:
+        ValueError: The loader has another sampler, or a batch sampler.
     """
 
     def __init__(self, runner: Runner, dataloader: dict, **kwargs: object) -> None:
-        seeded = dict(
-            dataloader,
-            dataset=dict(type='SeededDataset', dataset=dataloader['dataset']),
-            sampler=dict(dataloader['sampler'], type='SeededSampler', seed=_data_seed(runner)),
-        )
-        super().__init__(runner, seeded, **kwargs)
+        super().__init__(runner, _seeded_loader(runner, dataloader), **kwargs)
+        self._own_seed = 'seed' in dataloader['sampler']
 
     def run(self) -> nn.Module:
         """Train from the iteration of the checkpoint, or from the first one."""
@@ -49,7 +49,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
         if self._iter > 0:
-            self._go_on(planned)
+            self._continue(planned)
         while self._iter < self._max_iters and not self.stop_training:
             self.runner.model.train()
             self.run_iter(next(self.dataloader_iterator))
@@ -62,9 +62,10 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         seed_iteration(self.runner.seed, self._iter)
         super().run_iter(data_batch)
 
-    def _go_on(self, planned: int | None) -> None:
+    def _continue(self, planned: int | None) -> None:
         sampler = self.dataloader.sampler
-        sampler.seed = _data_seed(self.runner)  # by now the checkpoint's
+        if not self._own_seed:
+            sampler.seed = shared_seed(self.runner.seed)  # by now the checkpoint's
         sampler.start = self._iter * self.dataloader.batch_size
         self.dataloader_iterator = iter(self.dataloader)
         if planned not in (None, self._max_iters):
@@ -90,8 +91,14 @@ class ResumableTrainLoop(IterBasedTrainLoop):
             self.runner.val_loop.run()
 
 
-def _data_seed(runner: Runner) -> int:
-    """The seed of the data, one for all processes, which may have their own otherwise."""
-    seed = [runner.seed]
-    broadcast_object_list(seed)
-    return seed[0]
+def _seeded_loader(runner: Runner, dataloader: dict) -> DataLoader:
+    sampler = dataloader['sampler']['type']
+    if sampler not in ('SeededSampler', SeededSampler) or 'batch_sampler' in dataloader:
+        raise ValueError(
+            "train_cfg.type='ResumableTrainLoop' needs train_dataloader.sampler.type="
+            f"'SeededSampler' and no batch_sampler, but the sampler is {sampler!r} and the batch "
+            f'sampler {dataloader.get("batch_sampler")!r}; name the former, or train with '
+            "train_cfg.type='IterBasedTrainLoop'"
+        )
+    dataset = SeededDataset(DATASETS.build(dataloader['dataset']))
+    return runner.build_dataloader(dict(dataloader, dataset=dataset), seed=shared_seed(runner.seed))

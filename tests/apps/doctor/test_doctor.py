@@ -251,7 +251,7 @@ def forgetful(run):
 
 @pytest.mark.slow
 def test_training_that_fails(monkeypatch, no_demo_yet):
-    monkeypatch.setattr(training.CheckedRunner, 'from_cfg', raise_error)
+    monkeypatch.setattr(training, 'build_runner', raise_error)
     for name in ('demo', 'resume'):
         finding = find(name)
         assert finding.status == 'not well'

@@ -61,7 +61,8 @@ def test_damaged_one_is_passed_over_and_said(work_dir, capsys):
     cut(work_dir / 'iter_10.pth')
     assert last_whole_checkpoint(work_dir) == work_dir / 'iter_4.pth'
     assert capsys.readouterr().out == (
-        f'{work_dir}/iter_10.pth missing, cut off or damaged: going on from {work_dir}/iter_4.pth\n'
+        f'{work_dir}/iter_10.pth missing, cut off or damaged: '
+        f'continuing from {work_dir}/iter_4.pth\n'
     )
 
 

@@ -29,7 +29,7 @@ class Draws(Dataset):
 
 
 def loader(start: int = 0, workers: int = 0) -> DataLoader:
-    dataset = SeededDataset(dict(type='Draws'))
+    dataset = SeededDataset(Draws())
     sampler = SeededSampler(dataset, seed=5)
     sampler.start = start
     return DataLoader(dataset, batch_size=4, sampler=sampler, num_workers=workers)
@@ -83,6 +83,6 @@ def test_samples_do_not_depend_on_the_start_nor_on_workers(workers):
 
 
 def test_data_set_behaves_as_the_one_inside():
-    dataset = SeededDataset(dict(type='Draws'))
+    dataset = SeededDataset(Draws())
     assert len(dataset) == 7
     assert dataset.metainfo == dict(classes=('a',))

@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import InfiniteSampler
 from mmengine.evaluator import BaseMetric
 from mmengine.model import BaseModel
-from mmengine.runner import CheckpointLoader, Runner
-from mmseg.registry import DATASETS, METRICS, MODELS
+from mmengine.runner import CheckpointLoader, IterBasedTrainLoop, Runner
+from mmseg.registry import DATA_SAMPLERS, DATASETS, METRICS, MODELS
 from torch import nn
-from torch.utils.data import Dataset
+from torch.utils.data import BatchSampler, Dataset
 
-from mmseg_pacbal.openmmlab.engine import make_resumable, resume_from
+from mmseg_pacbal.openmmlab.engine import build_runner, resume_from
+from mmseg_pacbal.openmmlab.engine.hooks import AtomicCheckpointHook
 
 
 @DATASETS.register_module()
@@ -31,6 +33,11 @@ class NoisyPoints(Dataset):
         NoisyPoints.reads += 1
         noise = random.random() + np.random.rand() + torch.rand(3)
         return dict(inputs=torch.full((3,), index / 10) + noise)
+
+
+@DATA_SAMPLERS.register_module()
+class Batches(BatchSampler):
+    pass
 
 
 @MODELS.register_module()
@@ -61,11 +68,12 @@ def config(work_dir: Path, max_iters: int = 8, **options) -> Config:
         batch_size=3,
         num_workers=0,
         dataset=dict(type='NoisyPoints'),
-        sampler=dict(type='InfiniteSampler', shuffle=True),
+        sampler=dict(type='SeededSampler', shuffle=True),
     )
     cfg = Config(
         dict(
             default_scope='mmseg',
+            runner_type='CheckedRunner',
             work_dir=str(work_dir),
             model=dict(type='DropoutModel'),
             train_dataloader=loader,
@@ -76,10 +84,10 @@ def config(work_dir: Path, max_iters: int = 8, **options) -> Config:
                 dict(type='LinearLR', start_factor=0.1, begin=0, end=3, by_epoch=False),
                 dict(type='PolyLR', power=0.9, begin=0, end=max_iters, by_epoch=False),
             ],
-            train_cfg=dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=2),
+            train_cfg=dict(type='ResumableTrainLoop', max_iters=max_iters, val_interval=2),
             val_cfg=dict(),
             default_hooks=dict(
-                checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1),
+                checkpoint=dict(type='AtomicCheckpointHook', by_epoch=False, interval=1),
                 logger=dict(type='LoggerHook', interval=1),
             ),
             log_processor=dict(by_epoch=False),
@@ -87,7 +95,6 @@ def config(work_dir: Path, max_iters: int = 8, **options) -> Config:
         )
     )
     cfg.merge_from_dict(options)
-    make_resumable(cfg)
     return cfg
 
 
@@ -95,7 +102,7 @@ def train(work_dir: Path, checkpoint: Path | None = None, **options) -> Runner:
     """A finished run; one that was interrupted, where ``checkpoint`` is given."""
     cfg = config(work_dir, **options)
     cfg.experiment_name = str(work_dir).replace('/', '_')  # of a log of its own
-    runner = Runner.from_cfg(cfg)
+    runner = build_runner(cfg)
     if checkpoint:
         resume_from(runner, checkpoint)
     runner.train()
@@ -184,13 +191,40 @@ def test_longer_run_follows_its_own_schedule(whole, done, tmp_path):
     assert longer == fresh
 
 
-def test_own_loops_samplers_and_hooks_stay(tmp_path):
-    def types(**options):
-        cfg = config(tmp_path, **options)
-        return cfg.train_cfg.type, cfg.default_hooks.checkpoint.type
+def test_stock_parts_that_a_config_names_stay(tmp_path):
+    stock = {
+        'train_cfg.type': 'IterBasedTrainLoop',
+        'train_dataloader.sampler.type': 'InfiniteSampler',
+        'default_hooks.checkpoint.type': 'CheckpointHook',
+    }
+    runner = train(tmp_path, max_iters=2, **stock)
+    assert type(runner.train_loop) is IterBasedTrainLoop
+    assert type(runner.train_loop.dataloader.sampler) is InfiniteSampler
+    assert not any(isinstance(hook, AtomicCheckpointHook) for hook in runner.hooks)
 
-    assert types() == ('ResumableTrainLoop', 'AtomicCheckpointHook')
-    for option in ('sampler.seed', 'sampler.type', 'batch_sampler'):
-        assert types(**{f'train_dataloader.{option}': 'own'})[0] == 'IterBasedTrainLoop'
-    assert types(**{'default_hooks.checkpoint.type': 'Own'})[1] == 'Own'
-    assert types(**{'train_cfg.type': 'Own'})[0] == 'Own'
+
+@pytest.mark.parametrize(
+    'option',
+    [
+        {'train_dataloader.sampler.type': 'InfiniteSampler'},
+        {'train_dataloader.batch_sampler': dict(type='Batches', drop_last=False)},
+    ],
+    ids=str,
+)
+def test_parts_that_do_not_fit_are_named(option, tmp_path):
+    with pytest.raises(ValueError, match=r"train_cfg\.type='ResumableTrainLoop' needs train_data"):
+        train(tmp_path, max_iters=2, **option)
+
+
+def test_stock_runner_runs_the_loop(whole, tmp_path):
+    resumed = train(tmp_path, checkpoint(whole, 3), runner_type='Runner')
+    assert type(resumed) is Runner
+    assert_same_run(resumed, whole)
+
+
+def test_seed_of_the_sampler_is_kept(tmp_path):
+    seed = {'train_dataloader.sampler.seed': 7}
+    first = train(tmp_path, max_iters=4, **seed)
+    again = train(tmp_path / 'again', checkpoint(first, 2), max_iters=4, **seed)
+    assert again.train_loop.dataloader.sampler.seed == 7
+    assert history(again, 'train/loss') == history(first, 'train/loss')

@@ -37,7 +37,7 @@ class AtomicBackend(LocalBackend):
                 partial.unlink(missing_ok=True)
             raise OSError(
                 f'{path} could not be written ({error.strerror}); the earlier checkpoints are '
-                'whole: make room and go on with --resume'
+                'whole: make room and resume the run'
             ) from error
 
 

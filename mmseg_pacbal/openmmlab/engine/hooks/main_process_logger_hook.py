@@ -11,7 +11,6 @@ class MainProcessLoggerHook(LoggerHook):
     """mmengine's LoggerHook, whose JSON file of a test the main process alone writes.
 
     In mmengine 0.10.7 all processes write their own into one and the same file, at once.
-    ``tools/test.py`` takes this hook for mmengine's where several processes run.
     """
 
     @master_only

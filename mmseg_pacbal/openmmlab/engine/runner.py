@@ -1,0 +1,35 @@
+"""The runner that configs name: its loaders check what they load."""
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+from mmseg.registry import RUNNERS
+from torch.utils.data import DataLoader
+
+from ...configs import set_values
+from ..data_checks.pipeline import CheckedPipeline, base_datasets
+
+
+@RUNNERS.register_module()
+class CheckedRunner(Runner):
+    """mmengine's Runner with a :class:`CheckedPipeline` in every data set of MMSegmentation.
+
+    An error names the file, and no wrong mask passes. MMSegmentation's ``tools/train.py`` builds it
+    where a config says ``runner_type='CheckedRunner'``.
+    """
+
+    @staticmethod
+    def build_dataloader(
+        dataloader: DataLoader | dict, seed: int | None = None, diff_rank_seed: bool = False
+    ) -> DataLoader:
+        loader = Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+        # Before the workers start, which take a copy of the data set.
+        for dataset in base_datasets(loader.dataset):
+            dataset.pipeline = CheckedPipeline(dataset)
+        return loader
+
+
+def build_runner(cfg: Config) -> Runner:
+    """The runner that a config names; a :class:`CheckedRunner` where it names none."""
+    if 'runner_type' not in cfg:
+        set_values([('', cfg)], 'runner_type', 'CheckedRunner')
+    return RUNNERS.build(cfg)

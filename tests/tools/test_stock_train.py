@@ -1,0 +1,104 @@
+"""MMSegmentation's own tools/train.py, unchanged, runs what our configs name."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mmseg
+import pytest
+import torch
+
+from mmseg_pacbal import configs
+from mmseg_pacbal.openmmlab.datasets import generate_synthetic_voc
+from tests.environments import ROOT
+
+TRAIN = Path(mmseg.__file__).parent / '.mim' / 'tools' / 'train.py'
+LAST = 60
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory) -> Path:
+    return generate_synthetic_voc(tmp_path_factory.mktemp('data') / 'VOC2012')
+
+
+def write_config(folder: Path, data: Path) -> Path:
+    """The demo on small crops; MMSegmentation's tool has no settings that are carried on."""
+    options = {
+        'data_root': str(data),
+        'crop_size': (32, 32),
+        'max_iters': LAST,
+        'train_cfg.val_interval': LAST,
+        'val_dataloader.dataset.indices': 2,
+        'train_dataloader.num_workers': 2,
+        'default_hooks.checkpoint.interval': 5,
+        'default_hooks.checkpoint.max_keep_ckpts': -1,
+    }
+    cfg = configs.load_config(str(ROOT / 'configs' / 'pac_bal_demo.py'), options)
+    cfg.dump(folder / 'config.py')
+    return folder / 'config.py'
+
+
+def command(config: Path, work_dir: Path, *options: str) -> list[str]:
+    return [sys.executable, str(TRAIN), str(config), '--work-dir', str(work_dir), *options]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}
+
+
+def run(config: Path, work_dir: Path, *options: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        command(config, work_dir, *options),
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(),
+    )
+
+
+@pytest.mark.slow
+def test_resumes_bit_for_bit_after_a_kill(data, tmp_path):
+    config = write_config(tmp_path, data)
+    whole = run(config, tmp_path / 'whole')
+    assert whole.returncode == 0, whole.stderr
+    assert 'ResumableTrainLoop' in whole.stdout  # the printed config says what runs
+    killed = tmp_path / 'killed'
+    process = subprocess.Popen(
+        command(config, killed),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment(),
+        start_new_session=True,
+    )
+    while not (killed / 'iter_10.pth').exists() and process.poll() is None:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (killed / f'iter_{LAST}.pth').exists()
+    resumed = run(config, killed, '--resume')
+    assert resumed.returncode == 0, resumed.stderr
+    first, second = (
+        torch.load(folder / f'iter_{LAST}.pth', weights_only=False)
+        for folder in (tmp_path / 'whole', killed)
+    )
+    assert len(first['state_dict']) > 100
+    for name, weight in first['state_dict'].items():
+        assert torch.equal(weight, second['state_dict'][name]), name
+    for index, state in first['optimizer']['state'].items():
+        momentum = second['optimizer']['state'][index]['momentum_buffer']
+        assert torch.equal(momentum, state['momentum_buffer'])
+
+
+@pytest.mark.slow
+def test_broken_mask_is_named(tmp_path):
+    data = generate_synthetic_voc(tmp_path / 'VOC2012')
+    masks = sorted((data / 'SegmentationClass').glob('2012*.png'))
+    for mask in masks:
+        mask.write_bytes(mask.read_bytes()[:100])
+    result = run(write_config(tmp_path, data), tmp_path / 'work')
+    assert result.returncode
+    assert f'mask {data}/SegmentationClass/2012_' in result.stderr
+    assert 'is damaged' in result.stderr
