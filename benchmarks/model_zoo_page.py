@@ -7,6 +7,7 @@ mIoU from configs/ablation/paper_tables.yml and MMSegmentation, recipes from the
 """
 
 import yaml
+from mmengine.config import Config, ConfigDict
 
 from benchmarks.harness import ROOT
 from benchmarks.markdown import fill
@@ -14,8 +15,9 @@ from benchmarks.model_zoo import STOCK_NAMES
 from benchmarks.model_zoo_entries import TABLES, Entry, entries, environment, is_ours
 from mmseg_pacbal.markdown import to_markdown
 
-PAGE = ROOT / 'configs' / 'README.md'
-METAFILE = ROOT / 'configs' / 'metafile.yml'
+CONFIGS = ROOT / 'configs'
+PAGE = CONFIGS / 'README.md'
+METAFILE = CONFIGS / 'metafile.yml'
 NONE = '–'
 HEADING = """\
 # Written by `python -m benchmarks.model_zoo_page`. No weights are published, so no entry has any;
@@ -64,26 +66,35 @@ def config_table(zoo: dict[str, Entry], names: list[str]) -> str:
         ]
         for name in names
     ]
-    head = ['config', 'network', 'loss', 'crop', 'iterations x batch', *COSTS]
-    return to_markdown([*head, 'mIoU reported', 'mIoU measured'], rows, left=4)
+    titles = ['config', 'network', 'loss', 'crop', 'iterations x batch', *COSTS]
+    return to_markdown([*titles, 'mIoU reported', 'mIoU measured'], rows, left=4)
 
 
 def bal_table(zoo: dict[str, Entry]) -> str:
     """Table 1; its rows differ in the loss alone, so no costs are shown."""
     keys = ('kernel', 'downsample', 'kernel_size', 'sigma', 'beta')
-    rows = [
-        [link(row), *(str(row.get(key, '')) for key in keys), *gain(zoo[row['name']])]
-        for row in TABLES['table_1']
-    ]
+    rows = []
+    for row in TABLES['table_1']:
+        loss = head(row['name']).loss_decode
+        settings = {key: str(loss[key]) for key in keys}
+        if loss.kernel == 'linear':
+            settings['sigma'] = ''  # Eq. 6 has none
+        rows.append([link(row), *settings.values(), *gain(zoo[row['name']])])
     return to_markdown(['config', 'kernel', 'down', 'size', 'σ', 'β', *GAIN], rows, left=2)
 
 
 def pac_table(zoo: dict[str, Entry]) -> str:
     rows = []
     for row in TABLES['table_2']:
-        entry, rates = zoo[row['name']], ', '.join(map(str, row['rates']))
-        rows.append([link(row), rates, row['merge'], *costs(entry), *gain(entry)])
+        entry, settings = zoo[row['name']], head(row['name'])
+        rates = ', '.join(map(str, settings.rates))
+        rows.append([link(row), rates, settings.merge, *costs(entry), *gain(entry)])
     return to_markdown(['config', 'rates', 'merge', *COSTS, *GAIN], rows, left=3)
+
+
+def head(name: str) -> ConfigDict:
+    """The decode head of a row of tables 1 and 2."""
+    return Config.fromfile(CONFIGS / 'ablation' / f'{name}.py').model.decode_head
 
 
 COSTS = ['parameters (M)', 'GFLOPs', 'images/s']

@@ -2,7 +2,6 @@
 
 import functools
 import os
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -77,9 +76,7 @@ def load_config(path: str, options: dict | None = None) -> Config:
     try:
         cfg = Config.fromfile(path)
     except Exception as error:
-        raise ValueError(
-            f'config {path} does not parse: {one_sentence(error)}{_environment_read(path)}'
-        ) from error
+        raise ValueError(f'config {path} does not parse: {one_sentence(error)}') from error
     try:
         cfg.merge_from_dict(options or {})
     except (KeyError, TypeError, AssertionError) as error:
@@ -113,6 +110,11 @@ def evaluators(cfg: Config) -> list[ConfigDict]:
     return [*test] if isinstance(test, (list, tuple)) else [test]
 
 
+def setting(cfg: Config, name: str) -> Any:
+    """What stands under a dotted name."""
+    return functools.reduce(lambda node, key: node[key], name.split('.'), cfg)
+
+
 def set_values(places: Iterable[tuple[str, ConfigDict]], key: str, value: object) -> None:
     """Set a value at some places of a config, and print each that it changes.
 
@@ -126,24 +128,12 @@ def set_values(places: Iterable[tuple[str, ConfigDict]], key: str, value: object
                 print(f'config: {path}{"." if path else ""}{key} = {value!r}')
 
 
-def _environment_read(path: str) -> str:
-    """What a config that does not parse takes from the environment, as ``{{$NAME:default}}``."""
-    text = Path(path).read_text(errors='replace')
-    defaults = dict(re.findall(r'\{\{\s*\$(\w+)\s*:\s*(\S*?)\s*\}\}', text))
-    return ''.join(
-        f'; it takes {name}={os.environ[name]} from the environment: unset {name} for {default}, '
-        'or give another value'
-        for name, default in defaults.items()
-        if name in os.environ
-    )
-
-
 def _spread(cfg: Config, options: dict) -> None:
     """Carry the variables of SPREAD that were overridden to where the config uses them."""
     for name in options:
         if name.split('.')[0] == 'optimizer':
             place, _, key = f'optim_wrapper.{name}'.rpartition('.')
-            set_values([(place, _at(cfg, place))], key, _at(cfg, name))
+            set_values([(place, setting(cfg, place))], key, setting(cfg, name))
     if 'data_root' in options:
         for name in ('train', 'val', 'test'):
             set_values(datasets(cfg, f'{name}_dataloader'), 'data_root', cfg.data_root)
@@ -159,11 +149,6 @@ def _spread(cfg: Config, options: dict) -> None:
         nodes = walk(cfg.param_scheduler, 'param_scheduler')
         decays = [(path, node) for path, node in nodes if node.get('type') == 'PolyLR']
         set_values(decays, 'end', cfg.max_iters)
-
-
-def _at(cfg: Config, name: str) -> Any:
-    """What stands under a dotted name."""
-    return functools.reduce(lambda node, key: node[key], name.split('.'), cfg)
 
 
 def _pair(size: object) -> tuple[int, int]:

@@ -1,5 +1,5 @@
 # Table 1 (BAL): linear kernel of size 15, downsampling 2, beta 0.3.
-_base_ = '../bal_{{$DATASET:voc}}.py'
+_base_ = '../bal_voc.py'
 model = dict(
     decode_head=dict(loss_decode=dict(kernel='linear', downsample=2, kernel_size=15, beta=0.3))
 )

@@ -1,5 +1,5 @@
 # Table 1 (BAL): linear kernel of size 25, downsampling 4, beta 0.5.
-_base_ = '../bal_{{$DATASET:voc}}.py'
+_base_ = '../bal_voc.py'
 model = dict(
     decode_head=dict(loss_decode=dict(kernel='linear', downsample=4, kernel_size=25, beta=0.5))
 )

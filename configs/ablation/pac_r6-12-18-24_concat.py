@@ -1,3 +1,3 @@
 # Table 2 (PAC): rates 6, 12, 18, 24, concatenated and squeezed by a 1x1 convolution.
-_base_ = '../pac_{{$DATASET:voc}}.py'
+_base_ = '../pac_voc.py'
 model = dict(decode_head=dict(rates=(6, 12, 18, 24), merge='concat'))

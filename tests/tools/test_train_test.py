@@ -161,17 +161,6 @@ def test_missing_base(capsys, tmp_path):
     assert 'nothing.py' in sentence
 
 
-def test_unknown_value_in_the_environment(capsys, monkeypatch):
-    config = ROOT / 'configs' / 'ablation' / 'bal_linear_d1_k15_b03.py'
-    monkeypatch.setenv('DATASET', 'cityscapes')
-    sentence = mistake(capsys, 'train', config)
-    assert 'bal_cityscapes.py' in sentence
-    assert sentence.endswith(
-        '; it takes DATASET=cityscapes from the environment: unset DATASET for voc, or give '
-        'another value'
-    )
-
-
 def test_unknown_option(capsys, tmp_path):
     options = ['--cfg-options', 'model.decode_head.ratez=1']
     sentence = mistake(

@@ -1,8 +1,8 @@
 """A study: configs to compare, each trained with several seeds."""
 
+import functools
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,22 +10,33 @@ from pathlib import Path
 import yaml
 from mmengine.config import Config
 
-from ...configs import config, evaluators, load_config
+from ...configs import config, evaluators, load_config, setting
 
 # Studies of the paper and their names in configs/ablation/paper_tables.yml.
 PAPER_TABLES = dict(table1='table_1', table2='table_2', table3='table_3')
+# What a row of tables 1 and 2 is, wherever it is trained.
+TAKEN = dict(
+    bal=[
+        f'model.decode_head.loss_decode.{name}'
+        for name in ('kernel', 'kernel_size', 'sigma', 'beta', 'downsample')
+    ],
+    pac=['model.decode_head.rates', 'model.decode_head.merge'],
+)
 
 
 @dataclass(frozen=True)
 class Row:
     """One line of a study's table.
 
+    ``takes`` maps dotted names of settings to other configs: their values there are put onto
+    ``config``, so that a row of an ablation on VOC runs with another data set's own config.
     ``reported`` is the mIoU that the paper states, ``reported_difference`` its difference to the
     baseline where the paper states no more than that; both in points, on VOC 2012.
     """
 
     name: str
     config: str
+    takes: dict[str, str] = field(default_factory=dict)
     options: dict = field(default_factory=dict)
     reported: float | None = None
     reported_difference: float | None = None
@@ -75,8 +86,8 @@ def load_study(name: str, dataset: str) -> Study:
     Args:
         name: ``'table1'``, ``'table2'`` or ``'table3'`` of the paper, another shipped study, or
             the path of a YAML file of the same form as those: ``baseline``, the name of a row,
-            and ``rows``, which maps names to ``config`` and, at will, ``options`` (as
-            ``--cfg-options``), ``reported`` and ``reported_difference``.
+            and ``rows``, which maps names to ``config`` and, optionally, ``takes``, ``options`` (as
+            ``--cfg-options``), ``reported`` and ``reported_difference``, see :class:`Row`.
         dataset: Replaces ``{dataset}`` in the names of the configs.
 
     Raises:
@@ -117,13 +128,17 @@ def _study(name: str, dataset: str, content: dict) -> Study:
 def _paper_table(name: str) -> dict:
     """A table of the paper as a study: its rows after the baseline of Table 3."""
     tables = yaml.safe_load(Path(config('ablation/paper_tables.yml')).read_text())
-    rows = {'deeplabv3': dict(config='deeplabv3_{dataset}.py')}
+    rows: dict[str, dict] = {'deeplabv3': dict(config='deeplabv3_{dataset}.py')}
     for row in tables[PAPER_TABLES[name]]:
         if 'mIoU' in row:
             rows[row['name']] = dict(config=row['name'] + '_{dataset}.py', reported=row['mIoU'])
         else:
-            difference = dict(reported_difference=row['delta_mIoU'])
-            rows[row['name']] = dict(config=f'ablation/{row["name"]}.py', **difference)
+            family = row['name'].partition('_')[0]  # bal or pac
+            rows[row['name']] = dict(
+                config=family + '_{dataset}.py',
+                takes=dict.fromkeys(TAKEN[family], f'ablation/{row["name"]}.py'),
+                reported_difference=row['delta_mIoU'],
+            )
     return dict(baseline='deeplabv3', rows=rows)
 
 
@@ -150,11 +165,21 @@ def plan_runs(study: Study, rows: Iterable[str], seeds: Sequence[int], options: 
 
 
 def _run(study: Study, row: Row, seed: int, options: dict) -> Run:
-    os.environ['DATASET'] = study.dataset  # which the ablation configs read
-    path = row.config if Path(row.config).is_file() else config(row.config)
-    cfg = load_config(path, {**options, **row.options, 'randomness.seed': seed})
+    taken = {name: setting(_load(place), name) for name, place in row.takes.items()}
+    options = {**options, **taken, **row.options, 'randomness.seed': seed}
+    cfg = load_config(_path(row.config), options)
     metrics = evaluators(cfg)
     if all(metric.type != 'BoundaryMetric' for metric in metrics):
         metrics.append(dict(type='BoundaryMetric'))
     cfg.test_evaluator = metrics
     return Run(row.name, seed, cfg)
+
+
+@functools.cache
+def _load(name: str) -> Config:
+    return load_config(_path(name))
+
+
+def _path(name: str) -> str:
+    """A config of the user's, or a shipped one."""
+    return name if Path(name).is_file() else config(name)

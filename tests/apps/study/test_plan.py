@@ -40,7 +40,8 @@ def test_tables_1_and_2_report_differences():
     tables = [load_study(name, 'voc') for name in ('table1', 'table2')]
     assert [len(study.rows) for study in tables] == [1 + 14, 1 + 7]
     best = tables[0].rows['bal_gaussian_d4_k35_s3_b05']
-    assert best.config == 'ablation/bal_gaussian_d4_k35_s3_b05.py'
+    assert best.config == 'bal_voc.py'
+    assert set(best.takes.values()) == {'ablation/bal_gaussian_d4_k35_s3_b05.py'}
     assert tables[0].reported_difference(best.name) == 0.96
     assert tables[1].reported_difference('pac_r1-3-5-7-9_sum') == 0.29
 
