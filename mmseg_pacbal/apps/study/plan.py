@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 from mmengine.config import Config
@@ -14,6 +15,15 @@ from ...configs import config, evaluators, load_config, setting
 
 # Studies of the paper and their names in configs/ablation/paper_tables.yml.
 PAPER_TABLES = dict(table1='table_1', table2='table_2', table3='table_3')
+# Of a config, what decides how a model is trained and tested, and of that, what does not.
+DECISIVE = (
+    *('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler', 'train_cfg', 'randomness'),
+    *('custom_hooks', 'test_dataloader', 'test_cfg', 'test_evaluator', 'default_scope'),
+)
+BESIDE = {
+    *('data_root', 'num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor'),
+    *('val_interval', 'val_begin', '_scope_'),
+}
 # What a row of tables 1 and 2 is, wherever it is trained.
 TAKEN = dict(
     bal=[
@@ -75,8 +85,14 @@ class Run:
 
     @property
     def fingerprint(self) -> str:
-        """The same for runs of the same settings, whatever study they belong to."""
-        settings = json.dumps(self.cfg.to_dict(), sort_keys=True, default=str)
+        """The same for runs that train and test the same, whatever study they belong to.
+
+        Not part of it is what cannot change a score: where the data lies, how many workers read it
+        (samples are seeded by position), what is logged, kept and validated on the way, and
+        variables of a config, whose values stand where they are used.
+        """
+        cfg = {key: self.cfg[key] for key in DECISIVE if key in self.cfg}
+        settings = json.dumps(_without(Config(cfg).to_dict(), BESIDE), sort_keys=True, default=str)
         return hashlib.sha256(settings.encode()).hexdigest()
 
 
@@ -183,3 +199,10 @@ def _load(name: str) -> Config:
 def _path(name: str) -> str:
     """A config of the user's, or a shipped one."""
     return name if Path(name).is_file() else config(name)
+
+
+def _without(node: Any, names: set[str]) -> Any:
+    """A tree without the entries of these names."""
+    if isinstance(node, dict):
+        return {key: _without(value, names) for key, value in node.items() if key not in names}
+    return [_without(child, names) for child in node] if isinstance(node, (list, tuple)) else node

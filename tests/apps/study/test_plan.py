@@ -88,6 +88,29 @@ def test_fingerprint_tells_settings_not_names(study_file):
     assert len({first.fingerprint, other_seed.fingerprint, other_setting.fingerprint}) == 3
 
 
+@pytest.mark.parametrize(
+    ('option', 'decides'),
+    [
+        ({'data_root': 'elsewhere'}, False),
+        ({'train_dataloader.num_workers': 7}, False),
+        ({'train_cfg.val_interval': 7}, False),
+        ({'default_hooks.logger.interval': 7}, False),
+        ({'work_dir': 'elsewhere'}, False),
+        ({'optimizer.lr': 0.011}, True),
+        ({'crop_size': (33, 33)}, True),
+        ({'train_dataloader.batch_size': 2}, True),
+        ({'model.decode_head.dropout_ratio': 0.2}, True),
+        ({'train_cfg.type': 'IterBasedTrainLoop'}, True),  # other random numbers
+        ({'test_dataloader.dataset.data_prefix.img_path': 'images/test'}, True),
+    ],
+    ids=str,
+)
+def test_fingerprint_holds_what_decides(study_file, option, decides):
+    study = load_study(str(study_file), 'camvid')
+    first, other = (plan_runs(study, ['a'], [0], given)[0] for given in ({}, option))
+    assert (first.fingerprint != other.fingerprint) == decides
+
+
 def test_unknown_study_and_row(study_file, tmp_path):
     with pytest.raises(
         FileNotFoundError, match=r'no study .*nothing\.yml; give table1, .*learning_rate'
