@@ -1,6 +1,6 @@
-"""The figures of README and docs, made from the JSON files in benchmarks/results.
+"""The figures of the docs, made from the JSON files in benchmarks/results.
 
-python -m benchmarks.pages           print README's table
+python -m benchmarks.pages           print the table of costs
 python -m benchmarks.pages --write   write every table where it stands
 """
 
@@ -15,7 +15,7 @@ from mmseg_pacbal.markdown import to_markdown
 
 
 def main(args: argparse.Namespace) -> None:
-    print(readme())
+    print(costs())
     if args.write:
         for page in PAGES:
             path = ROOT / page
@@ -28,7 +28,7 @@ def filled(page: str, text: str) -> str:
     return fill(text, {name: make() for name, make in PAGES[page].items()})
 
 
-def readme() -> str:
+def costs() -> str:
     configs = ' / '.join(figures.results('training_step')['times'])
     rows = [
         (
@@ -74,7 +74,7 @@ def readme() -> str:
 
 
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
-    'README.md': dict(benchmarks=readme),
+    'docs/benchmarks.md': dict(benchmarks=costs),
     'docs/pyramid_atrous_conv.md': dict(
         pyramid=tables.pyramid_table,
         accuracy=tables.accuracy_table,
@@ -93,5 +93,5 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
 
 if __name__ == '__main__':
     p = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
-    p.add_argument('--write', action='store_true', help='write README and docs')
+    p.add_argument('--write', action='store_true', help='write the docs')
     main(p.parse_args())

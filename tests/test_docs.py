@@ -1,0 +1,49 @@
+"""Every relative link and anchor of README and docs leads somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.environments import ROOT
+
+PAGES = [
+    *(ROOT / name for name in ('README.md', 'CONTRIBUTING.md', 'configs/README.md')),
+    ROOT / 'benchmarks' / 'README.md',
+    *sorted((ROOT / 'docs').glob('*.md')),
+]
+LINK = re.compile(r'\]\(([^)\s]+)\)')
+
+
+def anchors(page: Path) -> set[str]:
+    """Of headings, as GitHub makes them."""
+    headings = re.findall(r'^#+ (.*)$', page.read_text(), re.MULTILINE)
+    return {re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-') for heading in headings}
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page):
+    for link in LINK.findall(page.read_text()):
+        if link.startswith(('http://', 'https://')):
+            continue
+        path, _, anchor = link.partition('#')
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+def test_readme_is_short():
+    assert len((ROOT / 'README.md').read_text().splitlines()) <= 120
+
+
+def test_every_page_can_be_reached():
+    seen, todo = set(), [ROOT / 'README.md']
+    while todo:
+        page = todo.pop()
+        seen.add(page)
+        for link in LINK.findall(page.read_text()):
+            target = (page.parent / link.partition('#')[0]).resolve()
+            if target.suffix == '.md' and target.exists() and target not in seen:
+                todo.append(target)
+    assert set(PAGES) <= seen
