@@ -18,6 +18,7 @@ from mmseg.registry import DATASETS, MODELS
 from mmseg_pacbal import configs
 from mmseg_pacbal.apps import cli
 from mmseg_pacbal.openmmlab.data_checks.loaders import check_data
+from mmseg_pacbal.openmmlab.inference import turns_bgr_to_rgb
 from mmseg_pacbal.openmmlab.inspection import last_head, spaced_indices, weigh_sample
 from mmseg_pacbal.visualization import weight_figure
 
@@ -34,7 +35,7 @@ def parse_args() -> argparse.Namespace:
 def pixels(packed: dict, model: BaseModel) -> np.ndarray:
     """RGB, uint8 (H, W, 3), before the data preprocessor normalises and pads it."""
     image = packed['inputs'].permute(1, 2, 0).clamp(0, 255).byte().numpy()
-    bgr = model.data_preprocessor.channel_conversion
+    bgr = turns_bgr_to_rgb(model)
     return np.ascontiguousarray(image[..., ::-1] if bgr else image)
 
 

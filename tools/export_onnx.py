@@ -27,6 +27,7 @@ from mmseg_pacbal.apps import cli
 from mmseg_pacbal.layers import PyramidAtrousConv
 from mmseg_pacbal.openmmlab.checkpoint_checks import check_checkpoint
 from mmseg_pacbal.openmmlab.datasets.synthetic_scene import render_scene
+from mmseg_pacbal.openmmlab.inference import turns_bgr_to_rgb
 
 MAX_DIFFERENCE = 1e-3  # of logits
 MIN_AGREEMENT = 0.999  # share of pixels with the same class
@@ -64,7 +65,7 @@ def load_model(cfg: Config, checkpoint: str) -> Deployed:
     model = revert_sync_batchnorm(MODELS.build(cfg.model))
     check_checkpoint(model, checkpoint)
     load_checkpoint(model, checkpoint, map_location='cpu', logger='silent')
-    if not model.data_preprocessor.channel_conversion:
+    if not turns_bgr_to_rgb(model):
         raise ValueError('model.data_preprocessor.bgr_to_rgb must be True, but got False')
     return Deployed(model).eval()
 

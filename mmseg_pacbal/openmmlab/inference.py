@@ -6,6 +6,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmseg.apis import MMSegInferencer
 from mmseg.datasets import BaseSegDataset
+from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import DATASETS
 
 from ..configs import load_config
@@ -41,6 +42,14 @@ def init_inferencer(
     check_checkpoint(inferencer.model, str(checkpoint))
     inferencer.model.dataset_meta = dataset_meta(cfg)
     return inferencer
+
+
+def turns_bgr_to_rgb(model: BaseSegmentor) -> bool:
+    """Whether a model's preprocessor swaps channels, as those for images read by OpenCV do."""
+    preprocessor = model.data_preprocessor
+    if hasattr(preprocessor, 'channel_conversion'):  # mmsegmentation
+        return preprocessor.channel_conversion
+    return preprocessor._channel_conversion  # mmengine, onedl-mmsegmentation
 
 
 def dataset_meta(cfg: Config) -> dict:
