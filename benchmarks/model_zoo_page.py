@@ -87,8 +87,8 @@ def pac_table(zoo: dict[str, Entry]) -> str:
     rows = []
     for row in TABLES['table_2']:
         entry, settings = zoo[row['name']], head(row['name'])
-        rates = ', '.join(map(str, settings.rates))
-        rows.append([link(row), rates, settings.merge, *costs(entry), *gain(entry)])
+        rates = ', '.join(map(str, settings['rates']))
+        rows.append([link(row), rates, settings['merge'], *costs(entry), *gain(entry)])
     return to_markdown(['config', 'rates', 'merge', *COSTS, *GAIN], rows, left=3)
 
 

@@ -44,10 +44,11 @@ class Environment:
         parent = folder / 'parent'
         parent.mkdir()
         for entry in Path(sysconfig.get_path('purelib')).iterdir():
-            if not entry.name.startswith(('mmseg_pacbal', *without)):
+            if not entry.name.startswith(('mmseg_pacbal', '__editable__', *without)):
                 (parent / entry.name).symlink_to(entry)
         site = sysconfig.get_path('purelib', 'venv', dict(base=str(folder)))
-        Path(site, 'parent.pth').write_text(f'{parent}\n')
+        # addsitedir reads the .pth files there as well: setuptools brings distutils by one.
+        Path(site, 'parent.pth').write_text(f'import site; site.addsitedir({str(parent)!r})\n')
 
     def install(self, *arguments: object) -> None:
         command = [*PIP, '--python', self.python, 'install', '--quiet', *map(str, arguments)]

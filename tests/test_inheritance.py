@@ -1,6 +1,7 @@
 """Configs of others inherit ours, however the package and the stack were installed."""
 
 import re
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -115,6 +116,8 @@ def test_mim_trains(installed, tmp_path):
     # openmim looks for files below site-packages, where an editable install puts none; its
     # successor knows editable installs, but looks for those of a wheel in the wrong folder.
     is_wheel = place.name == 'environment'
+    if is_wheel and sys.version_info >= (3, 12):
+        pytest.skip('openmim 0.3.9 brings a setuptools of 2022, which Python 3.12 cannot import')
     environment.install_from_index('openmim==0.3.9' if is_wheel else 'onedl-mim==0.5.1')
     write_configs(tmp_path)
     mim = (environment.bin / 'mim', 'train', 'mmseg_pacbal', 'scheme.py')
