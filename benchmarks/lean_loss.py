@@ -1,4 +1,4 @@
-"""Loss of a head with and without lean_loss, from its logits: python -m benchmarks.lean_loss
+"""Loss of a head and of its LeanHead, from its logits: python -m benchmarks.lean_loss
 
 Both compute Boundary-aware Loss, accuracy and the gradient of the logits, batch 4, 512 x 512.
 """
@@ -8,12 +8,14 @@ import warnings
 
 import torch
 from mmengine.structures import PixelData
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from prettytable import PrettyTable
 from torch import Tensor
 
+import mmseg_pacbal  # noqa: F401 (importing registers)
 from benchmarks.harness import Run, measure_times, parser, peak_memory, save
-from mmseg_pacbal import PACHead
 
 CASES = [  # classes, side of the logits
     (21, 64),
@@ -48,7 +50,7 @@ def candidates(classes: int, side: int, args: argparse.Namespace) -> tuple[dict[
     logits = torch.randn(args.batch, classes, side, side, generator=generator)
     logits = logits.to(args.device).requires_grad_()
 
-    def run(head: PACHead) -> tuple[dict, Tensor]:
+    def run(head: BaseDecodeHead) -> tuple[dict, Tensor]:
         losses = head.loss_by_feat(logits, samples)
         return losses, torch.autograd.grad(losses['loss_bal'], logits)[0]
 
@@ -61,16 +63,12 @@ def candidates(classes: int, side: int, args: argparse.Namespace) -> tuple[dict[
     return {name: lambda head=head: run(head) for name, head in heads.items()}, error
 
 
-def head(classes: int, lean_loss: bool) -> PACHead:
+def head(classes: int, lean: bool) -> BaseDecodeHead:
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # two classes with two channels are fine here
-        return PACHead(
-            in_channels=4,
-            channels=4,
-            num_classes=classes,
-            loss_decode=dict(type='BoundaryAwareLoss'),
-            lean_loss=lean_loss,
-        )
+        cfg = dict(type='LeanHead', head='PACHead') if lean else dict(type='PACHead')
+        cfg |= dict(in_channels=4, channels=4, num_classes=classes)
+        return MODELS.build({**cfg, 'loss_decode': dict(type='BoundaryAwareLoss')})
 
 
 def blocks(generator: torch.Generator, classes: int, batch: int, size: int) -> Tensor:

@@ -59,7 +59,7 @@ def costs() -> str:
             'boundary_weight',
         ),
         (
-            '`lean_loss=True` against the plain path, batch 4, 512x512, 21 / 150 classes',
+            '`LeanHead` against the plain path, batch 4, 512x512, 21 / 150 classes',
             figures.lean_figures(),
             'lean_loss',
         ),

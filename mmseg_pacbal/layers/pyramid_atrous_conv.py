@@ -1,27 +1,32 @@
 """Pyramid Atrous Convolution as a module: the op, then norm and activation once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 import torch
-from mmcv.cnn import build_activation_layer, build_norm_layer
-from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from ..openmmlab.arguments import config_of, explains_unknown_arguments, none_or
 from ..ops import pyramid_atrous_conv2d
-from ..ops.arguments import POSITIVE_INT, check_arguments
+from ..ops.arguments import POSITIVE_INT, Accepted, check_arguments, check_names
 from ..ops.pyramid_atrous_conv import check_pyramid_args
 from ..ops.taps import outputs_innermost
+
+
+def _is_layer(value: object) -> bool:
+    return value is None or callable(value)  # modules are callable too
+
 
 ACCEPTED = dict(
     in_channels=POSITIVE_INT,
     out_channels=POSITIVE_INT,
-    norm_cfg=none_or(config_of('norm', 'BN', MODELS)),
-    act_cfg=none_or(config_of('activation', 'ReLU', MODELS)),
+    norm=Accepted(
+        'None, a module, or what makes one of a number of channels, such as nn.BatchNorm2d',
+        _is_layer,
+    ),
+    activation=Accepted('None, a module, or what makes one, such as nn.ReLU', _is_layer),
 )
 
 
-@explains_unknown_arguments
 class PyramidAtrousConv(nn.Module):
     r"""Several atrous rates sharing one 3x3 filter (section 3.3, Fig. 6).
 
@@ -36,9 +41,10 @@ class PyramidAtrousConv(nn.Module):
         out_channels: C_out.
         rates: Atrous rates, each 1 or more.
         merge: ``'sum'`` or ``'concat'``.
-        norm_cfg: Norm layer in MMSegmentation's form, None for no norm.
-        act_cfg: Activation in MMSegmentation's form, None for no activation.
-        backend: See :func:`mmseg_pacbal.ops.pyramid_atrous_conv2d`. It is no part of the
+        norm: A module over C_out channels, or what makes one of their number, such as
+            ``nn.BatchNorm2d`` or ``lambda channels: nn.GroupNorm(8, channels)``; None for no norm.
+        activation: A module, or what makes one, such as ``nn.ReLU``; None for no activation.
+        backend: See :func:`mmseg_pacbal.ops.pyramid_atrous_conv2d`. It is not part of the
             state_dict: weights trained with one backend load with every other.
 
     Shape:
@@ -56,17 +62,19 @@ class PyramidAtrousConv(nn.Module):
         rates: Sequence[int] = (1, 3, 5, 7, 9),
         *,
         merge: str = 'sum',
-        norm_cfg: dict | None = None,
-        act_cfg: dict | None = dict(type='ReLU'),  # noqa: B006 (read only, MMSegmentation's form)
+        norm: nn.Module | Callable[[int], nn.Module] | None = None,
+        activation: nn.Module | Callable[[], nn.Module] | None = nn.ReLU,
         backend: str = 'auto',
+        **unknown: NoReturn,
     ) -> None:
         super().__init__()
+        check_names(type(self), unknown)
         check_arguments(
             ACCEPTED,
             in_channels=in_channels,
             out_channels=out_channels,
-            norm_cfg=norm_cfg,
-            act_cfg=act_cfg,
+            norm=norm,
+            activation=activation,
         )
         check_pyramid_args(rates, merge, backend)
         self.rates = tuple(map(int, rates))
@@ -76,12 +84,12 @@ class PyramidAtrousConv(nn.Module):
         # The fast form reads the filter without a copy where outputs are innermost in memory; for
         # one rate it has nothing to save, and a convolution wants the filter as it is.
         self.weight = nn.Parameter(weight if len(self.rates) == 1 else outputs_innermost(weight))
-        self.bias = nn.Parameter(torch.zeros(out_channels)) if norm_cfg is None else None
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if norm is None else None
         self.squeeze = None
         if merge == 'concat':
             self.squeeze = nn.Conv2d(len(rates) * out_channels, out_channels, 1, bias=False)
-        self.norm = None if norm_cfg is None else build_norm_layer(norm_cfg, out_channels)[1]
-        self.activate = None if act_cfg is None else build_activation_layer(dict(act_cfg))
+        self.norm = _made(norm, out_channels)
+        self.activate = _made(activation)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -106,7 +114,7 @@ class PyramidAtrousConv(nn.Module):
     def fuse_norm(self) -> None:
         """Fold a batch norm into filter and bias, for inference: everything before it is linear.
 
-        mmcv's ``fuse_conv_bn`` does this for pairs of modules; here the filter is no module.
+        mmcv's ``fuse_conv_bn`` does this for pairs of modules; here the filter is not a module.
         Other norms, and those without statistics, stay as they are.
         """
         norm = self.norm
@@ -123,3 +131,7 @@ class PyramidAtrousConv(nn.Module):
     def extra_repr(self) -> str:
         c_out, c_in, *_ = self.weight.shape
         return f'{c_in}, {c_out}, rates={self.rates}, merge={self.merge}, backend={self.backend}'
+
+
+def _made(layer: nn.Module | Callable[..., nn.Module] | None, *args: int) -> nn.Module | None:
+    return layer if layer is None or isinstance(layer, nn.Module) else layer(*args)

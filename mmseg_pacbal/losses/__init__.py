@@ -1,4 +1,8 @@
-from .base import OHEMPixelLoss, SoftmaxFocalLoss
-from .boundary_aware_loss import BoundaryAwareLoss
+"""Losses with a value for every pixel, on torch alone."""
 
-__all__ = ['BoundaryAwareLoss', 'OHEMPixelLoss', 'SoftmaxFocalLoss']
+from .base import PixelLoss
+from .boundary_aware_loss import BoundaryAwareLoss
+from .focal_loss import SoftmaxFocalLoss
+from .ohem_loss import OHEMPixelLoss
+
+__all__ = ['BoundaryAwareLoss', 'OHEMPixelLoss', 'PixelLoss', 'SoftmaxFocalLoss']

@@ -1,41 +1,36 @@
-"""Losses with a value for every pixel: their base, and two for ``pixel_loss`` or alone.
-
-MMSegmentation 1.2.2 has both, but its ``FocalLoss`` takes class labels on CUDA only, and
-``OhemCrossEntropy`` gives one number for a batch.
-"""
+"""The base of losses with a value for every pixel."""
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import NoReturn, TypeVar
 
 import torch
-import torch.nn.functional as F
-from mmengine.dist import all_reduce, get_world_size
-from mmseg.registry import MODELS
+import torch.distributed as dist
 from torch import Tensor, nn
 
-from ..openmmlab.arguments import explains_unknown_arguments
-from ..ops.arguments import INT, NON_NEGATIVE, Accepted, check_arguments, is_number, one_of
-from .label_check import LabelCheck
-from .reduction import (
-    check_pixel_weight,
-    check_scores,
-    class_weight_for,
-    reduce_pixels,
-    register_class_weight,
+from ..ops.arguments import (
+    INT,
+    NON_NEGATIVE,
+    Accepted,
+    check_arguments,
+    check_names,
+    check_tensor,
+    one_of,
 )
+from ..ops.boundary_weight import check_label
+from .class_weight import as_class_weight, check_class_weight
+from .label_check import LabelCheck
 
 ACCEPTED = dict(
     reduction=one_of('none', 'mean', 'sum'),
     loss_weight=NON_NEGATIVE,
     loss_name=Accepted("a name such as 'loss_bal'", lambda v: isinstance(v, str) and v != ''),
-    gamma=NON_NEGATIVE,
-    keep_ratio=Accepted('above 0 and at most 1', lambda v: is_number(v) and 0 < v <= 1),
     ignore_index=INT,
     avg_factor=Accepted(
         'None, a finite number, 0 or more, or a tensor of one',
         lambda v: v is None or NON_NEGATIVE.test(v) or (torch.is_tensor(v) and v.numel() == 1),
     ),
 )
+EPS = torch.finfo(torch.float32).eps
 Count = TypeVar('Count', bound=Tensor | float)
 
 
@@ -49,27 +44,33 @@ class PixelLoss(nn.Module):
     however its pixels are shared out.
 
     Args:
-        class_weight: Factor for each class, a list or the name of a file; void needs none.
+        class_weight: Factor for each class, a list or the name of a file (npy, pkl, json,
+            yaml); void needs none.
         reduction: ``'mean'``, ``'sum'`` or ``'none'``.
         loss_weight: Factor of the result.
-        loss_name: Name in the log. Only names that begin with ``loss_`` are trained.
+        loss_name: Name in the log of MMSegmentation, which trains only losses whose name begins
+            with ``loss_``.
 
     Raises:
         ValueError: An argument is not one of those above.
+        TypeError: There is no such argument.
     """
 
     class_weight: Tensor | None
 
     def __init__(
         self,
-        class_weight: list[float] | str | None = None,
+        class_weight: Sequence[float] | Tensor | str | None = None,
         reduction: str = 'mean',
         loss_weight: float = 1.0,
         loss_name: str = 'loss_pixel',
+        **unknown: NoReturn,
     ) -> None:
         super().__init__()
+        check_names(type(self), unknown)
         check_arguments(ACCEPTED, reduction=reduction, loss_weight=loss_weight, loss_name=loss_name)
-        register_class_weight(self, class_weight)
+        # A buffer goes to the GPU with the model; a list would be copied there in every step.
+        self.register_buffer('class_weight', as_class_weight(class_weight), persistent=False)
         self.reduction = reduction
         self.loss_weight = loss_weight
         self._loss_name = loss_name
@@ -82,10 +83,10 @@ class PixelLoss(nn.Module):
 
     def forward(
         self,
-        cls_score: Tensor,
+        logits: Tensor,
         label: Tensor,
         weight: Tensor | None = None,
-        avg_factor: float | None = None,
+        avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
         ignore_index: int = 255,
         **kwargs,
@@ -93,11 +94,11 @@ class PixelLoss(nn.Module):
         """Loss of a batch.
 
         Args:
-            cls_score: Logits, (N, C, H, W).
+            logits: (N, C, H, W).
             label: Classes or void, (N, H, W), integer.
-            weight: Further factor of every pixel, (N, H, W), as pixel samplers give.
-            avg_factor: What a mean divides by, in place of the loss's own count of pixels.
-            reduction_override: Takes the place of ``reduction``.
+            weight: Further factor of every pixel, (N, H, W) or (N, 1, H, W).
+            avg_factor: Replaces the loss's own count of pixels as the divisor of a mean.
+            reduction_override: Replaces ``reduction``.
             ignore_index: The void label.
             **kwargs: Ignored; MMSegmentation passes what other losses need.
 
@@ -105,8 +106,9 @@ class PixelLoss(nn.Module):
             A scalar, or (N, H, W) for reduction ``'none'``.
 
         Raises:
-            ValueError: Sizes differ, a label is neither a class nor void (on CUDA reported by
+            ValueError: Sizes differ, a label is neither a class nor void (on a GPU reported by
                 a later call), or avg_factor is combined with ``'sum'``.
+            TypeError: logits, label or weight is not a tensor, or label does not hold integers.
         """
         reduction = reduction_override or self.reduction
         check_arguments(
@@ -114,20 +116,37 @@ class PixelLoss(nn.Module):
         )
         if avg_factor is not None and reduction == 'sum':
             raise ValueError("avg_factor goes with reduction='mean', but reduction is 'sum'")
-        check_scores(cls_score, label)
-        label = self._check_label(label.long(), self.num_classes(cls_score), ignore_index)
-        with torch.autocast(cls_score.device.type, enabled=False):
-            if cls_score.dtype in (torch.float16, torch.bfloat16):
-                cls_score = cls_score.float()
-            loss, n = self.per_pixel(cls_score, label, ignore_index)
+        _check_shapes(logits, label, weight)
+        num_classes = self.num_classes(logits)
+        check_class_weight(self.class_weight, num_classes)
+        label = self._check_label(label.long(), num_classes, ignore_index)
+        with torch.autocast(logits.device.type, enabled=False):
+            if logits.dtype in (torch.float16, torch.bfloat16):
+                logits = logits.float()
+            loss, n = self.per_pixel(logits, label, ignore_index)  # (N, H, W)
             if weight is not None:
-                check_pixel_weight(weight, label)
                 loss = loss * weight.reshape(loss.shape).to(loss.dtype)
-            if avg_factor is not None:
-                n = avg_factor
+            if reduction == 'sum':
+                loss = loss.sum()
             elif reduction == 'mean':
-                (n,) = self.mean_of_processes(n, device=loss.device)
-            return self.loss_weight * reduce_pixels(loss, reduction, n)
+                divisor = self.divisor(n, loss.device) if avg_factor is None else avg_factor + EPS
+                loss = loss.sum() / divisor
+            return self.loss_weight * loss
+
+    def num_classes(self, logits: Tensor) -> int:
+        """How many classes labels may have with these logits, (N, C, H, W)."""
+        return logits.shape[1]
+
+    def per_pixel(
+        self, logits: Tensor, label: Tensor, ignore_index: int
+    ) -> tuple[Tensor, Tensor | float]:
+        """The loss of every pixel, (N, H, W), and the number of pixels that a mean counts."""
+        raise NotImplementedError
+
+    def divisor(self, n: Tensor | float, device: torch.device) -> Tensor | float:
+        """What a sum over the pixels of this process is divided by for a mean over n of them."""
+        (n,) = self.mean_of_processes(n, device=device)
+        return n + EPS  # as MMSegmentation does: nothing divided by 0 pixels is 0, not NaN
 
     def mean_of_processes(self, *counts: Count, device: torch.device) -> Sequence[Tensor | Count]:
         """Counts as means over all processes in training; else, or alone, the counts themselves.
@@ -135,103 +154,32 @@ class PixelLoss(nn.Module):
         As with SyncBN, every process has to take part in training. In evaluation mode and under
         ``torch.no_grad`` each is on its own, so that one of them may look at a loss alone.
         """
-        if not (self.training and torch.is_grad_enabled() and get_world_size() > 1):
+        several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+        if not (several and self.training and torch.is_grad_enabled()):
             return counts
         means = torch.empty(len(counts), device=device)
         for index, count in enumerate(counts):  # a number is no reason to wait for a GPU
             means[index] = count
-        all_reduce(means, 'mean')
-        return means.unbind()
-
-    def num_classes(self, cls_score: Tensor) -> int:
-        """How many classes labels may have with these logits, (N, C, H, W)."""
-        return cls_score.shape[1]
-
-    def per_pixel(
-        self, cls_score: Tensor, label: Tensor, ignore_index: int
-    ) -> tuple[Tensor, Tensor | float]:
-        """The loss of every pixel, (N, H, W), and the number of pixels that a mean counts."""
-        raise NotImplementedError
+        dist.all_reduce(means)
+        return (means / dist.get_world_size()).unbind()
 
 
-@MODELS.register_module()
-@explains_unknown_arguments
-class SoftmaxFocalLoss(PixelLoss):
-    r"""Focal loss over softmax: pixels that are already right count less.
-
-    .. math:: FL = -\alpha_l (1 - p_l)^\gamma \log p_l
-
-    with p the softmax probability of the pixel's class l (Lin et al. 2017, Eq. 5). A mean
-    counts the pixels that are not void.
-
-    Args:
-        gamma: 0 is cross entropy; the paper's best is 2.
-        class_weight: alpha; see :class:`PixelLoss` for it and the rest.
-        loss_name: Name in the log.
-        **kwargs: ``reduction`` and ``loss_weight``.
-    """
-
-    def __init__(
-        self,
-        gamma: float = 2.0,
-        class_weight: list[float] | str | None = None,
-        loss_name: str = 'loss_focal',
-        **kwargs,
-    ) -> None:
-        super().__init__(class_weight=class_weight, loss_name=loss_name, **kwargs)
-        check_arguments(ACCEPTED, gamma=gamma)
-        self.gamma = gamma
-
-    def per_pixel(
-        self, cls_score: Tensor, label: Tensor, ignore_index: int
-    ) -> tuple[Tensor, Tensor | float]:
-        valid = label != ignore_index
-        log_p = cls_score.log_softmax(dim=1)
-        options: dict[str, Any] = dict(ignore_index=ignore_index, reduction='none')
-        own = F.nll_loss(log_p, label, **options)  # -log p_l, 0 at void
-        loss = F.nll_loss(log_p, label, class_weight_for(cls_score, self.class_weight), **options)
-        # Where p_l rounds to 1, the power of a gamma below 1 would have an infinite gradient.
-        wrong = -torch.expm1(-own.clamp(min=torch.finfo(own.dtype).tiny))
-        return wrong**self.gamma * loss, valid.sum()
-
-
-@MODELS.register_module()
-@explains_unknown_arguments
-class OHEMPixelLoss(PixelLoss):
-    """Cross entropy of the hardest pixels of the batch; that of all others is 0.
-
-    Online hard example mining (Shrivastava et al. 2016) over pixels. A mean counts the pixels
-    that are kept.
-
-    Args:
-        keep_ratio: Share of the label's pixels that is kept, above 0, at most 1. Void pixels
-            have no loss and are never kept.
-        class_weight: Counts in what is hard; see :class:`PixelLoss` for it and the rest.
-        loss_name: Name in the log.
-        **kwargs: ``reduction`` and ``loss_weight``.
-    """
-
-    def __init__(
-        self,
-        keep_ratio: float = 0.25,
-        class_weight: list[float] | str | None = None,
-        loss_name: str = 'loss_ohem',
-        **kwargs,
-    ) -> None:
-        super().__init__(class_weight=class_weight, loss_name=loss_name, **kwargs)
-        check_arguments(ACCEPTED, keep_ratio=keep_ratio)
-        self.keep_ratio = keep_ratio
-
-    def per_pixel(
-        self, cls_score: Tensor, label: Tensor, ignore_index: int
-    ) -> tuple[Tensor, Tensor | float]:
-        valid = label != ignore_index
-        weight = class_weight_for(cls_score, self.class_weight)
-        loss = F.cross_entropy(
-            cls_score, label, weight, ignore_index=ignore_index, reduction='none'
+def _check_shapes(logits: Tensor, label: Tensor, weight: Tensor | None) -> None:
+    check_label(label)
+    check_tensor('logits', logits)
+    if logits.dim() != 4 or not logits.is_floating_point():
+        raise ValueError(
+            f'logits must be floating, (N, C, H, W), but got {logits.dtype} {tuple(logits.shape)}'
         )
-        # The number is known on the host: nothing waits for a GPU. Equals are kept together.
-        dropped = label.numel() - max(1, round(self.keep_ratio * label.numel()))
-        easiest = loss.detach().flatten().kthvalue(dropped + 1).values
-        kept = valid & (loss.detach() >= easiest)
-        return loss * kept, kept.sum()
+    n, _, *size = logits.shape
+    if label.shape != (n, *size):
+        raise ValueError(
+            f'label must be {(n, *size)} for logits {tuple(logits.shape)}, '
+            f'but got {tuple(label.shape)}'
+        )
+    if weight is not None:
+        check_tensor('weight', weight)
+        if tuple(weight.shape) not in ((n, *size), (n, 1, *size)):
+            raise ValueError(
+                f'weight must be {(n, *size)} as label is, but got {tuple(weight.shape)}'
+            )

@@ -1,30 +1,31 @@
 """Cross entropy weighted by the blurred edges of the label (Eq. 4)."""
 
 import inspect
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NoReturn
 
 import torch
 import torch.nn.functional as F
-from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from ..openmmlab.arguments import config_of, explains_unknown_arguments, none_or
 from ..ops import boundary_weight_map, check_boundary_weight_args
 from ..ops.arguments import BOOL, Accepted, check_arguments
 from .base import PixelLoss
 from .label_check import as_bytes
-from .reduction import class_weight_for
 
+PIXEL_LOSS = Accepted(
+    'None, a loss, or, with MMSegmentation, the config of a registered one, such as '
+    "dict(type='SoftmaxFocalLoss')",
+    lambda value: value is None or isinstance(value, (nn.Module, dict)),
+)
 ACCEPTED = dict(
     avg_non_ignore=BOOL,
     normalize=Accepted("None or 'mean'", lambda value: value in (None, 'mean')),
-    pixel_loss=none_or(config_of('loss', 'SoftmaxFocalLoss', MODELS)),
+    pixel_loss=PIXEL_LOSS,
     use_sigmoid=BOOL,
 )
 
 
-@MODELS.register_module()
-@explains_unknown_arguments
 class BoundaryAwareLoss(PixelLoss):
     r"""Boundary-aware Loss: per-pixel cross entropy times the boundary weight map.
 
@@ -51,18 +52,22 @@ class BoundaryAwareLoss(PixelLoss):
         normalize: ``'mean'`` divides E_G by its mean over the non-void pixels of the batch (of
             all processes in training), so that the loss keeps the scale of plain cross entropy.
             The literal E_G of None acts like a learning rate several times larger.
-        pixel_loss: A registered loss to weight in place of cross entropy, such as
-            ``dict(type='SoftmaxFocalLoss')`` or ``dict(type='OHEMPixelLoss')``. It must accept
-            ``reduction_override='none'`` and return (N, H, W), or (N, C, H, W), of which the
-            mean over C is taken.
-        use_sigmoid: For heads with one output channel: binary cross entropy, labels 0 and 1.
+        pixel_loss: A loss to weight instead of cross entropy, such as ``SoftmaxFocalLoss()``;
+            in MMSegmentation its config, such as ``dict(type='SoftmaxFocalLoss')``. It must
+            accept ``reduction_override='none'`` and ``ignore_index``, and return (N, H, W), or
+            (N, C, H, W), of which the mean over C is taken.
+        use_sigmoid: For models with one output channel: binary cross entropy, labels 0 and 1.
         reduction: ``'mean'`` (over n), ``'sum'`` or ``'none'``.
         loss_weight: Factor of the result.
-        loss_name: Name in the log. Only names that begin with ``loss_`` are trained.
+        loss_name: See :class:`PixelLoss`.
 
     Raises:
         ValueError: An argument is not one of those above.
+        TypeError: There is no such argument.
     """
+
+    # How the config of a pixel_loss becomes a module; OpenMMLab's registry, where it is installed.
+    build_pixel_loss: ClassVar[Callable[[dict], nn.Module] | None] = None
 
     def __init__(
         self,
@@ -74,16 +79,17 @@ class BoundaryAwareLoss(PixelLoss):
         antialias: bool = True,
         void_edges: bool = True,
         ignore_padding: bool = True,
-        class_weight: list[float] | str | None = None,
+        class_weight: Sequence[float] | Tensor | str | None = None,
         avg_non_ignore: bool = False,
         normalize: str | None = None,
-        pixel_loss: dict | None = None,
+        pixel_loss: nn.Module | dict | None = None,
         use_sigmoid: bool = False,
         reduction: str = 'mean',
         loss_weight: float = 1.0,
         loss_name: str = 'loss_bal',
+        **unknown: NoReturn,
     ) -> None:
-        super().__init__(class_weight, reduction, loss_weight, loss_name)
+        super().__init__(class_weight, reduction, loss_weight, loss_name, **unknown)
         check_arguments(
             ACCEPTED,
             avg_non_ignore=avg_non_ignore,
@@ -111,8 +117,27 @@ class BoundaryAwareLoss(PixelLoss):
         check_boundary_weight_args(**self.map_args)
         self.avg_non_ignore = avg_non_ignore
         self.normalize = normalize
-        self.pixel_loss = None if pixel_loss is None else _build_pixel_loss(pixel_loss)
+        build = type(self).build_pixel_loss
+        self.pixel_loss = None if pixel_loss is None else _usable(pixel_loss, build)
         self.use_sigmoid = use_sigmoid
+
+    def per_pixel(
+        self, logits: Tensor, label: Tensor, ignore_index: int
+    ) -> tuple[Tensor, Tensor | float]:
+        in_bytes = as_bytes(label, self.num_classes(logits), ignore_index)
+        factor = self.pixel_factor(in_bytes, ignore_index)  # (N, H, W)
+        loss = factor * self.unweighted(logits, label, ignore_index)
+        return loss, self.num_pixels(in_bytes, ignore_index)
+
+    def pixel_factor(self, label: Tensor, ignore_index: int = 255) -> Tensor:
+        """What the cross entropy of each pixel is multiplied by: E_G times its class weight.
+
+        (N, H, W) -> (N, H, W), float32; at void it is only finite, since the loss there is 0.
+        """
+        factor = self.weight_map(label, ignore_index)
+        if self.class_weight is not None:
+            factor = factor * self.class_weight[label.where(label != ignore_index, 0).long()]
+        return factor
 
     def weight_map(self, label: Tensor, ignore_index: int = 255) -> Tensor:
         """E_G as this loss applies it, ``normalize`` included: (N, H, W) -> (N, H, W), float32."""
@@ -127,55 +152,51 @@ class BoundaryAwareLoss(PixelLoss):
             weight = weight / torch.where(mean > 0, mean, 1)
         return weight
 
-    def num_classes(self, cls_score: Tensor) -> int:
-        channels = cls_score.shape[1]
+    def unweighted(self, logits: Tensor, label: Tensor, ignore_index: int) -> Tensor:
+        """L: the loss of every pixel, (N, H, W), 0 at void."""
+        if self.pixel_loss is None and not self.use_sigmoid:
+            return F.cross_entropy(logits, label, ignore_index=ignore_index, reduction='none')
+        void = label == ignore_index
+        if self.pixel_loss is None:
+            target = label.masked_fill(void, 0).to(logits.dtype)
+            loss = F.binary_cross_entropy_with_logits(logits[:, 0], target, reduction='none')
+            return loss.masked_fill(void, 0)
+        loss = self.pixel_loss(logits, label, reduction_override='none', ignore_index=ignore_index)
+        loss = loss.mean(dim=1) if loss.dim() == 4 else loss
+        if loss.shape != label.shape:
+            raise ValueError(
+                f'pixel_loss must return {tuple(label.shape)}, but gave {tuple(loss.shape)}'
+            )
+        return loss.masked_fill(void, 0)
+
+    def num_pixels(self, label: Tensor, ignore_index: int) -> Tensor | float:
+        """n of Eq. 4."""
+        return (label != ignore_index).sum() if self.avg_non_ignore else label.numel()
+
+    def num_classes(self, logits: Tensor) -> int:
+        channels = logits.shape[1]
         if self.use_sigmoid != (channels == 1):
             raise ValueError(
-                f'cls_score has {channels} channels with use_sigmoid={self.use_sigmoid}; '
+                f'logits has {channels} channels with use_sigmoid={self.use_sigmoid}; '
                 'use_sigmoid=True goes with exactly 1 channel, use_sigmoid=False with 2 or more'
             )
         return max(channels, 2)
-
-    def per_pixel(
-        self, cls_score: Tensor, label: Tensor, ignore_index: int
-    ) -> tuple[Tensor, Tensor | float]:
-        in_bytes = as_bytes(label, self.num_classes(cls_score), ignore_index)
-        weight = self.weight_map(in_bytes, ignore_index)
-        loss = weight * self.unweighted(cls_score, label, ignore_index)
-        n = (label != ignore_index).sum() if self.avg_non_ignore else label.numel()
-        return loss, n
-
-    def unweighted(self, cls_score: Tensor, label: Tensor, ignore_index: int) -> Tensor:
-        """L: the loss of every pixel, (N, H, W), 0 at void."""
-        valid = label != ignore_index
-        if self.pixel_loss is not None:
-            loss = self.pixel_loss(
-                cls_score, label, reduction_override='none', ignore_index=ignore_index
-            )
-            loss = loss.mean(dim=1) if loss.dim() == 4 else loss
-            if loss.shape != label.shape:
-                raise ValueError(
-                    f'pixel_loss must return {tuple(label.shape)}, but gave {tuple(loss.shape)}'
-                )
-            return loss.masked_fill(~valid, 0)
-        if self.use_sigmoid:
-            target = (label * valid).to(cls_score.dtype)
-            loss = F.binary_cross_entropy_with_logits(cls_score[:, 0], target, reduction='none')
-            return loss.masked_fill(~valid, 0)
-        weight = class_weight_for(cls_score, self.class_weight)
-        return F.cross_entropy(
-            cls_score, label, weight, ignore_index=ignore_index, reduction='none'
-        )
 
     def extra_repr(self) -> str:
         return ', '.join(f'{name}={value!r}' for name, value in self.map_args.items())
 
 
-def _build_pixel_loss(cfg: dict) -> nn.Module:
-    loss = MODELS.build(cfg)
-    if 'reduction_override' not in inspect.signature(loss.forward).parameters:
+def _usable(pixel_loss: nn.Module | dict, build: Callable[[dict], nn.Module] | None) -> nn.Module:
+    if isinstance(pixel_loss, dict):
+        if build is None:
+            raise ValueError(
+                f'pixel_loss {pixel_loss!r} is a config, which needs MMSegmentation; give a '
+                'loss, such as SoftmaxFocalLoss(), or install mmseg-pacbal[lite]'
+            )
+        pixel_loss = build(pixel_loss)
+    if 'reduction_override' not in inspect.signature(pixel_loss.forward).parameters:
         raise ValueError(
-            f'pixel_loss {type(loss).__name__} cannot give a loss for every pixel: its forward '
-            'takes no reduction_override; choose a loss that does'
+            f'pixel_loss {type(pixel_loss).__name__} cannot give a loss for every pixel: its '
+            'forward takes no reduction_override; choose a loss that does'
         )
-    return loss
+    return pixel_loss

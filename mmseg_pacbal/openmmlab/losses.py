@@ -1,5 +1,22 @@
-"""The losses of this package, for MMSegmentation's configs."""
+"""The losses of this package in MMSegmentation's registry."""
+
+from mmseg.registry import MODELS
+from torch import nn
 
 from ..losses import BoundaryAwareLoss, OHEMPixelLoss, SoftmaxFocalLoss
+from ..losses.boundary_aware_loss import PIXEL_LOSS
 
 __all__ = ['BoundaryAwareLoss', 'OHEMPixelLoss', 'SoftmaxFocalLoss']
+
+for loss in (BoundaryAwareLoss, OHEMPixelLoss, SoftmaxFocalLoss):
+    MODELS.register_module(module=loss)
+
+
+def _build_pixel_loss(cfg: dict) -> nn.Module:
+    kind = cfg.get('type')
+    if not (isinstance(kind, type) or (isinstance(kind, str) and MODELS.get(kind))):
+        raise ValueError(f'pixel_loss must be {PIXEL_LOSS.words}, but got {cfg!r}')
+    return MODELS.build(cfg)
+
+
+BoundaryAwareLoss.build_pixel_loss = staticmethod(_build_pixel_loss)

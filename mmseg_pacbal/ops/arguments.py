@@ -1,5 +1,7 @@
 """What arguments accept, in words and as a test; errors name the argument, the value, the words."""
 
+import difflib
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
@@ -48,7 +50,51 @@ def check_arguments(accepted: Mapping[str, Accepted], **arguments: object) -> No
             raise ValueError(f'{name} must be {accepted[name].words}, but got {value!r}')
 
 
+def check_names(cls: type, unknown: Mapping[str, object]) -> None:
+    """Raise unless every name is an argument of a class.
+
+    An ``__init__`` that ends in ``**unknown: NoReturn`` hands them here, since Python's own
+    message shows neither the value nor the names there are. Type checkers accept none of them.
+
+    Args:
+        cls: Its arguments are those of its ``__init__`` and, where that passes ``**kwargs`` on,
+            of its bases.
+        unknown: Names with the values that were given for them.
+
+    Raises:
+        TypeError: A name is not one of them.
+    """
+    names = _argument_names(cls)
+    for name, value in unknown.items():
+        if name not in names:
+            close = difflib.get_close_matches(name, names, n=1)
+            raise TypeError(
+                f'{cls.__name__} has no argument {name} (got {value!r}); '
+                f'{f"did you mean {close[0]}? " if close else ""}accepted are {", ".join(names)}'
+            )
+
+
+def none_or(accepted: Accepted) -> Accepted:
+    return Accepted(
+        f'None or {accepted.words}', lambda value: value is None or accepted.test(value)
+    )
+
+
 def check_tensor(name: str, value: object) -> None:
     """Raise TypeError unless value is a tensor."""
     if not isinstance(value, Tensor):
         raise TypeError(f'{name} must be a tensor, but got {type(value).__name__}')
+
+
+_BY_NAME = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+
+
+def _argument_names(cls: type) -> list[str]:
+    names: dict[str, inspect.Parameter] = {}  # in order
+    for base in cls.__mro__:
+        if '__init__' in vars(base):
+            parameters = inspect.signature(vars(base)['__init__']).parameters.values()
+            names |= {p.name: p for p in parameters if p.kind in _BY_NAME}
+            if not any(p.kind == p.VAR_KEYWORD for p in parameters):
+                break
+    return [name for name in names if name != 'self']

@@ -2,18 +2,18 @@
 
 import pytest
 import torch
-from mmseg.registry import METRICS
+from mmseg.registry import METRICS, MODELS
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mmseg_pacbal import BoundaryAwareLoss, PACHead
+from mmseg_pacbal import BoundaryAwareLoss
 from tests.conftest import _render_labels
 from tests.distributed.processes import PARTS, run_processes
 
 pytestmark = pytest.mark.slow
 CLASSES = 7
 BAL = dict(type='BoundaryAwareLoss', kernel_size=5)
-# name: (loss_decode, lean_loss)
+# name: (loss_decode, whether the head is lean)
 CASES = {
     'literal': (BAL, False),
     'avg_non_ignore': ({**BAL, 'avg_non_ignore': True}, False),
@@ -45,15 +45,17 @@ class LossOfHead(nn.Module):
     def __init__(self, case: str) -> None:
         super().__init__()
         torch.manual_seed(0)
-        loss_decode, lean_loss = CASES[case]
-        self.head = PACHead(
+        loss_decode, lean = CASES[case]
+        kind = dict(type='LeanHead', head='PACHead') if lean else dict(type='PACHead')
+        cfg = dict(
+            **kind,
             in_channels=4,
             channels=4,
             num_classes=CLASSES,
             dropout_ratio=0.0,
-            lean_loss=lean_loss,
             loss_decode=loss_decode,
-        ).double()
+        )
+        self.head = MODELS.build(cfg).double()
         nn.init.normal_(self.head.conv_seg.weight)
 
     def forward(self, features: Tensor, label: Tensor) -> Tensor:

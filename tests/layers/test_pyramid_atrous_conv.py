@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmseg_pacbal import PACHead, PyramidAtrousConv
 
@@ -28,7 +28,7 @@ def with_random_norm(module: PyramidAtrousConv) -> PyramidAtrousConv:
 
 @pytest.mark.parametrize('backend', BACKENDS)
 def test_sum_by_hand(backend, generator):
-    module = PyramidAtrousConv(4, 6, RATES, norm_cfg=dict(type='BN'), backend=backend)
+    module = PyramidAtrousConv(4, 6, RATES, norm=nn.BatchNorm2d, backend=backend)
     module = with_random_norm(module)
     x = torch.randn(2, 4, 9, 11, generator=generator, dtype=torch.float64)
     norm = module.norm
@@ -40,9 +40,7 @@ def test_sum_by_hand(backend, generator):
 
 @pytest.mark.parametrize('backend', BACKENDS)
 def test_concat_by_hand(backend, generator):
-    module = PyramidAtrousConv(
-        4, 6, RATES, merge='concat', norm_cfg=dict(type='BN'), backend=backend
-    )
+    module = PyramidAtrousConv(4, 6, RATES, merge='concat', norm=nn.BatchNorm2d, backend=backend)
     module = with_random_norm(module)
     x = torch.randn(2, 4, 9, 11, generator=generator, dtype=torch.float64)
     norm = module.norm
@@ -53,7 +51,7 @@ def test_concat_by_hand(backend, generator):
 
 @pytest.mark.parametrize('merge', ['sum', 'concat'])
 def test_bias_where_there_is_no_norm(merge, generator):
-    module = PyramidAtrousConv(4, 6, RATES, merge=merge, act_cfg=None).double()
+    module = PyramidAtrousConv(4, 6, RATES, merge=merge, activation=None).double()
     torch.nn.init.normal_(module.bias)
     x = torch.randn(2, 4, 9, 11, generator=generator, dtype=torch.float64)
     expected = convolutions(module, x)
@@ -66,22 +64,26 @@ def test_bias_where_there_is_no_norm(merge, generator):
 
 
 def test_norm_replaces_the_bias():
-    assert PyramidAtrousConv(4, 6, norm_cfg=dict(type='BN')).bias is None
+    assert PyramidAtrousConv(4, 6, norm=nn.BatchNorm2d).bias is None
     assert torch.equal(PyramidAtrousConv(4, 6).bias, torch.zeros(6))
 
 
 def test_other_activation(generator):
-    module = PyramidAtrousConv(4, 6, RATES, act_cfg=dict(type='LeakyReLU', negative_slope=0.3))
+    module = PyramidAtrousConv(4, 6, RATES, activation=lambda: nn.LeakyReLU(0.3))
     x = torch.randn(2, 4, 9, 11, generator=generator)
     expected = F.leaky_relu(sum(convolutions(module, x)), 0.3)
     torch.testing.assert_close(module(x), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_configs_are_left_alone():
-    norm_cfg, act_cfg = dict(type='BN', requires_grad=True), dict(type='ReLU')
-    PyramidAtrousConv(4, 6, norm_cfg=norm_cfg, act_cfg=act_cfg)
-    assert norm_cfg == dict(type='BN', requires_grad=True)
-    assert act_cfg == dict(type='ReLU')
+def test_modules_are_taken_as_they_are(generator):
+    norm, activation = nn.GroupNorm(2, 6), nn.SiLU()
+    module = PyramidAtrousConv(4, 6, RATES, norm=norm, activation=activation)
+    assert module.norm is norm
+    assert module.activate is activation
+    nn.init.normal_(norm.weight)
+    x = torch.randn(2, 4, 9, 11, generator=generator)
+    expected = F.silu(F.group_norm(sum(convolutions(module, x)), 2, norm.weight, norm.bias))
+    torch.testing.assert_close(module(x), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_initialisation_is_that_of_he_by_fan_out():
@@ -96,7 +98,7 @@ def test_initialisation_is_that_of_he_by_fan_out():
 def test_weights_of_one_backend_load_with_every_other(merge, generator):
     x = torch.randn(2, 4, 9, 11, generator=generator, dtype=torch.float64)
     modules = [
-        PyramidAtrousConv(4, 6, RATES, merge=merge, norm_cfg=dict(type='BN'), backend=backend)
+        PyramidAtrousConv(4, 6, RATES, merge=merge, norm=nn.BatchNorm2d, backend=backend)
         for backend in BACKENDS
     ]
     state = with_random_norm(modules[0]).state_dict()
@@ -118,8 +120,8 @@ def test_keys_of_the_state():
     }
     assert keys() == {'weight', 'bias'}
     assert keys(merge='concat') == {'weight', 'bias', 'squeeze.weight'}
-    assert keys(norm_cfg=dict(type='BN')) == {'weight'} | norm
-    assert keys(norm_cfg=dict(type='BN'), merge='concat') == {'weight', 'squeeze.weight'} | norm
+    assert keys(norm=nn.BatchNorm2d) == {'weight'} | norm
+    assert keys(norm=nn.BatchNorm2d, merge='concat') == {'weight', 'squeeze.weight'} | norm
 
 
 def test_filter_of_a_sum_loads_into_a_concatenation():
@@ -145,11 +147,11 @@ def test_outputs_stay_innermost_in_memory():
 def test_every_parameter_gets_a_gradient(generator):
     x = torch.randn(2, 4, 9, 11, generator=generator)
     for merge in ('sum', 'concat'):
-        for norm_cfg in (None, dict(type='BN')):
-            module = PyramidAtrousConv(4, 6, RATES, merge=merge, norm_cfg=norm_cfg)
+        for norm in (None, nn.BatchNorm2d):
+            module = PyramidAtrousConv(4, 6, RATES, merge=merge, norm=norm)
             module(x).square().sum().backward()
             for name, parameter in module.named_parameters():
-                assert parameter.grad.abs().max() > 0, (merge, norm_cfg, name)
+                assert parameter.grad.abs().max() > 0, (merge, norm, name)
 
 
 @pytest.mark.parametrize(

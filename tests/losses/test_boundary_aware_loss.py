@@ -682,7 +682,7 @@ def test_error_names_the_number_of_class_weights(entries, score):
     loss = BoundaryAwareLoss(class_weight=[1.0] * entries)
     with pytest.raises(ValueError, match=f'class_weight has {entries} entries') as error:
         loss(score, LABEL)
-    assert 'cls_score has 2 channels' in str(error.value)
+    assert 'logits has 2 channels' in str(error.value)
 
 
 def test_error_names_what_pixel_loss_gave(score):
@@ -696,13 +696,13 @@ def test_error_names_what_pixel_loss_gave(score):
 @pytest.mark.parametrize(
     ('score_shape', 'label_shape', 'use_sigmoid', 'expected'),
     [
-        ((2, 4, 4), (1, 4, 4), False, ('cls_score', '(N, C, H, W)', '(2, 4, 4)')),
+        ((2, 4, 4), (1, 4, 4), False, ('logits', '(N, C, H, W)', '(2, 4, 4)')),
         ((1, 2, 4, 4), (1, 1, 4, 4), False, ('label', '(N, H, W)', '(1, 1, 4, 4)')),
         ((1, 2, 4, 4), (4, 4), False, ('label', '(N, H, W)', '(4, 4)')),
         ((1, 2, 4, 4), (1, 4, 5), False, ('label', '(1, 4, 4)', '(1, 4, 5)')),
         ((1, 2, 4, 4), (2, 4, 4), False, ('label', '(1, 4, 4)', '(2, 4, 4)')),
-        ((1, 1, 4, 4), (1, 4, 4), False, ('cls_score', '1 channels', 'use_sigmoid=False')),
-        ((1, 2, 4, 4), (1, 4, 4), True, ('cls_score', '2 channels', 'exactly 1 channel')),
+        ((1, 1, 4, 4), (1, 4, 4), False, ('logits', '1 channels', 'use_sigmoid=False')),
+        ((1, 2, 4, 4), (1, 4, 4), True, ('logits', '2 channels', 'exactly 1 channel')),
     ],
 )
 def test_error_names_shapes(score_shape, label_shape, use_sigmoid, expected):

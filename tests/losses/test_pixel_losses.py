@@ -188,7 +188,7 @@ def test_error_names_argument_value_and_accepted(loss_class, options, expected):
 @pytest.mark.parametrize('loss_class', [SoftmaxFocalLoss, OHEMPixelLoss, BoundaryAwareLoss])
 def test_error_names_sizes_and_labels(loss_class, case):
     logits, label = case
-    with pytest.raises(ValueError, match='class_weight has 2 entries, but cls_score has 3'):
+    with pytest.raises(ValueError, match='class_weight has 2 entries, but logits has 3'):
         loss_class(class_weight=[1.0, 2.0])(logits, label)
     with pytest.raises(ValueError, match=r'weight must be \(2, 9, 12\) .* got \(2, 9\)'):
         loss_class()(logits, label, weight=torch.ones(2, 9))

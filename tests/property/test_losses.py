@@ -5,11 +5,13 @@ import torch.nn.functional as F
 from hypothesis import assume
 from hypothesis import strategies as st
 from mmengine.structures import PixelData
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from mmseg_pacbal import BoundaryAwareLoss, PACHead
+from mmseg_pacbal import BoundaryAwareLoss
 from mmseg_pacbal.losses import OHEMPixelLoss, SoftmaxFocalLoss
+from mmseg_pacbal.openmmlab.heads import build_lean_head
 from mmseg_pacbal.ops import lean_cross_entropy
 from tests.property.strategies import EXAMPLES, check, generators, labels, map_options
 from tests.reference import weighted_loss_reference
@@ -147,19 +149,19 @@ def test_lean_loss_of_a_head_equals_the_plain_one(examples):
     def holds(data, label, options, class_weight, size):
         label, ignore_index = label
         assume(options.get('reduction') != 'none')
-        head = PACHead(
+        head = build_lean_head(
+            'PACHead',
             in_channels=1,
             channels=1,
             num_classes=CLASSES,
             ignore_index=ignore_index,
-            lean_loss=True,
             loss_decode=dict(type='BoundaryAwareLoss', class_weight=class_weight, **options),
         )
         score = data.draw(logits((len(label), CLASSES, *size))).double().requires_grad_()
         samples = [SegDataSample(gt_sem_seg=PixelData(data=image[None])) for image in label]
         values, gradients = [], []
-        for head.lean_loss in (True, False):
-            values.append(head.loss_by_feat(score, samples)['loss_bal'])
+        for loss_by_feat in (type(head).loss_by_feat, BaseDecodeHead.loss_by_feat):
+            values.append(loss_by_feat(head, score, samples)['loss_bal'])
             gradients.append(torch.autograd.grad(values[-1], score)[0])
         # Weights are float32 on either way, added up in different orders.
         torch.testing.assert_close(*values, rtol=1e-5, atol=1e-6)

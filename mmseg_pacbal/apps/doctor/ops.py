@@ -183,6 +183,6 @@ CHECKS = (
         check_pyramid,
         _REPORT + 'set the environment variable MMSEG_PACBAL_BACKEND=reference',
     ),
-    Check('lean_cross_entropy', check_lean_cross_entropy, _REPORT + 'leave lean_loss off'),
+    Check('lean_cross_entropy', check_lean_cross_entropy, _REPORT + 'do without LeanHead'),
     Check('BoundaryAwareLoss', check_loss, _REPORT + "use MMSegmentation's CrossEntropyLoss"),
 )

@@ -24,8 +24,7 @@ ITERATIONS = 4
 def small_model(device: torch.device) -> nn.Sequential:
     """PAC and a classifier, on three channels."""
     torch.manual_seed(0)
-    norm = dict(type='BN')
-    pac = PyramidAtrousConv(32, 16, norm_cfg=norm)
+    pac = PyramidAtrousConv(32, 16, norm=nn.BatchNorm2d)
     return nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), pac, nn.Conv2d(16, CLASSES, 1)).to(device)
 
 

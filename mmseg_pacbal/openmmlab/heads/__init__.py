@@ -1,4 +1,4 @@
-from .lean_head import LeanLossMixin, head_losses, lean
+from .lean_head import build_lean_head, head_losses
 from .pac_head import PACHead
 
-__all__ = ['LeanLossMixin', 'PACHead', 'head_losses', 'lean']
+__all__ = ['PACHead', 'build_lean_head', 'head_losses']

@@ -1,22 +1,20 @@
 """The decode head of the paper (Fig. 3, section 3.4)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from mmcv.cnn import ConvModule
+from mmcv.cnn import ConvModule, build_activation_layer, build_norm_layer
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ...layers import PyramidAtrousConv
-from ..arguments import explains_unknown_arguments
-from .head_arguments import check_features, check_head_arguments
-from .lean_head import LeanLossMixin
+from ...ops.arguments import check_names
 
 
 @MODELS.register_module()
-@explains_unknown_arguments
-class PACHead(LeanLossMixin, BaseDecodeHead):
+class PACHead(BaseDecodeHead):
     """1x1 convolution, global pooling and Pyramid Atrous Convolution, side by side.
 
     Three branches of ``channels`` each, every one with norm and activation, are concatenated
@@ -26,8 +24,6 @@ class PACHead(LeanLossMixin, BaseDecodeHead):
         rates: Atrous rates of the PAC branch; (1, 3, 5, 7, 9) is the best row of Table 2.
         merge: How the rates are merged, ``'sum'`` or ``'concat'`` (Table 2).
         backend: See :func:`mmseg_pacbal.ops.pyramid_atrous_conv2d`.
-        lean_loss: Whether the loss is computed strip by strip, in less memory; see
-            :class:`LeanLossMixin`.
         **kwargs: Those of MMSegmentation's ``BaseDecodeHead``: ``in_channels``, ``channels``,
             ``num_classes``, ``norm_cfg``, ``loss_decode`` and so on.
 
@@ -36,7 +32,7 @@ class PACHead(LeanLossMixin, BaseDecodeHead):
         (N, num_classes, H, W).
 
     Raises:
-        ValueError: An argument is not accepted, or lean_loss cannot compute something.
+        ValueError: rates, merge or backend is not accepted.
         TypeError: There is no such argument.
     """
 
@@ -45,25 +41,29 @@ class PACHead(LeanLossMixin, BaseDecodeHead):
         rates: Sequence[int] = (1, 3, 5, 7, 9),
         merge: str = 'sum',
         backend: str = 'auto',
-        lean_loss: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
-        check_head_arguments(**kwargs)
-        super().__init__(lean_loss=lean_loss, **kwargs)
-        layer_cfg = dict(norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
-        conv1x1 = dict(kernel_size=1, conv_cfg=self.conv_cfg, **layer_cfg)
-        self.conv1x1 = ConvModule(self.in_channels, self.channels, **conv1x1)
+        check_names(type(self), kwargs)
+        super().__init__(**kwargs)
+        layer_cfg = dict(conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
+        self.conv1x1 = ConvModule(self.in_channels, self.channels, 1, **layer_cfg)
         self.image_pool = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1), ConvModule(self.in_channels, self.channels, **conv1x1)
+            nn.AdaptiveAvgPool2d(1), ConvModule(self.in_channels, self.channels, 1, **layer_cfg)
         )
+        norm, act = self.norm_cfg, self.act_cfg
         self.pac = PyramidAtrousConv(
-            self.in_channels, self.channels, rates, merge=merge, backend=backend, **layer_cfg
+            self.in_channels,
+            self.channels,
+            rates,
+            merge=merge,
+            norm=None if norm is None else build_norm_layer(norm, self.channels)[1],
+            activation=None if act is None else build_activation_layer(dict(act)),
+            backend=backend,
         )
         # The base class made it for `channels` inputs.
         self.conv_seg = nn.Conv2d(3 * self.channels, self.out_channels, kernel_size=1)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        check_features(self, inputs)
         x = self._transform_inputs(inputs)
         pooled = self.image_pool(x).expand(-1, -1, *x.shape[2:])
         return self.cls_seg(torch.cat([self.conv1x1(x), pooled, self.pac(x)], dim=1))

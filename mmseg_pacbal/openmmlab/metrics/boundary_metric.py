@@ -16,7 +16,6 @@ from ...metrics.boundary_quality import (
 )
 from ...metrics.label_counts import iou, mean_percent
 from ...ops.arguments import Accepted, check_arguments, is_int, is_number
-from ..arguments import explains_unknown_arguments
 from .count_metric import CountMetric, Counts
 
 SHARE = Accepted(
@@ -36,7 +35,6 @@ ARGUMENTS = dict(ratio=SHARE, widths=WIDTHS, tolerance=SHARE)
 
 
 @METRICS.register_module()
-@explains_unknown_arguments
 class BoundaryMetric(CountMetric):
     """Quality of a prediction at boundaries, for use beside ``IoUMetric``.
 

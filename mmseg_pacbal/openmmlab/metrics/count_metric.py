@@ -7,7 +7,7 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 
 from ...metrics.label_counts import class_maps
-from ...ops.arguments import INT, check_arguments
+from ...ops.arguments import INT, check_arguments, check_names
 
 Counts = dict[str, np.ndarray]
 
@@ -24,6 +24,7 @@ class CountMetric(BaseMetric):
     """
 
     def __init__(self, ignore_index: int = 255, **kwargs) -> None:
+        check_names(type(self), kwargs)
         super().__init__(**kwargs)
         check_arguments(dict(ignore_index=INT), ignore_index=ignore_index)
         self.ignore_index = ignore_index

@@ -8,12 +8,10 @@ from ...metrics.hard_regions import REGIONS, region_counts
 from ...metrics.label_counts import accuracy, iou, mean_percent
 from ...metrics.region_report import region_table
 from ...ops.arguments import POSITIVE_INT, check_arguments
-from ..arguments import explains_unknown_arguments
 from .count_metric import CountMetric, Counts
 
 
 @METRICS.register_module()
-@explains_unknown_arguments
 class HardRegionMetric(CountMetric):
     """mIoU and mean accuracy of each region of :func:`region_masks`.
 

@@ -1,15 +1,17 @@
 """Heads with lean_loss: the same results dict and gradients as without it."""
 
 import copy
+import types
 
 import pytest
 import torch
-from mmseg.models.decode_heads import ASPPHead, DAHead, FCNHead
+from mmseg.models.decode_heads import ASPPHead, FCNHead
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_pacbal import PACHead
-from mmseg_pacbal.openmmlab.heads.lean_head import LeanLossMixin, lean
+from mmseg_pacbal.openmmlab.heads import build_lean_head
 
 VOID = 255
 CLASSES = 5
@@ -18,7 +20,7 @@ CE = dict(type='CrossEntropyLoss')
 CLASS_WEIGHT = [0.5, 2.0, 1.0, 0.0, 3.0]
 
 HEADS = {
-    'PACHead': dict(type='PACHead', lean_loss=True),
+    'PACHead': dict(type='LeanHead', head='PACHead'),
     'ASPPHead': dict(type='LeanHead', head='ASPPHead', dilations=(1, 2)),
     'FCNHead': dict(type='LeanHead', head='FCNHead', num_convs=1),
 }
@@ -34,8 +36,9 @@ def build(cfg: dict, **options) -> torch.nn.Module:
 
 
 def plain(lean_head: torch.nn.Module) -> torch.nn.Module:
+    """The same head with the loss of MMSegmentation."""
     head = copy.deepcopy(lean_head)
-    head.lean_loss = False
+    head.loss_by_feat = types.MethodType(BaseDecodeHead.loss_by_feat, head)
     return head
 
 
@@ -160,14 +163,13 @@ def test_autocast_computes_in_float32(generator, make_samples):
 
 
 def test_class_of_a_head():
-    head = lean(FCNHead)(in_channels=8, channels=6, num_classes=CLASSES, loss_decode=BAL)
+    head = build_lean_head('FCNHead', in_channels=8, channels=6, num_classes=CLASSES)
     assert isinstance(head, FCNHead)
-    assert isinstance(head, LeanLossMixin)
     assert type(head).__name__ == 'LeanFCNHead'
-    assert lean(FCNHead) is lean(FCNHead)
+    assert type(build(HEADS['FCNHead'])) is type(head)
     assert isinstance(build(HEADS['ASPPHead']), ASPPHead)
-    assert build(dict(type='LeanHead', head='PACHead')).lean_loss
-    assert not build(dict(type='PACHead')).lean_loss
+    assert isinstance(build(HEADS['PACHead']), PACHead)
+    assert build(dict(type='PACHead')).loss_by_feat.__func__ is BaseDecodeHead.loss_by_feat
 
 
 def test_state_is_that_of_the_head():
@@ -202,16 +204,16 @@ def test_state_is_that_of_the_head():
     ids=str,
 )
 def test_error_names_what_is_not_lean(options, expected):
-    with pytest.raises(ValueError, match='lean_loss=True') as error:
-        build(dict(type='PACHead', lean_loss=True), **options)
+    with pytest.raises(ValueError, match='LeanHead: ') as error:
+        build(dict(type='LeanHead', head='PACHead'), **options)
     for part in expected:
         assert part in str(error.value)
     build(dict(type='PACHead'), **options)  # accepted without
 
 
 def test_error_names_a_head_with_a_loss_of_its_own():
-    with pytest.raises(ValueError, match='lean_loss=True: LeanDAHead computes its loss'):
-        lean(DAHead)(in_channels=8, channels=6, pam_channels=4, num_classes=CLASSES)
+    with pytest.raises(ValueError, match='LeanHead: DAHead computes its loss'):
+        build(dict(type='LeanHead', head='DAHead', pam_channels=4))
 
 
 @pytest.mark.parametrize('head', ['NoSuchHead', 'ResNet', None, FCNHead])
@@ -226,7 +228,3 @@ def test_error_names_a_label_that_is_no_class(generator, make_samples):
     head = build(HEADS['FCNHead'])
     with pytest.raises(ValueError, match=r'label holds 5, but accepted are classes 0\.\.4'):
         head.loss_by_feat(torch.zeros(2, CLASSES, 9, 11), make_samples(label))
-
-
-def test_pac_head_with_lean_loss_is_a_pac_head():
-    assert isinstance(build(HEADS['PACHead']), PACHead)
