@@ -1,11 +1,15 @@
 """Labels outside the classes, found without stopping a GPU."""
 
-from typing import ClassVar
+import itertools
+import weakref
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 NONE = torch.iinfo(torch.int64).min  # below every label
+_checks: weakref.WeakValueDictionary[int, 'LabelCheck'] = weakref.WeakValueDictionary()
+_keys = itertools.count()
 
 
 class LabelCheck:
@@ -27,8 +31,16 @@ class LabelCheck:
     def __init__(self) -> None:
         self._calls = 0
         self._worst: Tensor | None = None  # largest wrong label since the last look, or NONE
+        self._register()
 
-    @torch.compiler.disable
+    def _register(self) -> None:
+        self._key = next(_keys)
+        _checks[self._key] = self
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._register()  # a copy counts for itself
+
     def __call__(self, label: Tensor, num_classes: int, ignore_index: int) -> Tensor:
         """Check label, (N, H, W) int64; the same label, with void in place of what is wrong.
 
@@ -36,6 +48,11 @@ class LabelCheck:
             ValueError: A label of this or an earlier call is not in 0..num_classes-1 and not
                 ignore_index.
         """
+        if torch.compiler.is_compiling():
+            return _check_label(label, num_classes, ignore_index, self._key)
+        return self._checked(label, num_classes, ignore_index)
+
+    def _checked(self, label: Tensor, num_classes: int, ignore_index: int) -> Tensor:
         if label.numel() == 0:
             return label
         wrong = ((label < 0) | (label >= num_classes)) & (label != ignore_index)
@@ -54,6 +71,18 @@ class LabelCheck:
                 f'ignore_index={ignore_index}; check num_classes and the masks of the data set'
             )
         return label
+
+
+@torch.library.custom_op('mmseg_pacbal::check_label', mutates_args=())
+def _check_label(label: Tensor, num_classes: int, ignore_index: int, key: int) -> Tensor:
+    """In a compiled graph: what counts calls and raises must not be traced into it."""
+    checked = _checks[key]._checked(label, num_classes, ignore_index)
+    return checked.clone() if checked is label else checked
+
+
+@_check_label.register_fake
+def _(label: Tensor, num_classes: int, ignore_index: int, key: int) -> Tensor:
+    return torch.empty_like(label)
 
 
 def as_bytes(label: Tensor, num_classes: int, ignore_index: int) -> Tensor:

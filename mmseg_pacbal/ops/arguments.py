@@ -24,7 +24,7 @@ def is_int(value: object) -> bool:
 
 def is_number(value: object) -> bool:
     """Whether value is a finite real number, one of NumPy's included; True and False are none."""
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, Real) and not isinstance(value, bool) and -math.inf < value < math.inf
 
 
 def one_of(*values: object) -> Accepted:

@@ -165,18 +165,35 @@ def boundary_weight_map(
     )
     if edges.numel() == 0:
         return edges
-    with torch.no_grad(), torch.autocast(label.device.type, enabled=False):
+    blur = _blur_in_graph if torch.compiler.is_compiling() else _blur
+    return blur(edges, kernel, kernel_size, sigma, downsample, antialias).add_(beta)
+
+
+@torch.no_grad()
+def _blur(
+    edges: Tensor, kernel: str, kernel_size: int, sigma: float, downsample: int, antialias: bool
+) -> Tensor:
+    """up(down(E) * f_G) of Eq. 3: (N, H, W) -> (N, H, W)."""
+    size = edges.shape[1:]
+    with torch.autocast(edges.device.type, enabled=False):
         matrices = _down_blur_matrices(
-            *label.shape[1:], kernel, kernel_size, sigma, downsample, antialias, label.device
+            *size, kernel, kernel_size, sigma, downsample, antialias, edges.device
         )
         # (h', H) @ ((N, H, W) @ (W, w')) -> (N, h', w')
         terms = [rows @ (edges @ columns) for rows, columns in matrices]
-        weight = sum(terms[1:], terms[0])
-        if downsample > 1:
-            weight = F.interpolate(
-                weight[:, None], label.shape[1:], mode='bilinear', align_corners=False
-            )[:, 0]
-        return weight.add_(beta)
+        blurred = sum(terms[1:], terms[0])
+        if downsample == 1:
+            return blurred
+        return F.interpolate(blurred[:, None], size, mode='bilinear', align_corners=False)[:, 0]
+
+
+# A graph would make the matrices anew in every step, since the cache is not traced.
+_blur_in_graph = torch.library.custom_op('mmseg_pacbal::blur_edges', _blur, mutates_args=())
+
+
+@_blur_in_graph.register_fake
+def _(edges: Tensor, *_args: object) -> Tensor:
+    return torch.empty_like(edges)
 
 
 def _is_class(label: Tensor, ignore_index: int) -> Tensor:

@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .arguments import BOOL, INT, POSITIVE_INT, Accepted, check_arguments, check_tensor
-from .boundary_weight import check_label
 
 # Strips that stay in a CPU's cache are fastest; a GPU needs larger ones to be busy.
 STRIP_BYTES = {'cpu': 2**22, 'cuda': 2**25}
@@ -152,15 +151,15 @@ def _resize_matrix(
 
 def _check_shapes(logits: Tensor, label: Tensor, weight: Tensor | None) -> None:
     check_tensor('logits', logits)
-    check_label(label)
+    check_tensor('label', label)
     if logits.dim() != 4 or not logits.is_floating_point():
         raise ValueError(
             f'logits must be floating, (N, C, h, w), but got {logits.dtype} {tuple(logits.shape)}'
         )
-    if label.shape[0] != logits.shape[0]:
+    if label.dim() != 3 or label.shape[0] != logits.shape[0] or label.is_floating_point():
         raise ValueError(
-            f'label must be ({logits.shape[0]}, H, W) for logits {tuple(logits.shape)}, but got '
-            f'{tuple(label.shape)}'
+            f'label must be integer, ({logits.shape[0]}, H, W) for logits '
+            f'{tuple(logits.shape)}, but got {label.dtype} {tuple(label.shape)}'
         )
     if weight is not None:
         check_tensor('weight', weight)

@@ -100,3 +100,17 @@ def test_compiled_loss_names_the_label():
         loss(logits, GOOD)
     with pytest.raises(ValueError, match='label holds 7'):
         loss(logits, with_label(7))
+
+
+def test_compiled_losses_count_for_themselves(late):
+    logits = torch.zeros(1, 3, 1, 4)
+    torch.compiler.reset()
+    for _ in range(2):
+        loss = BoundaryAwareLoss(kernel_size=1, downsample=1)
+        compiled = torch.compile(loss, backend='eager', fullgraph=True)
+        compiled(logits, GOOD)
+        assert compiled(logits, with_label(7)) == loss.eval()(logits, with_label(VOID))
+        for _ in range(2):
+            compiled(logits, GOOD)
+        with pytest.raises(ValueError, match='label holds 7'):
+            compiled(logits, GOOD)

@@ -196,3 +196,26 @@ def test_error_names_sizes_and_labels(loss_class, case):
         loss_class()(logits, label[..., :5])
     with pytest.raises(ValueError, match=r'label holds 2, but accepted are classes 0\.\.1'):
         loss_class()(logits[:, :2], label)
+
+
+COMPILED = {
+    'literal': lambda: BoundaryAwareLoss(kernel_size=5),
+    'normalize': lambda: BoundaryAwareLoss(normalize='mean', avg_non_ignore=True),
+    'class_weight': lambda: BoundaryAwareLoss(class_weight=[1.0, 0.5, 2.0]),
+    'pixel_loss': lambda: BoundaryAwareLoss(pixel_loss=SoftmaxFocalLoss()),
+    'focal': SoftmaxFocalLoss,
+    'ohem': OHEMPixelLoss,
+}
+
+
+@pytest.mark.parametrize('name', COMPILED)
+def test_compiled_in_one_graph(name, case):
+    torch.compiler.reset()
+    logits, label = case
+    loss = COMPILED[name]()
+    compiled = torch.compile(loss, fullgraph=True, backend='aot_eager')
+    logits = logits.detach().requires_grad_()
+    value, expected = compiled(logits, label), loss(logits, label)
+    torch.testing.assert_close(value, expected)
+    gradients = [torch.autograd.grad(v, logits)[0] for v in (value, expected)]
+    torch.testing.assert_close(*gradients)

@@ -520,3 +520,11 @@ def test_compiled_in_one_graph_equals_eager(generator):
     label = random_label(generator, (2, 21, 34))
     compiled = torch.compile(boundary_weight_map, fullgraph=True, backend='aot_eager')
     torch.testing.assert_close(compiled(label), boundary_weight_map(label))
+
+
+def test_compiled_for_all_sizes_in_one_graph(generator):
+    torch.compiler.reset()
+    compiled = torch.compile(boundary_weight_map, fullgraph=True, dynamic=True, backend='eager')
+    for size in ((2, 40, 33), (2, 17, 29), (3, 8, 50)):
+        label = torch.randint(3, size, generator=generator)
+        assert torch.equal(compiled(label), boundary_weight_map(label))
