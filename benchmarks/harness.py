@@ -1,7 +1,14 @@
-"""Timing, memory and provenance for all benchmarks; benchmarks/README.md is the contract."""
+"""What all benchmarks share: command line, timing, memory, labels and records.
+
+benchmarks/README.md is the contract. A subject is a module with ``measure(args)``, which gives
+results, and ``table(record)``, which makes a Markdown table of a record of them.
+"""
 
 import argparse
+import csv
+import functools
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,18 +17,56 @@ import torch
 from torch import Tensor
 
 from mmseg_pacbal.apps.provenance import provenance
+from mmseg_pacbal.markdown import to_markdown
 
 ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / 'benchmarks' / 'results'
+MACHINE = 'intel-xeon-processor'  # whose figures the pages show
 Run = Callable[[], object]
 
 
-def parser(description: str) -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(description=description)
-    p.add_argument('--repeats', type=int, default=15, help='timed calls of each candidate')
-    p.add_argument('--threads', type=int, default=2, help='CPU threads')
-    p.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    p.add_argument('--out', help='JSON file to write; default benchmarks/results/')
-    return p
+def main(
+    file: str,
+    description: str,
+    measure: Callable[[argparse.Namespace], list | dict],
+    *tables: Callable[[dict], str],
+    **defaults: int | str,
+) -> None:
+    """The command line of a subject: measure, write the record, print its tables.
+
+    Args:
+        file: Of the subject; its stem is the name of the benchmark.
+        description: The subject's docstring.
+        measure: What gives the results.
+        tables: Each makes Markdown of the record.
+        defaults: Of the options, and of options that only this subject has.
+    """
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    p = argparse.ArgumentParser(description=description.partition('\n')[0])
+    for name, default in (dict(repeats=15, threads=2, device=device, out='') | defaults).items():
+        p.add_argument(f'--{name}', type=type(default), default=default, help=HELP[name])
+    args = p.parse_args()
+    torch.set_num_threads(args.threads)
+    place = environment(args)
+    record = dict(benchmark=Path(file).stem, environment=place, results=measure(args))
+    path = Path(args.out or RESULTS / file_name(record))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(record, path)
+    print(*(table(record) for table in tables), f'written to {path}', sep='\n\n')
+
+
+HELP = dict(
+    repeats='timed calls of each candidate',
+    threads='CPU threads',
+    device='cpu or a CUDA device',
+    out='file to write; default: in benchmarks/results/',
+    crop='pixels a side of an image',
+    batch='images',
+    batches='numbers of images, such as 1,2',
+)
+
+
+# Measuring
 
 
 def measure_times(candidates: dict[str, Run], repeats: int, device: str = 'cpu') -> dict[str, dict]:
@@ -40,6 +85,13 @@ def measure_times(candidates: dict[str, Run], repeats: int, device: str = 'cpu')
             if round_ >= 2:
                 seconds[name].append(time.perf_counter() - start)
     return {name: _quantiles(values) for name, values in seconds.items()}
+
+
+def measure_both(candidates: dict[str, Run], args: argparse.Namespace) -> dict[str, dict]:
+    """Seconds and peak memory of each candidate."""
+    times = measure_times(candidates, args.repeats, args.device)
+    memory = {name: peak_memory(run, args.device) for name, run in candidates.items()}
+    return dict(times=times, memory=memory)
 
 
 def peak_memory(run: Run, device: str = 'cpu') -> int:
@@ -69,22 +121,14 @@ def relative_error(actual: Tensor, expected: Tensor) -> float:
     return ((actual - expected).norm() / expected.norm()).item()
 
 
-def save(name: str, results: object, args: argparse.Namespace) -> Path:
-    """Write results with everything that is needed to judge them."""
-    record = dict(benchmark=name, environment=environment(args), results=results)
-    machine = record['environment']['machine'].lower().replace(' ', '-')
-    path = Path(args.out or ROOT / 'benchmarks' / 'results' / f'{name}-{machine}.json')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=1) + '\n')
-    print(f'\nwritten to {path}')
-    return path
-
-
-def environment(args: argparse.Namespace) -> dict:
-    record = provenance(args.device)
-    if args.device == 'cpu':
-        record['machine'] += f' x{args.threads}'
-    return dict(record, threads=args.threads, repeats=args.repeats)
+def blocks(classes: int, shape: tuple[int, int, int], side: int = 16, void: float = 0) -> Tensor:
+    """Labels (N, H, W): squares of a random class each, of which a share is void."""
+    generator = torch.Generator().manual_seed(0)
+    n, height, width = shape
+    label = torch.randint(classes, (n, -(-height // side), -(-width // side)), generator=generator)
+    label[torch.rand(label.shape, generator=generator) < void] = 255
+    label = label.repeat_interleave(side, 1).repeat_interleave(side, 2)
+    return label[:, :height, :width].contiguous()
 
 
 def _quantiles(values: list[float]) -> dict[str, float]:
@@ -97,3 +141,87 @@ def _quantiles(values: list[float]) -> dict[str, float]:
 def _synchronize(device: str) -> None:
     if device != 'cpu':
         torch.cuda.synchronize()
+
+
+# Records
+
+
+def environment(args: argparse.Namespace) -> dict:
+    """Machine, versions and commit, and how busy the machine was in the minute before."""
+    record = provenance(args.device)
+    if args.device == 'cpu':
+        record['machine'] += f' x{args.threads}'
+    load = round(os.getloadavg()[0], 1)
+    return dict(record, threads=args.threads, repeats=args.repeats, load=load)
+
+
+def file_name(record: dict) -> str:
+    """A list of rows of figures and texts is a CSV file, everything else JSON."""
+    rows = record['results']
+    flat = isinstance(rows, list) and all(
+        isinstance(cell, (int, float, str)) for row in rows for cell in row.values()
+    )
+    machine = record['environment']['machine'].lower().replace(' ', '-')
+    return f'{record["benchmark"]}-{machine}.{"csv" if flat else "json"}'
+
+
+def write(record: dict, path: Path) -> None:
+    """Results with everything that is needed to judge them."""
+    if path.suffix != '.csv':
+        path.write_text(json.dumps(record, indent=1) + '\n')
+        return
+    rows = record['results']
+    with path.open('w', newline='') as file:
+        file.write(f'# {json.dumps({**record, "results": len(rows)})}\n')
+        writer = csv.DictWriter(file, rows[0], quoting=csv.QUOTE_NONNUMERIC, lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@functools.cache
+def load(name: str, machine: str = MACHINE) -> dict:
+    """The committed record of a benchmark, with its path."""
+    (path,) = RESULTS.glob(f'{name}-{machine}-x*')
+    text = path.read_text()
+    if path.suffix == '.csv':
+        first, *lines = text.splitlines()
+        rows = list(csv.DictReader(lines, quoting=csv.QUOTE_NONNUMERIC))
+        record = dict(json.loads(first.removeprefix('# ')), results=rows)
+    else:
+        record = json.loads(text)
+    return dict(record, path=path.relative_to(ROOT).as_posix())
+
+
+# What tables and summaries are made of
+
+
+def source(record: dict) -> str:
+    """Where the figures of a table come from."""
+    place = record['environment']
+    busy = f', load {place["load"]}' if 'load' in place else ''
+    link = f' ([record](../{record["path"]}))' if 'path' in record else ''
+    return (
+        f'\n\nMedians; {place["machine"]}{busy}, torch {place["torch"]}, commit '
+        f'{place["commit"]}, {place["date"]}{link}.'
+    )
+
+
+def median(times: dict) -> float:
+    return times['p50']
+
+
+def span(values: list[float], digits: int) -> str:
+    """'least to most', or one number where both read the same."""
+    ends = [f'{value:.{digits}f}' for value in (min(values), max(values))]
+    return ends[0] if ends[0] == ends[1] else ' to '.join(ends)
+
+
+def times_table(record: dict) -> str:
+    """A row for each candidate of each group of the results."""
+    rows = [
+        [what, f'{1e3 * median(times):.1f} ms']
+        for group in record['results'].values()
+        if isinstance(group, dict)
+        for what, times in group.items()
+    ]
+    return to_markdown(['what', 'time'], rows, left=1) + source(record)
