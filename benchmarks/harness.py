@@ -47,8 +47,8 @@ def main(
         p.add_argument(f'--{name}', type=type(default), default=default, help=HELP[name])
     args = p.parse_args()
     torch.set_num_threads(args.threads)
-    place = environment(args)
-    record = dict(benchmark=Path(file).stem, environment=place, results=measure(args))
+    start = environment(args)
+    record = dict(benchmark=Path(file).stem, environment=start, results=measure(args))
     path = Path(args.out or RESULTS / file_name(record))
     path.parent.mkdir(parents=True, exist_ok=True)
     write(record, path)
@@ -62,7 +62,9 @@ HELP = dict(
     out='file to write; default: in benchmarks/results/',
     crop='pixels a side of an image',
     batch='images',
+    sizes='height and width of the features, such as 33,65',
     batches='numbers of images, such as 1,2',
+    options='of tools/demo.py, in quotes',
 )
 
 
@@ -73,18 +75,24 @@ def measure_times(candidates: dict[str, Run], repeats: int, device: str = 'cpu')
     """Seconds of each candidate: p20, p50 and p80 over ``repeats`` calls.
 
     Candidates take turns call by call, so that a machine that slows down or has other work
-    slows all of them alike; two calls of each come first, untimed.
+    slows all of them alike; two calls of each come first, untimed. The clock is :func:`clock`'s.
     """
+    now = getattr(time, clock(device))
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for round_ in range(repeats + 2):
         for name, run in candidates.items():
             _synchronize(device)
-            start = time.perf_counter()
+            start = now()
             run()
             _synchronize(device)
             if round_ >= 2:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(now() - start)
     return {name: _quantiles(values) for name, values in seconds.items()}
+
+
+def clock(device: str) -> str:
+    """CPU time for one thread on a CPU, since other work on the machine hardly changes it."""
+    return 'process_time' if device == 'cpu' and torch.get_num_threads() == 1 else 'perf_counter'
 
 
 def measure_both(candidates: dict[str, Run], args: argparse.Namespace) -> dict[str, dict]:
@@ -151,8 +159,8 @@ def environment(args: argparse.Namespace) -> dict:
     record = provenance(args.device)
     if args.device == 'cpu':
         record['machine'] += f' x{args.threads}'
-    load = round(os.getloadavg()[0], 1)
-    return dict(record, threads=args.threads, repeats=args.repeats, load=load)
+    busy = dict(clock=clock(args.device), load=round(os.getloadavg()[0], 1))
+    return dict(record, threads=args.threads, repeats=args.repeats, **busy)
 
 
 def file_name(record: dict) -> str:
@@ -180,8 +188,13 @@ def write(record: dict, path: Path) -> None:
 
 @functools.cache
 def load(name: str, machine: str = MACHINE) -> dict:
-    """The committed record of a benchmark, with its path."""
+    """The committed record of a benchmark on a machine."""
     (path,) = RESULTS.glob(f'{name}-{machine}-x*')
+    return read(path)
+
+
+def read(path: Path) -> dict:
+    """A record, with its path from the root of the repository."""
     text = path.read_text()
     if path.suffix == '.csv':
         first, *lines = text.splitlines()
@@ -196,13 +209,19 @@ def load(name: str, machine: str = MACHINE) -> dict:
 
 
 def source(record: dict) -> str:
-    """Where the figures of a table come from."""
-    place = record['environment']
-    busy = f', load {place["load"]}' if 'load' in place else ''
+    """Where the medians of a table come from, to stand below it."""
+    cpu_time = record['environment'].get('clock') == 'process_time'
+    return f'\n\nMedians{" of CPU time" if cpu_time else ""}; {place(record)}'
+
+
+def place(record: dict) -> str:
+    """Machine, versions and commit of a record, in a line of Markdown."""
+    found = record['environment']
+    busy = f', load {found["load"]}' if 'load' in found else ''
     link = f' ([record](../{record["path"]}))' if 'path' in record else ''
     return (
-        f'\n\nMedians; {place["machine"]}{busy}, torch {place["torch"]}, commit '
-        f'{place["commit"]}, {place["date"]}{link}.'
+        f'{found["machine"]}{busy}, torch {found["torch"]}, commit {found["commit"]}, '
+        f'{found["date"]}{link}.'
     )
 
 

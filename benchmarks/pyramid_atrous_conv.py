@@ -28,7 +28,8 @@ def measure(args: argparse.Namespace) -> dict:
     torch.backends.cudnn.benchmark = True
     cuda = args.device != 'cpu'
     dtypes = ('float32', 'tf32', 'bfloat16') if cuda else ('float32',)
-    cases = itertools.product((33, 65), map(int, args.batches.split(',')), dtypes)
+    sizes, batches = (map(int, text.split(',')) for text in (args.sizes, args.batches))
+    cases = itertools.product(sizes, batches, dtypes)
     return dict(
         accuracy=[accuracy(d, args.device) for d in ('float32', 'bfloat16', 'float16')],
         cases=[case(args, *where) for where in cases],
@@ -227,5 +228,6 @@ def summary(record: dict) -> dict[str, str]:
 
 
 if __name__ == '__main__':
+    tables = (table, autograd_table, accuracy_table)
     batches = '16' if torch.cuda.is_available() else '1,2'
-    main(__file__, __doc__, measure, table, autograd_table, accuracy_table, batches=batches)
+    main(__file__, __doc__, measure, *tables, sizes='33,65', batches=batches)
