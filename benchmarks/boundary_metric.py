@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from torch import Tensor
 
-from benchmarks.harness import Run, blocks, main, measure_times, median, times_table
+from benchmarks.harness import Run, blocks, main, measure_times
+from benchmarks.records import median, times_table
 from mmseg_pacbal.metrics.boundary_quality import (
     boundary_iou_counts,
     contour_counts,

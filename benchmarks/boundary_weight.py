@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.harness import Run, blocks, main, measure_times, median, times_table
+from benchmarks.harness import Run, blocks, main, measure_times
+from benchmarks.records import median, times_table
 from mmseg_pacbal import BoundaryAwareLoss
 from mmseg_pacbal.losses.label_check import as_bytes
 from mmseg_pacbal.ops import boundary_weight_map

@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.harness import main, measure_times, median, relative_error, source
+from benchmarks.harness import main, measure_times, relative_error
 from benchmarks.pyramid_atrous_conv import RATES
+from benchmarks.records import median, source
 from mmseg_pacbal.markdown import to_markdown
 
 C_OUT = 256

@@ -1,13 +1,10 @@
-"""What all benchmarks share: command line, timing, memory, labels and records.
+"""What all benchmarks share: command line, timing, memory and labels.
 
 benchmarks/README.md is the contract. A subject is a module with ``measure(args)``, which gives
 results, and ``table(record)``, which makes a Markdown table of a record of them.
 """
 
 import argparse
-import csv
-import functools
-import json
 import os
 import time
 from collections.abc import Callable
@@ -16,12 +13,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from benchmarks.records import RESULTS, file_name, write
 from mmseg_pacbal.apps.provenance import provenance
-from mmseg_pacbal.markdown import to_markdown
 
-ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / 'benchmarks' / 'results'
-MACHINE = 'intel-xeon-processor'  # whose figures the pages show
 Run = Callable[[], object]
 
 
@@ -55,6 +49,15 @@ def main(
     print(*(table(record) for table in tables), f'written to {path}', sep='\n\n')
 
 
+def environment(args: argparse.Namespace) -> dict:
+    """Machine, versions and commit, and how busy the machine was in the minute before."""
+    record = provenance(args.device)
+    if args.device == 'cpu':
+        record['machine'] += f' x{args.threads}'
+    busy = dict(clock=clock(args.device), load=round(os.getloadavg()[0], 1))
+    return dict(record, threads=args.threads, repeats=args.repeats, **busy)
+
+
 HELP = dict(
     repeats='timed calls of each candidate',
     threads='CPU threads',
@@ -66,9 +69,6 @@ HELP = dict(
     batches='numbers of images, such as 1,2',
     options='of tools/demo.py, in quotes',
 )
-
-
-# Measuring
 
 
 def measure_times(candidates: dict[str, Run], repeats: int, device: str = 'cpu') -> dict[str, dict]:
@@ -149,98 +149,3 @@ def _quantiles(values: list[float]) -> dict[str, float]:
 def _synchronize(device: str) -> None:
     if device != 'cpu':
         torch.cuda.synchronize()
-
-
-# Records
-
-
-def environment(args: argparse.Namespace) -> dict:
-    """Machine, versions and commit, and how busy the machine was in the minute before."""
-    record = provenance(args.device)
-    if args.device == 'cpu':
-        record['machine'] += f' x{args.threads}'
-    busy = dict(clock=clock(args.device), load=round(os.getloadavg()[0], 1))
-    return dict(record, threads=args.threads, repeats=args.repeats, **busy)
-
-
-def file_name(record: dict) -> str:
-    """A list of rows of figures and texts is a CSV file, everything else JSON."""
-    rows = record['results']
-    flat = isinstance(rows, list) and all(
-        isinstance(cell, (int, float, str)) for row in rows for cell in row.values()
-    )
-    machine = record['environment']['machine'].lower().replace(' ', '-')
-    return f'{record["benchmark"]}-{machine}.{"csv" if flat else "json"}'
-
-
-def write(record: dict, path: Path) -> None:
-    """Results with everything that is needed to judge them."""
-    if path.suffix != '.csv':
-        path.write_text(json.dumps(record, indent=1) + '\n')
-        return
-    rows = record['results']
-    with path.open('w', newline='') as file:
-        file.write(f'# {json.dumps({**record, "results": len(rows)})}\n')
-        writer = csv.DictWriter(file, rows[0], quoting=csv.QUOTE_NONNUMERIC, lineterminator='\n')
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-@functools.cache
-def load(name: str, machine: str = MACHINE) -> dict:
-    """The committed record of a benchmark on a machine."""
-    (path,) = RESULTS.glob(f'{name}-{machine}-x*')
-    return read(path)
-
-
-def read(path: Path) -> dict:
-    """A record, with its path from the root of the repository."""
-    text = path.read_text()
-    if path.suffix == '.csv':
-        first, *lines = text.splitlines()
-        rows = list(csv.DictReader(lines, quoting=csv.QUOTE_NONNUMERIC))
-        record = dict(json.loads(first.removeprefix('# ')), results=rows)
-    else:
-        record = json.loads(text)
-    return dict(record, path=path.relative_to(ROOT).as_posix())
-
-
-# What tables and summaries are made of
-
-
-def source(record: dict) -> str:
-    """Where the medians of a table come from, to stand below it."""
-    cpu_time = record['environment'].get('clock') == 'process_time'
-    return f'\n\nMedians{" of CPU time" if cpu_time else ""}; {place(record)}'
-
-
-def place(record: dict) -> str:
-    """Machine, versions and commit of a record, in a line of Markdown."""
-    found = record['environment']
-    busy = f', load {found["load"]}' if 'load' in found else ''
-    link = f' ([record](../{record["path"]}))' if 'path' in record else ''
-    return (
-        f'{found["machine"]}{busy}, torch {found["torch"]}, commit {found["commit"]}, '
-        f'{found["date"]}{link}.'
-    )
-
-
-def median(times: dict) -> float:
-    return times['p50']
-
-
-def span(values: list[float], digits: int) -> str:
-    """'least to most', or one number where both read the same."""
-    ends = [f'{value:.{digits}f}' for value in (min(values), max(values))]
-    return ends[0] if ends[0] == ends[1] else ' to '.join(ends)
-
-
-def times_table(record: dict) -> str:
-    """A row for each candidate of each group of the results."""
-    rows = [
-        [what, f'{1e3 * median(times):.1f} ms']
-        for group in record['results'].values()
-        if isinstance(group, dict)
-        for what, times in group.items()
-    ]
-    return to_markdown(['what', 'time'], rows, left=1) + source(record)

@@ -14,7 +14,8 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 import mmseg_pacbal  # noqa: F401 (importing registers)
-from benchmarks.harness import Run, blocks, main, measure_both, median, source
+from benchmarks.harness import Run, blocks, main, measure_both
+from benchmarks.records import median, source
 from mmseg_pacbal.markdown import to_markdown
 
 BATCH, SIZE = 4, 512  # images, and the side of their labels

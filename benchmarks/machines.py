@@ -12,7 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.harness import ROOT, main, place, span
+from benchmarks.harness import main
+from benchmarks.records import ROOT, place, span
 from mmseg_pacbal.markdown import to_markdown
 
 DEMO = ROOT / 'tools' / 'demo.py'

@@ -2,8 +2,8 @@
 
 import yaml
 
-from benchmarks.harness import load, median
 from benchmarks.model_zoo_tables import Entry, entries
+from benchmarks.records import load, median
 
 HEADING = """\
 # Written by `python -m benchmarks.pages`. No weights are published, so no entry has any;

@@ -21,7 +21,8 @@ from mmseg.registry import MODELS
 from torch import nn
 
 import mmseg_pacbal  # noqa: F401 (registers PACHead)
-from benchmarks.harness import ROOT, main, measure_times, median, source
+from benchmarks.harness import main, measure_times
+from benchmarks.records import ROOT, median, source
 from mmseg_pacbal.markdown import to_markdown
 
 STOCK = Path(mmseg.__file__).parent / '.mim' / 'configs' / 'deeplabv3'

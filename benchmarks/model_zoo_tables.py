@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import yaml
 from mmengine.config import Config, ConfigDict
 
-from benchmarks.harness import ROOT, load
 from benchmarks.model_zoo import COSTS, STOCK_NAMES, config_files, costs, parse
+from benchmarks.records import ROOT, load
 from mmseg_pacbal.apps.study import load_study, read_records, summarise
 from mmseg_pacbal.markdown import to_markdown
 

@@ -12,7 +12,8 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 import mmseg_pacbal  # noqa: F401 (registers PACHead)
-from benchmarks.harness import Run, main, measure_both, median, source
+from benchmarks.harness import Run, main, measure_both
+from benchmarks.records import median, source
 from mmseg_pacbal.markdown import to_markdown
 
 HEAD = dict(in_channels=2048, in_index=0, num_classes=21, norm_cfg=dict(type='BN'))

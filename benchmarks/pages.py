@@ -17,8 +17,8 @@ from benchmarks import (
     pyramid_atrous_conv_grid,
     training_step,
 )
-from benchmarks.harness import RESULTS, ROOT, load, read
 from benchmarks.metafile import metafile
+from benchmarks.records import RESULTS, ROOT, load, read
 from mmseg_pacbal.markdown import to_markdown
 
 COSTS = (

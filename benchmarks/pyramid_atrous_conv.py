@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.harness import Run, main, measure_both, median, relative_error, source, span
+from benchmarks.harness import Run, main, measure_both, relative_error
+from benchmarks.records import median, source, span
 from mmseg_pacbal.markdown import to_markdown
 from mmseg_pacbal.ops import factorized, pyramid_atrous_conv2d
 from mmseg_pacbal.ops.taps import outputs_innermost

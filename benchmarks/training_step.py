@@ -16,7 +16,8 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 import mmseg_pacbal  # noqa: F401 (registers PACHead)
-from benchmarks.harness import ROOT, Run, blocks, main, measure_both, median, source
+from benchmarks.harness import Run, blocks, main, measure_both
+from benchmarks.records import ROOT, median, source
 from mmseg_pacbal.markdown import to_markdown
 
 CONFIGS = {

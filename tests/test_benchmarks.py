@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from benchmarks import __main__ as every
-from benchmarks import harness, pyramid_atrous_conv
-from benchmarks.harness import RESULTS, ROOT, file_name, load, read, source, span, write
+from benchmarks import harness, pyramid_atrous_conv, records
 from benchmarks.pages import PAGES, fill, filled
 from benchmarks.pyramid_atrous_conv_grid import GRID, time_of_auto, time_of_fast
+from benchmarks.records import RESULTS, ROOT, file_name, load, read, source, span, write
 from mmseg_pacbal.markdown import to_markdown
 
 REMAKE = 'run python -m benchmarks.pages'
@@ -62,7 +62,7 @@ def test_subjects_make_a_table_of_every_record():
     [([dict(a='x y', b=0.125)], '.csv'), ([dict(a=dict(b=1))], '.json'), (dict(a=1), '.json')],
 )
 def test_records_are_read_as_they_were_written(results, suffix, tmp_path, monkeypatch):
-    monkeypatch.setattr(harness, 'ROOT', tmp_path)
+    monkeypatch.setattr(records, 'ROOT', tmp_path)
     record = dict(benchmark='one', environment=dict(machine='A CPU x2'), results=results)
     path = tmp_path / file_name(record)
     assert path.name == f'one-a-cpu-x2{suffix}'

@@ -7,10 +7,10 @@ from mmengine.config import Config
 from mmengine.fileio import load
 from mmengine.registry import init_default_scope
 
-from benchmarks.harness import load as load_record
 from benchmarks.metafile import metafile
 from benchmarks.model_zoo import STOCK_NAMES, build, config_files, count_flops, distinct_networks
 from benchmarks.model_zoo_tables import entries
+from benchmarks.records import load as load_record
 from tests.test_benchmarks import REMAKE
 from tests.test_configs import CONFIGS
 
