@@ -17,30 +17,31 @@ from mmseg_pacbal.ops import boundary_weight_map
 from tests.reference import boundary_weight_map_reference
 
 BATCHES = (1, 4, 8)
+SIDE = 513  # of the labels
 
 
 def measure(args: argparse.Namespace) -> dict:
     def time(runs: dict[str, Run]) -> dict[str, dict]:
         return measure_times(runs, args.repeats, args.device)
 
-    label = blocks(21, (1, 513, 513)).to(args.device)
+    label = blocks(21, (1, SIDE, SIDE)).to(args.device)
     results: dict = dict(error=error(label))
     # As in training, where the map and the rest of the loss take turns.
     for n in BATCHES:
         batch = label.repeat(n, 1, 1)
         results[f'batch of {n}'] = time(
             {
-                f'map in the loss, {n} x 513 x 513': weight_map_of_the_loss(batch),
-                f'loss step, {n} x 21 x 513 x 513': loss_step(batch),
+                f'map in the loss, {n} x {SIDE} x {SIDE}': weight_map_of_the_loss(batch),
+                f'loss step, {n} x 21 x {SIDE} x {SIDE}': loss_step(batch),
             }
         )
     results['reference'] = time(
         {
-            'map, 1 x 513 x 513': weight_map(label),
+            f'map, 1 x {SIDE} x {SIDE}': weight_map(label),
             'reference, 21 classes': lambda: boundary_weight_map_reference(label),
         }
     )
-    of_classes = {n: blocks(n, (1, 513, 513)).to(args.device) for n in (2, 21, 150, 1000)}
+    of_classes = {n: blocks(n, (1, SIDE, SIDE)).to(args.device) for n in (2, 21, 150, 1000)}
     results['classes'] = time(
         {f'map, {n} classes': weight_map(label) for n, label in of_classes.items()}
     )

@@ -22,12 +22,13 @@ HEADS = {
     'ASPPHead, 512 channels': dict(type='ASPPHead', channels=512, dilations=(1, 12, 24, 36)),
 }
 MODES = ('forward', 'training')
+SIZES = (33, 65)  # of the feature
 
 
 def measure(args: argparse.Namespace) -> list[dict]:
     init_default_scope('mmseg')
     set_random_seed(0)
-    return [heads(args, size) for size in (33, 65)]
+    return [heads(args, size) for size in SIZES]
 
 
 def heads(args: argparse.Namespace, size: int) -> dict:

@@ -1,5 +1,6 @@
 """README and docs quote the committed figures; the tools that write them."""
 
+import argparse
 import importlib
 import itertools
 import time
@@ -9,7 +10,7 @@ import torch
 
 from benchmarks import __main__ as every
 from benchmarks import harness, pyramid_atrous_conv, records
-from benchmarks.pages import PAGES, fill, filled
+from benchmarks.pages import COSTS, PAGES, fill, filled
 from benchmarks.pyramid_atrous_conv_grid import GRID, time_of_auto, time_of_fast
 from benchmarks.records import RESULTS, ROOT, file_name, load, read, source, span, write
 from mmseg_pacbal.markdown import to_markdown
@@ -55,6 +56,44 @@ def test_subjects_make_a_table_of_every_record():
         assert rows[1].startswith('|---|'), path.name
         assert len({line.count('|') for line in rows if line.startswith('|')}) == 1, path.name
         assert record['path'] in rows[-1], path.name
+
+
+SMALL: dict[str, dict] = dict(
+    boundary_metric=dict(SHAPE=(1, 40, 50)),
+    boundary_weight=dict(SIDE=65),
+    lean_loss=dict(CASES=[(21, 9), (150, 9)], BATCH=1, SIZE=64),
+    model_zoo=dict(config_files=lambda: [ROOT / 'configs' / 'pac_bal_demo.py']),
+    pac_head=dict(SIZES=(5,)),
+    pyramid_atrous_conv=dict(RATES=(1, 3)),
+    pyramid_atrous_conv_grid=dict(
+        GRID=dict(
+            dtype=['bfloat16'], channels=[(6, 4), (64, 4)], size=[9], rates=[(1, 3, 5)], batch=[2]
+        )
+    ),
+    training_step=dict(CONFIGS={'pac_bal_voc': 'configs/pac_bal_voc.py'}),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', SMALL)
+def test_subjects_measure_what_their_tables_show(name, monkeypatch, tmp_path):
+    subject = importlib.import_module(f'benchmarks.{name}')
+    for constant, value in SMALL[name].items():
+        monkeypatch.setattr(subject, constant, value)
+    options = dict(repeats=1, threads=1, device='cpu', crop=64, batch=2, sizes='5', batches='1')
+    args = argparse.Namespace(**options)
+    record = dict(
+        benchmark=name, environment=harness.environment(args), results=subject.measure(args)
+    )
+    path = tmp_path / file_name(record)
+    monkeypatch.setattr(records, 'ROOT', tmp_path)
+    write(record, path)
+    table = subject.table(read(path))
+    assert f'CPU time; {record["environment"]["machine"]}' in table
+    assert 'nan' not in table
+    assert table.count('\n| ') >= 1
+    if name in {subject.__name__.rpartition('.')[2] for subject in COSTS} - {'lean_loss'}:
+        assert all(subject.summary(read(path)).values())
 
 
 @pytest.mark.parametrize(
