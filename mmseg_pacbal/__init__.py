@@ -1,21 +1,16 @@
-"""Pyramid Atrous Convolution and Boundary-aware Loss for MMSegmentation."""
+"""Pyramid Atrous Convolution and Boundary-aware Loss.
 
-from . import compat
+On torch alone: :func:`boundary_weight_map`, :func:`pyramid_atrous_conv2d`,
+:class:`PyramidAtrousConv` and :class:`BoundaryAwareLoss`. Where MMSegmentation is installed,
+importing this package also registers the head, the losses, the metrics and all else that
+configs name.
+"""
 
-compat.apply()  # before anything of OpenMMLab is imported
-
-from . import openmmlab  # noqa: E402 (importing registers)
-from .configs import config, register_scheme  # noqa: E402
-from .layers import PyramidAtrousConv  # noqa: E402
-from .losses import BoundaryAwareLoss  # noqa: E402
-from .openmmlab.engine.hooks import BoundaryVisualizationHook  # noqa: E402
-from .openmmlab.heads import PACHead  # noqa: E402
-from .openmmlab.inference import init_inferencer  # noqa: E402
-from .openmmlab.metrics import BoundaryMetric  # noqa: E402
-from .ops import boundary_weight_map, pyramid_atrous_conv2d  # noqa: E402
-from .version import __version__  # noqa: E402
-
-register_scheme()
+from .errors import has_mmseg, require_mmseg
+from .layers import PyramidAtrousConv
+from .losses import BoundaryAwareLoss
+from .ops import boundary_weight_map, pyramid_atrous_conv2d
+from .version import __version__
 
 __all__ = [
     'BoundaryAwareLoss',
@@ -30,3 +25,30 @@ __all__ = [
     'openmmlab',
     'pyramid_atrous_conv2d',
 ]
+
+if has_mmseg():
+    from . import compat
+
+    compat.apply()  # before anything of OpenMMLab is imported
+
+    from . import openmmlab  # importing registers
+    from .configs import config, register_scheme
+    from .openmmlab.engine.hooks import BoundaryVisualizationHook
+    from .openmmlab.heads import PACHead
+    from .openmmlab.inference import init_inferencer
+    from .openmmlab.metrics import BoundaryMetric
+
+    register_scheme()
+else:
+    __all__ = [name for name in __all__ if name in globals()]
+
+    def __getattr__(name: str) -> object:
+        if name in (
+            'BoundaryMetric',
+            'BoundaryVisualizationHook',
+            'PACHead',
+            'config',
+            'init_inferencer',
+        ):
+            require_mmseg(f'mmseg_pacbal.{name}')
+        raise AttributeError(f'module mmseg_pacbal has no attribute {name!r}')

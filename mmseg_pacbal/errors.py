@@ -1,5 +1,21 @@
 """Errors as a user reads them."""
 
+import importlib.util
+
+
+def has_mmseg() -> bool:
+    """Whether MMSegmentation is installed; a folder that an uninstall left behind is not it."""
+    return getattr(importlib.util.find_spec('mmseg'), 'origin', None) is not None
+
+
+def require_mmseg(what: str) -> None:
+    """Raise ImportError unless MMSegmentation is installed; ``what`` is what needs it."""
+    if not has_mmseg():
+        raise ImportError(
+            f'{what} needs MMSegmentation, which is not installed; to install it: '
+            'pip install "mmseg-pacbal[lite]"'
+        )
+
 
 def one_sentence(error: Exception) -> str:
     """The message of an error on one line, with its type where the message alone says little."""

@@ -26,7 +26,7 @@ def files(folder: str, *suffixes: str) -> set[str]:
     return {path.relative_to(ROOT).as_posix() for path in found}
 
 
-MODULES = files('mmseg_pacbal', '.py')
+MODULES = files('mmseg_pacbal', '.py', '.typed')
 BESIDE = files('configs', '.py', '.yml', '.md') | files('tools', '.py', '.sh') | {'model-index.yml'}
 
 

@@ -1,1 +1,5 @@
 """Programs: all that knows a command line."""
+
+from ..errors import require_mmseg
+
+require_mmseg('this tool')

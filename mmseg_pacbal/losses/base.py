@@ -1,7 +1,7 @@
 """The base of losses with a value for every pixel."""
 
 from collections.abc import Sequence
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -89,7 +89,7 @@ class PixelLoss(nn.Module):
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
         ignore_index: int = 255,
-        **kwargs,
+        **kwargs: Any,
     ) -> Tensor:
         """Loss of a batch.
 
@@ -100,7 +100,8 @@ class PixelLoss(nn.Module):
             avg_factor: Replaces the loss's own count of pixels as the divisor of a mean.
             reduction_override: Replaces ``reduction``.
             ignore_index: The void label.
-            **kwargs: Ignored; MMSegmentation passes what other losses need.
+            **kwargs: For :meth:`per_pixel`, which ignores what it does not know: MMSegmentation
+                passes what other losses need.
 
         Returns:
             A scalar, or (N, H, W) for reduction ``'none'``.
@@ -123,7 +124,7 @@ class PixelLoss(nn.Module):
         with torch.autocast(logits.device.type, enabled=False):
             if logits.dtype in (torch.float16, torch.bfloat16):
                 logits = logits.float()
-            loss, n = self.per_pixel(logits, label, ignore_index)  # (N, H, W)
+            loss, n = self.per_pixel(logits, label, ignore_index, **kwargs)  # (N, H, W)
             if weight is not None:
                 loss = loss * weight.reshape(loss.shape).to(loss.dtype)
             if reduction == 'sum':
@@ -138,7 +139,7 @@ class PixelLoss(nn.Module):
         return logits.shape[1]
 
     def per_pixel(
-        self, logits: Tensor, label: Tensor, ignore_index: int
+        self, logits: Tensor, label: Tensor, ignore_index: int, **kwargs: Any
     ) -> tuple[Tensor, Tensor | float]:
         """The loss of every pixel, (N, H, W), and the number of pixels that a mean counts."""
         raise NotImplementedError
@@ -164,6 +165,14 @@ class PixelLoss(nn.Module):
         return (means / dist.get_world_size()).unbind()
 
 
+def check_pixel_weight(name: str, weight: Tensor, label: Tensor) -> None:
+    """Raise unless weight is a tensor (N, H, W) as label is, or (N, 1, H, W)."""
+    check_tensor(name, weight)
+    n, *size = label.shape
+    if tuple(weight.shape) not in ((n, *size), (n, 1, *size)):
+        raise ValueError(f'{name} must be {(n, *size)} as label is, but got {tuple(weight.shape)}')
+
+
 def _check_shapes(logits: Tensor, label: Tensor, weight: Tensor | None) -> None:
     check_label(label)
     check_tensor('logits', logits)
@@ -178,8 +187,4 @@ def _check_shapes(logits: Tensor, label: Tensor, weight: Tensor | None) -> None:
             f'but got {tuple(label.shape)}'
         )
     if weight is not None:
-        check_tensor('weight', weight)
-        if tuple(weight.shape) not in ((n, *size), (n, 1, *size)):
-            raise ValueError(
-                f'weight must be {(n, *size)} as label is, but got {tuple(weight.shape)}'
-            )
+        check_pixel_weight('weight', weight, label)

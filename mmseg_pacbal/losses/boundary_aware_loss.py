@@ -8,10 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops import boundary_weight_map, check_boundary_weight_args
+from ..ops import check_boundary_weight_args
 from ..ops.arguments import BOOL, Accepted, check_arguments
-from .base import PixelLoss
+from .base import PixelLoss, check_pixel_weight
 from .label_check import as_bytes
+from .shared_map import shared_weight_map
 
 PIXEL_LOSS = Accepted(
     'None, a loss, or, with MMSegmentation, the config of a registered one, such as '
@@ -34,6 +35,10 @@ class BoundaryAwareLoss(PixelLoss):
     (Eq. 4), with :math:`E_G` from :func:`mmseg_pacbal.ops.boundary_weight_map`, L the cross
     entropy of a pixel (0 at void) and n the number of pixels of the label. Weights and loss are
     computed in float32 or better, under autocast too.
+
+    ``loss(logits, label)`` computes the map of a label; where several heads share a label, it can
+    be computed once: ``weight = loss.weight_map(label)``, then
+    ``loss(logits, label, boundary_weight=weight)``.
 
     Args:
         kernel: ``'gaussian'`` or ``'linear'``; the defaults of this and the next four are the
@@ -122,26 +127,37 @@ class BoundaryAwareLoss(PixelLoss):
         self.use_sigmoid = use_sigmoid
 
     def per_pixel(
-        self, logits: Tensor, label: Tensor, ignore_index: int
+        self,
+        logits: Tensor,
+        label: Tensor,
+        ignore_index: int,
+        boundary_weight: Tensor | None = None,
+        **kwargs: Any,
     ) -> tuple[Tensor, Tensor | float]:
         in_bytes = as_bytes(label, self.num_classes(logits), ignore_index)
-        factor = self.pixel_factor(in_bytes, ignore_index)  # (N, H, W)
+        factor = self.pixel_factor(in_bytes, ignore_index, boundary_weight)  # (N, H, W)
         loss = factor * self.unweighted(logits, label, ignore_index)
         return loss, self.num_pixels(in_bytes, ignore_index)
 
-    def pixel_factor(self, label: Tensor, ignore_index: int = 255) -> Tensor:
+    def pixel_factor(
+        self, label: Tensor, ignore_index: int = 255, boundary_weight: Tensor | None = None
+    ) -> Tensor:
         """What the cross entropy of each pixel is multiplied by: E_G times its class weight.
 
         (N, H, W) -> (N, H, W), float32; at void it is only finite, since the loss there is 0.
         """
-        factor = self.weight_map(label, ignore_index)
+        if boundary_weight is None:
+            factor = self.weight_map(label, ignore_index)
+        else:
+            check_pixel_weight('boundary_weight', boundary_weight, label)
+            factor = boundary_weight.reshape(label.shape)
         if self.class_weight is not None:
             factor = factor * self.class_weight[label.where(label != ignore_index, 0).long()]
         return factor
 
     def weight_map(self, label: Tensor, ignore_index: int = 255) -> Tensor:
         """E_G as this loss applies it, ``normalize`` included: (N, H, W) -> (N, H, W), float32."""
-        weight = boundary_weight_map(label, ignore_index=ignore_index, **self.map_args)
+        weight = shared_weight_map(label, ignore_index=ignore_index, **self.map_args)
         if self.normalize == 'mean':
             valid = label != ignore_index
             total, n = self.mean_of_processes(

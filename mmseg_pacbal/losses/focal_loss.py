@@ -39,7 +39,7 @@ class SoftmaxFocalLoss(PixelLoss):
         self.gamma = gamma
 
     def per_pixel(
-        self, logits: Tensor, label: Tensor, ignore_index: int
+        self, logits: Tensor, label: Tensor, ignore_index: int, **kwargs: Any
     ) -> tuple[Tensor, Tensor | float]:
         log_p = logits.log_softmax(dim=1)
         options: dict[str, Any] = dict(ignore_index=ignore_index, reduction='none')

@@ -38,7 +38,7 @@ class OHEMPixelLoss(PixelLoss):
         self.keep_ratio = keep_ratio
 
     def per_pixel(
-        self, logits: Tensor, label: Tensor, ignore_index: int
+        self, logits: Tensor, label: Tensor, ignore_index: int, **kwargs: Any
     ) -> tuple[Tensor, Tensor | float]:
         weight = None if self.class_weight is None else self.class_weight.to(logits)
         loss = F.cross_entropy(logits, label, weight, ignore_index=ignore_index, reduction='none')

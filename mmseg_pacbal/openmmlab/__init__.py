@@ -1,5 +1,9 @@
 """All that touches OpenMMLab; importing it registers what configs name."""
 
-from . import datasets, engine, heads, losses, metrics
+from ..errors import require_mmseg
+
+require_mmseg('mmseg_pacbal.openmmlab')
+
+from . import datasets, engine, heads, losses, metrics  # noqa: E402 (what they need comes first)
 
 __all__ = ['datasets', 'engine', 'heads', 'losses', 'metrics']

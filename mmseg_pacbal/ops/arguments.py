@@ -24,7 +24,11 @@ def is_int(value: object) -> bool:
 
 def is_number(value: object) -> bool:
     """Whether value is a finite real number, one of NumPy's included; True and False are none."""
-    return isinstance(value, Real) and not isinstance(value, bool) and -math.inf < value < math.inf
+    return (
+        isinstance(value, Real)
+        and not isinstance(value, bool)
+        and -math.inf < float(value) < math.inf
+    )
 
 
 def one_of(*values: object) -> Accepted:

@@ -1,0 +1,76 @@
+"""What type checkers say of a user's code."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.environments import ROOT
+
+pytestmark = pytest.mark.slow  # mypy is not among what the README's commands install
+GOOD = """
+import torch
+from torch import Tensor, nn
+
+from mmseg_pacbal import (
+    BoundaryAwareLoss,
+    PyramidAtrousConv,
+    boundary_weight_map,
+    pyramid_atrous_conv2d,
+)
+
+
+class Head(nn.Module):
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.pac = PyramidAtrousConv(
+            64, 32, rates=[1, 3, 5], norm=nn.BatchNorm2d, activation=nn.ReLU(inplace=True)
+        )
+        self.classify = nn.Conv2d(32, classes, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.classify(self.pac(x))
+        return y
+
+
+loss = BoundaryAwareLoss(normalize='mean', class_weight=[1.0, 2.0])
+label = torch.zeros(1, 8, 8, dtype=torch.long)
+weight: Tensor = loss.weight_map(label)
+value: Tensor = loss(Head(2)(torch.zeros(1, 64, 8, 8)), label, boundary_weight=weight)
+edges: Tensor = boundary_weight_map(label, kernel_size=5)
+x: Tensor = pyramid_atrous_conv2d(torch.zeros(1, 3, 8, 8), torch.zeros(4, 3, 3, 3), (1, 3))
+"""
+BAD = {
+    "BoundaryAwareLoss(kernel_size='35')": '"kernel_size"',
+    'BoundaryAwareLoss(kernal_size=35)': '"kernal_size"',
+    'PyramidAtrousConv(64, 32, rate=(1, 3))': '"rate"',
+    'PyramidAtrousConv(64, 32, norm=dict(type="BN"))': '"norm"',
+    'boundary_weight_map(None)': '"boundary_weight_map"',
+}
+
+
+def check(code: str, folder) -> subprocess.CompletedProcess:
+    (folder / 'user_code.py').write_text(code)
+    command = [sys.executable, '-m', 'mypy', '--strict', '--config-file', '', 'user_code.py']
+    # mypy does not see what an editable install puts on the path; our own files are checked apart.
+    command += ['--follow-imports', 'silent']
+    environment = {**os.environ, 'MYPYPATH': str(ROOT)}
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=folder, env=environment
+    )
+
+
+def test_good_code_passes_strictly(tmp_path):
+    result = check(GOOD, tmp_path)
+    assert result.stdout.splitlines()[-1].startswith('Success'), result.stdout + result.stderr
+
+
+def test_wrong_arguments_are_found(tmp_path):
+    names = 'from mmseg_pacbal import BoundaryAwareLoss, PyramidAtrousConv, boundary_weight_map\n'
+    result = check(names + '\n'.join(BAD), tmp_path)
+    for line, expected in enumerate(BAD.values(), start=2):
+        assert any(
+            text.startswith(f'user_code.py:{line}: error') and expected in text
+            for text in result.stdout.splitlines()
+        ), (expected, result.stdout)
