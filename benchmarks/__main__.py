@@ -1,7 +1,7 @@
 """Run every benchmark, then write the figures into the pages: python -m benchmarks
 
 About an hour on two cores. Figures are worth something only where nothing else runs. With
-``--device cuda`` it measures on the GPU, and writes JSON files only: the pages show one machine.
+``--device cuda`` it measures on the GPU, and writes records only: the pages show one machine.
 """
 
 import argparse
@@ -12,14 +12,14 @@ import torch
 
 ON_ANY_DEVICE = (
     'pyramid_atrous_conv',
-    'pyramid_atrous_conv --grid',
+    'pyramid_atrous_conv_grid',
     'pac_head',
-    'pac_head --steps',
+    'training_step',
     'boundary_weight',
     'lean_loss',
     'model_zoo',
 )
-ON_CPU = ('boundary_metric', 'model_zoo_page', 'pages --write')
+ON_CPU = ('boundary_metric', 'machines', 'pages')
 ON_CUDA = ('gather_kernel',)
 
 

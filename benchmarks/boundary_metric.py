@@ -1,4 +1,6 @@
-"""Cost of BoundaryMetric for one image: python -m benchmarks.boundary_metric
+"""Cost of BoundaryMetric for one image.
+
+python -m benchmarks.boundary_metric    on one thread of a CPU
 
 Labels are squares of 16 pixels, classes at random: far more boundary than real labels have.
 """
@@ -7,11 +9,10 @@ import argparse
 
 import cv2
 import numpy as np
-import torch
 from torch import Tensor
 
-from benchmarks.boundary_weight import blocks, times_table
-from benchmarks.harness import Run, measure_times, parser, save
+from benchmarks.harness import Run, blocks, main, measure_times
+from benchmarks.records import median, times_table
 from mmseg_pacbal.metrics.boundary_quality import (
     boundary_iou_counts,
     contour_counts,
@@ -26,36 +27,25 @@ from tests.metrics.reference import (
 )
 
 SHAPE = (1, 375, 500)
-LIMIT = 0.030  # seconds an image of SHAPE, 21 classes
 
 
-def main(args: argparse.Namespace) -> None:
-    torch.set_num_threads(args.threads)
+def measure(args: argparse.Namespace) -> dict:
     cv2.setNumThreads(args.threads)
-    label = blocks(21, SHAPE, 'cpu')
+    label = blocks(21, SHAPE)
     check_equal(label)
 
     def time(runs: dict[str, Run]) -> dict[str, dict]:
         return measure_times(runs, args.repeats)
 
-    results = dict(
+    present = {f'{n} of 21 classes present': run(blocks(n, SHAPE), 21) for n in (2, 4, 21)}
+    absent = {f'4 of {n} classes present': run(blocks(4, SHAPE), n) for n in (4, 21, 150, 1000)}
+    return dict(
         measures=time(measures(label)),
-        present=time(
-            {f'{n} of 21 classes present': run(blocks(n, SHAPE, 'cpu'), 21) for n in (2, 4, 21)}
-        ),
-        absent=time(
-            {
-                f'4 of {n} classes present': run(blocks(4, SHAPE, 'cpu'), n)
-                for n in (4, 21, 150, 1000)
-            }
-        ),
-        large=time({'19 classes, 1024 x 2048': run(blocks(19, (1, 1024, 2048), 'cpu'), 19)}),
+        present=time(present),
+        absent=time(absent),
+        large=time({'19 classes, 1024 x 2048': run(blocks(19, (1, 1024, 2048)), 19)}),
         reference=time({'reference, 21 classes': lambda: reference(label)}),
     )
-    print(times_table(results))
-    p50 = results['present']['21 of 21 classes present']['p50']
-    print(f'21 classes present: {1e3 * p50:.1f} ms, at most {1e3 * LIMIT:.0f} ms')
-    save('boundary_metric', results, args)
 
 
 def moved(label: Tensor) -> Tensor:
@@ -112,7 +102,14 @@ def check_equal(label: Tensor) -> None:
             raise ValueError('the counts differ from those of the reference')
 
 
+table = times_table
+
+
+def summary(record: dict) -> dict[str, str]:
+    what = '`BoundaryMetric`, an image of 500x375 with 21 classes, one thread'
+    seconds = median(record['results']['present']['21 of 21 classes present'])
+    return {what: f'{1e3 * seconds:.0f} ms'}
+
+
 if __name__ == '__main__':
-    p = parser(__doc__)
-    p.set_defaults(threads=1, device='cpu')
-    main(p.parse_args())
+    main(__file__, __doc__, measure, table, threads=1, device='cpu')

@@ -1,6 +1,8 @@
-"""The Triton kernel of the shifted sums against a copy: python -m benchmarks.gather_kernel
+"""The Triton kernel of the shifted sums against a copy, on a GPU.
 
-It needs a GPU. The kernel's bandwidth counts every element that it must read or write once.
+python -m benchmarks.gather_kernel
+
+The kernel's bandwidth counts every element that it must read or write once.
 """
 
 import argparse
@@ -10,27 +12,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.harness import measure_times, parser, relative_error, save
-from benchmarks.pyramid_atrous_conv import RATES, print_bar
+from benchmarks.harness import main, measure_times, relative_error
+from benchmarks.pyramid_atrous_conv import RATES
+from benchmarks.records import median, source
+from mmseg_pacbal.markdown import to_markdown
 
 C_OUT = 256
 KERNEL = (3, 3)
 LAYOUTS = dict(contiguous=torch.contiguous_format, channels_last=torch.channels_last)
-MIN_SHARE = 0.7  # of the copy's bandwidth
 
 
-def main(args: argparse.Namespace) -> None:
+def measure(args: argparse.Namespace) -> list[dict]:
     if args.device == 'cpu':
         raise SystemExit('error: the Triton kernel is for GPUs, and none is found here')
     cases = itertools.product((33, 65), (torch.float32, torch.bfloat16), LAYOUTS)
-    results = [case(args, 16, C_OUT, size, dtype, layout) for size, dtype, layout in cases]
-    save('gather_kernel', results, args)
+    return [case(args, 16, C_OUT, size, dtype, layout) for size, dtype, layout in cases]
 
 
 def case(
     args: argparse.Namespace, batch: int, c_out: int, size: int, dtype: torch.dtype, layout: str
 ) -> dict:
-    """Bytes per second of both directions and of a copy of the products."""
+    """Times and bytes of both directions and of a copy of the products."""
     # Triton need not be installed where the other benchmarks run.
     from mmseg_pacbal.ops.triton.factorized import gather, gradient_terms, output_terms
 
@@ -52,12 +54,7 @@ def case(
         check_equal(result.unflatten(1, (-1, c_out)).double().sum(1), maps)
     moved = dict.fromkeys(runs, maps.nbytes + products.nbytes) | dict(copy=2 * products.nbytes)
     times = measure_times(runs, args.repeats, args.device)
-    speeds = {name: moved[name] / times[name]['p50'] for name in runs}
     where = dict(batch=batch, c_out=c_out, size=size, dtype=str(dtype), layout=layout)
-    print('\n', *where.values(), f'a copy: {speeds["copy"] / 1e9:.0f} GB/s')
-    for name in ('outputs', 'gradients'):
-        slowdown = speeds['copy'] / speeds[name]
-        print_bar(f'time, {name} / a copy of as many bytes', slowdown, 1 / MIN_SHARE)
     return dict(**where, times=times, moved=moved)
 
 
@@ -76,5 +73,16 @@ def check_equal(sums: Tensor, maps: Tensor) -> None:
         raise ValueError(f'the kernel differs from the convolutions by {error:.1e}')
 
 
+def table(record: dict) -> str:
+    """Bytes per second."""
+    rows = []
+    for case in record['results']:
+        where = [str(case[key]) for key in ('batch', 'size', 'dtype', 'layout')]
+        speeds = [case['moved'][name] / median(times) for name, times in case['times'].items()]
+        rows.append([*where, *(f'{speed / 1e9:.0f} GB/s' for speed in speeds)])
+    head = ['batch', 'size', 'dtype', 'layout', 'a copy', 'outputs', 'gradients']
+    return to_markdown(head, rows, left=4) + source(record)
+
+
 if __name__ == '__main__':
-    main(parser(__doc__.partition(':')[0]).parse_args())
+    main(__file__, __doc__, measure, table)

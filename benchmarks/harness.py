@@ -1,7 +1,11 @@
-"""Timing, memory and provenance for all benchmarks; benchmarks/README.md is the contract."""
+"""What all benchmarks share: command line, timing, memory and labels.
+
+benchmarks/README.md is the contract. A subject is a module with ``measure(args)``, which gives
+results, and ``table(record)``, which makes a Markdown table of a record of them.
+"""
 
 import argparse
-import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,37 +13,93 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from benchmarks.records import RESULTS, file_name, write
 from mmseg_pacbal.apps.provenance import provenance
 
-ROOT = Path(__file__).resolve().parent.parent
 Run = Callable[[], object]
 
 
-def parser(description: str) -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(description=description)
-    p.add_argument('--repeats', type=int, default=15, help='timed calls of each candidate')
-    p.add_argument('--threads', type=int, default=2, help='CPU threads')
-    p.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    p.add_argument('--out', help='JSON file to write; default benchmarks/results/')
-    return p
+def main(
+    file: str,
+    description: str,
+    measure: Callable[[argparse.Namespace], list | dict],
+    *tables: Callable[[dict], str],
+    **defaults: int | str,
+) -> None:
+    """The command line of a subject: measure, write the record, print its tables.
+
+    Args:
+        file: Of the subject; its stem is the name of the benchmark.
+        description: The subject's docstring.
+        measure: What gives the results.
+        tables: Each makes Markdown of the record.
+        defaults: Of the options, and of options that only this subject has.
+    """
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    p = argparse.ArgumentParser(description=description.partition('\n')[0])
+    for name, default in (dict(repeats=15, threads=2, device=device, out='') | defaults).items():
+        p.add_argument(f'--{name}', type=type(default), default=default, help=HELP[name])
+    args = p.parse_args()
+    torch.set_num_threads(args.threads)
+    start = environment(args)
+    record = dict(benchmark=Path(file).stem, environment=start, results=measure(args))
+    path = Path(args.out or RESULTS / file_name(record))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(record, path)
+    print(*(table(record) for table in tables), f'written to {path}', sep='\n\n')
+
+
+def environment(args: argparse.Namespace) -> dict:
+    """Machine, versions and commit, and how busy the machine was in the minute before."""
+    record = provenance(args.device)
+    if args.device == 'cpu':
+        record['machine'] += f' x{args.threads}'
+    busy = dict(clock=clock(args.device), load=round(os.getloadavg()[0], 1))
+    return dict(record, threads=args.threads, repeats=args.repeats, **busy)
+
+
+HELP = dict(
+    repeats='timed calls of each candidate',
+    threads='CPU threads',
+    device='cpu or a CUDA device',
+    out='file to write; default: in benchmarks/results/',
+    crop='pixels a side of an image',
+    batch='images',
+    sizes='height and width of the features, such as 33,65',
+    batches='numbers of images, such as 1,2',
+    options='of tools/demo.py, in quotes',
+)
 
 
 def measure_times(candidates: dict[str, Run], repeats: int, device: str = 'cpu') -> dict[str, dict]:
     """Seconds of each candidate: p20, p50 and p80 over ``repeats`` calls.
 
     Candidates take turns call by call, so that a machine that slows down or has other work
-    slows all of them alike; two calls of each come first, untimed.
+    slows all of them alike; two calls of each come first, untimed. The clock is :func:`clock`'s.
     """
+    now = getattr(time, clock(device))
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for round_ in range(repeats + 2):
         for name, run in candidates.items():
             _synchronize(device)
-            start = time.perf_counter()
+            start = now()
             run()
             _synchronize(device)
             if round_ >= 2:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(now() - start)
     return {name: _quantiles(values) for name, values in seconds.items()}
+
+
+def clock(device: str) -> str:
+    """CPU time for one thread on a CPU, since other work on the machine hardly changes it."""
+    return 'process_time' if device == 'cpu' and torch.get_num_threads() == 1 else 'perf_counter'
+
+
+def measure_both(candidates: dict[str, Run], args: argparse.Namespace) -> dict[str, dict]:
+    """Seconds and peak memory of each candidate."""
+    times = measure_times(candidates, args.repeats, args.device)
+    memory = {name: peak_memory(run, args.device) for name, run in candidates.items()}
+    return dict(times=times, memory=memory)
 
 
 def peak_memory(run: Run, device: str = 'cpu') -> int:
@@ -69,22 +129,14 @@ def relative_error(actual: Tensor, expected: Tensor) -> float:
     return ((actual - expected).norm() / expected.norm()).item()
 
 
-def save(name: str, results: object, args: argparse.Namespace) -> Path:
-    """Write results with everything that is needed to judge them."""
-    record = dict(benchmark=name, environment=environment(args), results=results)
-    machine = record['environment']['machine'].lower().replace(' ', '-')
-    path = Path(args.out or ROOT / 'benchmarks' / 'results' / f'{name}-{machine}.json')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=1) + '\n')
-    print(f'\nwritten to {path}')
-    return path
-
-
-def environment(args: argparse.Namespace) -> dict:
-    record = provenance(args.device)
-    if args.device == 'cpu':
-        record['machine'] += f' x{args.threads}'
-    return dict(record, threads=args.threads, repeats=args.repeats)
+def blocks(classes: int, shape: tuple[int, int, int], side: int = 16, void: float = 0) -> Tensor:
+    """Labels (N, H, W): squares of a random class each, of which a share is void."""
+    generator = torch.Generator().manual_seed(0)
+    n, height, width = shape
+    label = torch.randint(classes, (n, -(-height // side), -(-width // side)), generator=generator)
+    label[torch.rand(label.shape, generator=generator) < void] = 255
+    label = label.repeat_interleave(side, 1).repeat_interleave(side, 2)
+    return label[:, :height, :width].contiguous()
 
 
 def _quantiles(values: list[float]) -> dict[str, float]:

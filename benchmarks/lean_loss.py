@@ -1,6 +1,6 @@
-"""Loss of a head and of its LeanHead, from its logits: python -m benchmarks.lean_loss
+"""Loss of a head and of its LeanHead, from its logits, batch 4, 512 x 512.
 
-Both compute Boundary-aware Loss, accuracy and the gradient of the logits, batch 4, 512 x 512.
+python -m benchmarks.lean_loss    Boundary-aware Loss, accuracy and the gradient of the logits
 """
 
 import argparse
@@ -11,50 +11,41 @@ from mmengine.structures import PixelData
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
-from prettytable import PrettyTable
 from torch import Tensor
 
 import mmseg_pacbal  # noqa: F401 (importing registers)
-from benchmarks.harness import Run, measure_times, parser, peak_memory, save
+from benchmarks.harness import Run, blocks, main, measure_both
+from benchmarks.records import median, source
+from mmseg_pacbal.markdown import to_markdown
 
-CASES = [  # classes, side of the logits
-    (21, 64),
-    (21, 33),
-    (150, 64),
-    (150, 33),
-    (2, 64),
-    (21, 128),
-    (21, 256),
-]
-MEMORY_BAR = {21: 1 / 4, 150: 1 / 20}
+BATCH, SIZE = 4, 512  # images, and the side of their labels
+# Classes, side of the logits.
+CASES = [(21, 64), (21, 33), (150, 64), (150, 33), (2, 64), (21, 128), (21, 256)]
+PATHS = ('plain', 'lean')
 
 
-def main(args: argparse.Namespace) -> None:
-    torch.set_num_threads(args.threads)
+def measure(args: argparse.Namespace) -> list[dict]:
     results = []
     for classes, side in CASES:
-        runs, error = candidates(classes, side, args)
-        times = measure_times(runs, args.repeats, args.device)
-        memory = {name: peak_memory(run, args.device) for name, run in runs.items()}
-        results.append(dict(classes=classes, logits=side, error=error, seconds=times, bytes=memory))
-        print(f'{classes} classes, logits {side} x {side}: done', flush=True)
-    print(table(results))
-    save('lean_loss', results, args)
+        runs, error = candidates(classes, side, args.device)
+        measured = measure_both(runs, args)
+        results.append(dict(classes=classes, logits=side, error=error, **measured))
+    return results
 
 
-def candidates(classes: int, side: int, args: argparse.Namespace) -> tuple[dict[str, Run], dict]:
+def candidates(classes: int, side: int, device: str) -> tuple[dict[str, Run], dict]:
     """Both paths on the same input, and how much they differ, relative to the largest."""
-    generator = torch.Generator().manual_seed(0)
-    label = blocks(generator, classes, args.batch, args.size).to(args.device)
+    label = blocks(classes, (BATCH, SIZE, SIZE), side=32, void=0.1).to(device)
     samples = [SegDataSample(gt_sem_seg=PixelData(data=image[None])) for image in label]
-    logits = torch.randn(args.batch, classes, side, side, generator=generator)
-    logits = logits.to(args.device).requires_grad_()
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(BATCH, classes, side, side, generator=generator)
+    logits = logits.to(device).requires_grad_()
 
     def run(head: BaseDecodeHead) -> tuple[dict, Tensor]:
         losses = head.loss_by_feat(logits, samples)
         return losses, torch.autograd.grad(losses['loss_bal'], logits)[0]
 
-    heads = {name: head(classes, name == 'lean').to(args.device) for name in ('plain', 'lean')}
+    heads = {name: head(classes, name == 'lean').to(device) for name in PATHS}
     (plain, plain_grad), (lean, lean_grad) = (run(head) for head in heads.values())
     error = {name: (lean[name] / plain[name] - 1).abs().item() for name in plain}
     error['gradient'] = ((lean_grad - plain_grad).abs().max() / plain_grad.abs().max()).item()
@@ -71,39 +62,34 @@ def head(classes: int, lean: bool) -> BaseDecodeHead:
         return MODELS.build({**cfg, 'loss_decode': dict(type='BoundaryAwareLoss')})
 
 
-def blocks(generator: torch.Generator, classes: int, batch: int, size: int) -> Tensor:
-    """Squares of 32 pixels of one class each, a tenth of them void: (N, H, W)."""
-    side = -(-size // 32)
-    label = torch.randint(classes, (batch, side, side), generator=generator)
-    label[torch.rand(label.shape, generator=generator) < 0.1] = 255
-    return label.repeat_interleave(32, 1).repeat_interleave(32, 2)[:, :size, :size].contiguous()
-
-
-def table(results: list[dict]) -> PrettyTable:
-    columns = 'classes', 'logits', 'plain ms', 'lean ms', 'time', 'plain MiB', 'lean MiB', 'memory'
-    lines = PrettyTable([*columns, 'bar'])
-    for r in results:
-        plain, lean = (r['seconds'][name]['p50'] * 1e3 for name in ('plain', 'lean'))
-        plain_mib, lean_mib = (r['bytes'][name] / 2**20 for name in ('plain', 'lean'))
-        bar = MEMORY_BAR.get(r['classes'])
-        lines.add_row(
+def table(record: dict) -> str:
+    rows = []
+    for case in record['results']:
+        held = [case['memory'][name] for name in PATHS]
+        rows.append(
             [
-                r['classes'],
-                f'{r["logits"]} x {r["logits"]}',
-                f'{plain:.1f}',
-                f'{lean:.1f}',
-                f'{lean / plain:.3f}',
-                f'{plain_mib:.0f}',
-                f'{lean_mib:.0f}',
-                f'{lean_mib / plain_mib:.4f}',
-                f'{bar:.4f}' if bar else '',
+                str(case['classes']),
+                f'{case["logits"]} x {case["logits"]}',
+                *(f'{1e3 * median(case["times"][name]):.0f} ms' for name in PATHS),
+                *(f'{size / 2**20:.0f} MiB' for size in held),
+                f'{held[1] / held[0]:.3f}',
             ]
         )
-    return lines
+    head = ['classes', 'logits', 'plain', 'lean', 'plain memory', 'lean memory', 'ratio']
+    return to_markdown(head, rows, left=2) + source(record)
+
+
+def summary(record: dict) -> dict[str, str]:
+    cases = [c for c in record['results'] if c['classes'] in (21, 150) and c['logits'] == 64]
+    times = [[median(case['times'][name]) for name in PATHS] for case in cases]
+    speedups = [f'{plain / lean:.1f}' for plain, lean in times]
+    shares = [f'{case["memory"]["lean"] / case["memory"]["plain"]:.2f}' for case in cases]
+    return {
+        '`LeanHead` against the plain path, batch 4, 512x512, 21 / 150 classes': (
+            f'{" / ".join(speedups)} times faster, {" / ".join(shares)} of the memory'
+        )
+    }
 
 
 if __name__ == '__main__':
-    p = parser(__doc__)
-    p.add_argument('--batch', type=int, default=4)
-    p.add_argument('--size', type=int, default=512, help='side of the labels')
-    main(p.parse_args())
+    main(__file__, __doc__, measure, table)

@@ -1,21 +1,22 @@
-"""How far the demo's score moves with CPU kernels and threads: python -m benchmarks.machines
+"""How far the demo's score moves with CPU kernels and threads.
 
-Runs tools/demo.py once under each setting, then prints a table and the range. What follows ``--``
-is handed to the demo.
+python -m benchmarks.machines    runs tools/demo.py once under each setting
 """
 
 import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from mmseg_pacbal.apps.provenance import provenance
+from benchmarks.harness import main
+from benchmarks.records import ROOT, place, span
 from mmseg_pacbal.markdown import to_markdown
 
-DEMO = Path(__file__).resolve().parent.parent / 'tools' / 'demo.py'
+DEMO = ROOT / 'tools' / 'demo.py'
 # Environment variables that hold a library to older instructions; docs/machines.md says more.
 LOWEST = dict(ATEN_CPU_CAPABILITY='default', ONEDNN_MAX_CPU_ISA='SSE41', MKL_CBWR='COMPATIBLE')
 AVX2 = dict(ATEN_CPU_CAPABILITY='avx2', ONEDNN_MAX_CPU_ISA='AVX2', MKL_CBWR='AVX2')
@@ -28,7 +29,11 @@ SETTINGS = {
 }
 
 
-def measure(setting: dict[str, str], options: list[str]) -> dict[str, float]:
+def measure(args: argparse.Namespace) -> dict[str, dict[str, float]]:
+    return {name: run_demo(SETTINGS[name], shlex.split(args.options)) for name in SETTINGS}
+
+
+def run_demo(setting: dict[str, str], options: list[str]) -> dict[str, float]:
     """Scores of the trained demo, and its minutes.
 
     Raises:
@@ -46,28 +51,14 @@ def measure(setting: dict[str, str], options: list[str]) -> dict[str, float]:
     return dict(mIoU=found['trained']['mIoU'], minutes=found['minutes'])
 
 
-def table(measured: dict[str, dict[str, float]]) -> str:
-    """Markdown: a row for each setting, then the range of mIoU."""
+def table(record: dict) -> str:
+    """A row for each setting, then the range of mIoU."""
+    measured = record['results']
     rows = [[name, f'{m["mIoU"]:.2f}', f'{m["minutes"]:.1f}'] for name, m in measured.items()]
-    scores = [m['mIoU'] for m in measured.values()]
-    where = provenance('cpu')
-    return (
-        f'{to_markdown(["kernels", "mIoU", "minutes"], rows, left=1)}\n\n'
-        f'mIoU {min(scores):.2f} to {max(scores):.2f}; {where["machine"]}, torch {where["torch"]}, '
-        f'commit {where["commit"]}, {where["date"]}.'
-    )
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or '').partition('\n')[0])
-    parser.add_argument('options', nargs='*', help='of tools/demo.py, after --')
-    options = parser.parse_args().options
-    measured = {}
-    for name, setting in SETTINGS.items():
-        measured[name] = measure(setting, options)
-        print(f'{name}: {measured[name]}', flush=True)
-    print(f'\n{table(measured)}')
+    scores = span([m['mIoU'] for m in measured.values()], 2)
+    found = to_markdown(['kernels', 'mIoU', 'minutes'], rows, left=1)
+    return f'{found}\n\nmIoU {scores}; {place(record)}'
 
 
 if __name__ == '__main__':
-    main()
+    main(__file__, __doc__, measure, table, device='cpu', options='')

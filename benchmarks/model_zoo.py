@@ -1,7 +1,6 @@
 """Parameters, FLOPs and speed of every config's network, for the tables of configs/README.md.
 
-python -m benchmarks.model_zoo        measure, and write the JSON
-python -m benchmarks.model_zoo_page   write the tables from it
+python -m benchmarks.model_zoo
 """
 
 import argparse
@@ -19,20 +18,18 @@ from mmengine.fileio import load
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
-from prettytable import PrettyTable
 from torch import nn
 
 import mmseg_pacbal  # noqa: F401 (registers PACHead)
-from benchmarks.harness import ROOT, measure_times, parser, save
+from benchmarks.harness import main, measure_times
+from benchmarks.records import ROOT, median, source
+from mmseg_pacbal.markdown import to_markdown
 
 STOCK = Path(mmseg.__file__).parent / '.mim' / 'configs' / 'deeplabv3'
 STOCK_NAMES = [f'deeplabv3_r101-d8_4xb4-{n}k_voc12aug-512x512' for n in (20, 40)]
 
-UNITS = dict(parameters=1e6, flops=1e9)
 
-
-def main(args: argparse.Namespace) -> None:
-    torch.set_num_threads(args.threads)
+def measure(args: argparse.Namespace) -> dict:
     init_default_scope('mmseg')
     networks = distinct_networks()
     runs = {}
@@ -44,14 +41,9 @@ def main(args: argparse.Namespace) -> None:
         # Named after the first config that has it.
         runs[network['configs'][0]] = inference(model.to(args.device), network['input'])
     times = measure_times(runs, args.repeats, args.device)
-    table = PrettyTable(['network of', 'input', 'parameters M', 'GFLOPs', 'images/s'])
     for network, seconds in zip(networks, times.values(), strict=True):
         network['seconds'] = seconds
-        size = 'x'.join(map(str, network['input']))
-        counts = [f'{network[key] / unit:.2f}' for key, unit in UNITS.items()]
-        table.add_row([network['configs'][0], size, *counts, f'{1 / seconds["p50"]:.2f}'])
-    print(table)
-    save('model_zoo', dict(networks=networks, stock=stock_mious()), args)
+    return dict(networks=networks, stock=stock_mious())
 
 
 def config_files() -> list[Path]:
@@ -112,5 +104,21 @@ def stock_mious() -> dict[str, float]:
     return {name: models[name]['Results']['Metrics']['mIoU'] for name in STOCK_NAMES}
 
 
+COSTS = ['parameters (M)', 'GFLOPs', 'images/s']
+
+
+def costs(network: dict) -> list[str]:
+    figures = network['parameters'] / 1e6, network['flops'] / 1e9, 1 / median(network['seconds'])
+    return [f'{figure:.2f}' for figure in figures]
+
+
+def table(record: dict) -> str:
+    rows = [
+        [network['configs'][0], 'x'.join(map(str, network['input'])), *costs(network)]
+        for network in record['results']['networks']
+    ]
+    return to_markdown(['network of', 'input', *COSTS], rows, left=2) + source(record)
+
+
 if __name__ == '__main__':
-    main(parser(__doc__.partition('\n')[0]).parse_args())
+    main(__file__, __doc__, measure, table)

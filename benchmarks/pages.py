@@ -1,97 +1,108 @@
-"""The figures of the docs, made from the JSON files in benchmarks/results.
+"""Write every generated block of the docs, and the index of the model zoo, from the records.
 
-python -m benchmarks.pages           print the table of costs
-python -m benchmarks.pages --write   write every table where it stands
+python -m benchmarks.pages
 """
 
-import argparse
-import functools
+import re
 from collections.abc import Callable
 
-from benchmarks import figures, tables
-from benchmarks.harness import ROOT
-from benchmarks.markdown import fill
+from benchmarks import (
+    boundary_metric,
+    boundary_weight,
+    lean_loss,
+    machines,
+    model_zoo_tables,
+    pac_head,
+    pyramid_atrous_conv,
+    pyramid_atrous_conv_grid,
+    training_step,
+)
+from benchmarks.metafile import metafile
+from benchmarks.records import RESULTS, ROOT, load, read
 from mmseg_pacbal.markdown import to_markdown
 
+COSTS = (
+    pyramid_atrous_conv,
+    pac_head,
+    training_step,
+    boundary_weight,
+    lean_loss,
+    boundary_metric,
+)
 
-def main(args: argparse.Namespace) -> None:
-    print(costs())
-    if args.write:
-        for page in PAGES:
-            path = ROOT / page
-            path.write_text(filled(page, path.read_text()))
-            print(f'written to {path}')
+
+def main() -> None:
+    texts = {page: filled(page, (ROOT / page).read_text()) for page in PAGES}
+    for page, text in {**texts, 'configs/metafile.yml': metafile()}.items():
+        (ROOT / page).write_text(text)
+        print(f'written to {page}')
 
 
 def filled(page: str, text: str) -> str:
-    """The text of a page with its tables made anew."""
-    return fill(text, {name: make() for name, make in PAGES[page].items()})
+    """The text of a page with its blocks made anew."""
+    return fill(text, PAGES[page]())
+
+
+def fill(text: str, blocks: dict[str, str]) -> str:
+    """The page with each block between a comment that names it and the comment ``end``.
+
+    Raises:
+        ValueError: The page has no place for a block.
+    """
+    for name, block in blocks.items():
+        pattern = rf'(<!-- {name} -->\n).*?\n?(<!-- end -->)'
+        text, found = re.subn(
+            pattern, lambda m, block=block: f'{m[1]}{block}\n{m[2]}', text, flags=re.DOTALL
+        )
+        if found != 1:
+            raise ValueError(f'the page must hold <!-- {name} --> once, but holds it {found} times')
+    return text
 
 
 def costs() -> str:
-    configs = ' / '.join(figures.results('training_step')['times'])
-    rows = [
-        (
-            'PAC, five rates, against the sum of five convolutions, 2048 -> 256 channels',
-            figures.five_figures(),
-            'pyramid_atrous_conv',
-        ),
-        ('the same against one of the five alone', figures.one_figures(), 'pyramid_atrous_conv'),
-        (
-            "`PACHead` against `ASPPHead` with 512 channels (MMSegmentation's DeepLabV3), "
-            '2048 channels at 33x33 and 65x65',
-            figures.head_figures(),
-            'pac_head',
-        ),
-        (
-            f'training step of {configs}, {figures.crop()}',
-            figures.step_figures(),
-            'pac_head --steps',
-        ),
-        (
-            'weight map against the plain definition, 21 classes, 513x513',
-            f'{figures.map_speedup():.0f} times faster',
-            'boundary_weight',
-        ),
-        (
-            'weight map, share of the loss step it joins, batch 8 / 4 / 1',
-            ' / '.join(f'{100 * figures.map_share(batch):.1f} %' for batch in (8, 4, 1)),
-            'boundary_weight',
-        ),
-        (
-            '`LeanHead` against the plain path, batch 4, 512x512, 21 / 150 classes',
-            figures.lean_figures(),
-            'lean_loss',
-        ),
-        (
-            '`BoundaryMetric`, an image of 500x375 with 21 classes, one thread',
-            f'{1e3 * figures.metric_seconds():.0f} ms',
-            'boundary_metric',
-        ),
-    ]
-    cells = [[what, measured, f'`python -m benchmarks.{by}`'] for what, measured, by in rows]
-    return to_markdown(['what', 'measured', 'by'], cells, left=3)
+    rows = []
+    for subject in COSTS:
+        name = subject.__name__.rpartition('.')[2]
+        for what, measured in subject.summary(load(name)).items():
+            rows.append([what, measured, f'`python -m benchmarks.{name}`'])
+    return to_markdown(['what', 'measured', 'by'], rows, left=3)
 
 
-PAGES: dict[str, dict[str, Callable[[], str]]] = {
-    'docs/benchmarks.md': dict(benchmarks=costs),
-    'docs/pyramid_atrous_conv.md': dict(
-        pyramid=tables.pyramid_table,
-        accuracy=tables.accuracy_table,
-        grid=tables.grid_table,
-        head=tables.head_table,
-        steps=tables.step_table,
-    ),
-    'docs/boundary_weights.md': dict(
-        lean=tables.lean_table, map=functools.partial(tables.times_table, 'boundary_weight')
-    ),
-    'docs/boundary_metrics.md': dict(
-        metric=functools.partial(tables.times_table, 'boundary_metric')
-    ),
+def pyramid() -> dict[str, str]:
+    record = load('pyramid_atrous_conv')
+    # The one record that has this form is of another machine.
+    plain = load('pyramid_atrous_conv', 'amd-epyc')
+    return dict(
+        pyramid=pyramid_atrous_conv.table(record),
+        plain=pyramid_atrous_conv.autograd_table(plain),
+        accuracy=pyramid_atrous_conv.accuracy_table(record),
+        grid=pyramid_atrous_conv_grid.table(load('pyramid_atrous_conv_grid')),
+        head=pac_head.table(load('pac_head')),
+        steps=training_step.table(load('training_step')),
+    )
+
+
+def weights() -> dict[str, str]:
+    return dict(
+        lean=lean_loss.table(load('lean_loss')), map=boundary_weight.table(load('boundary_weight'))
+    )
+
+
+def demo() -> dict[str, str]:
+    """One table for each machine that has run the demo under every setting."""
+    records = [read(path) for path in sorted(RESULTS.glob('machines-*'))]
+    return dict(demo='\n\n'.join(map(machines.table, records)) or 'No run is on record yet.')
+
+
+PAGES: dict[str, Callable[[], dict[str, str]]] = {
+    'docs/benchmarks.md': lambda: dict(benchmarks=costs()),
+    'docs/pyramid_atrous_conv.md': pyramid,
+    'docs/boundary_weights.md': weights,
+    'docs/boundary_metrics.md': lambda: dict(metric=boundary_metric.table(load('boundary_metric'))),
+    'docs/machines.md': demo,
+    'configs/README.md': model_zoo_tables.blocks,
 }
 
 
 if __name__ == '__main__':
-    p = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
-    p.add_argument('--write', action='store_true', help='write the docs')
-    main(p.parse_args())
+    main()

@@ -1,7 +1,6 @@
-"""One filter at five rates: the fast form, the sum of convolutions, and each of them alone.
+"""One filter at five rates: every form of the pyramid, and each of the five convolutions alone.
 
-python -m benchmarks.pyramid_atrous_conv          2048 -> 256 channels, with bars
-python -m benchmarks.pyramid_atrous_conv --grid   what 'auto' rests on: many sizes and rates
+python -m benchmarks.pyramid_atrous_conv    2048 -> 256 channels
 """
 
 import argparse
@@ -11,50 +10,35 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from prettytable import PrettyTable
 from torch import Tensor
 
-from benchmarks.harness import Run, measure_times, parser, peak_memory, relative_error, save
-from mmseg_pacbal.ops import pyramid_atrous_conv2d
-from mmseg_pacbal.ops.backend_choice import choose_by_rule
+from benchmarks.harness import Run, main, measure_both, relative_error
+from benchmarks.records import median, source, span
+from mmseg_pacbal.markdown import to_markdown
+from mmseg_pacbal.ops import factorized, pyramid_atrous_conv2d
 from mmseg_pacbal.ops.taps import outputs_innermost
 
 Layer = tuple[Callable[[Tensor, Tensor], Tensor], Tensor]  # of features and filter; a filter
 RATES = (1, 3, 5, 7, 9)
 FIVE = 'five convolutions'
+AUTOGRAD = 'products, differentiated by autograd'
 GEMM = ('aten::mm', 'aten::addmm_')
-GRID = dict(
-    dtype=('float32', 'bfloat16'),
-    channels=((16, 64), (64, 64), (256, 256), (512, 256)),
-    size=(9, 17, 33, 65),
-    rates=((3, 6), (6, 12, 18), RATES),
-    batch=(1, 4),
-)
-# The most that the fast form's time may be, in times that of five convolutions, and of one.
-CPU_BARS = {'forward': (1 / 4.5, 1.1), 'forward+backward': (1 / 5.5, 1.0)}
-CUDA_BARS = {'forward': (1 / 4, 1.2), 'forward+backward': (1 / 4, 1.2)}
 
 
-def main(args: argparse.Namespace) -> None:
-    torch.set_num_threads(args.threads)
+def measure(args: argparse.Namespace) -> dict:
     torch.backends.cudnn.benchmark = True
-    if args.grid:
-        save('pyramid_atrous_conv_grid', grid(args), args)
-        return
     cuda = args.device != 'cpu'
     dtypes = ('float32', 'tf32', 'bfloat16') if cuda else ('float32',)
-    results = dict(
+    sizes, batches = (map(int, text.split(',')) for text in (args.sizes, args.batches))
+    cases = itertools.product(sizes, batches, dtypes)
+    return dict(
         accuracy=[accuracy(d, args.device) for d in ('float32', 'bfloat16', 'float16')],
-        cases=[
-            case(args, size, batch, dtype)
-            for size, batch, dtype in itertools.product((33, 65), (16,) if cuda else (1, 2), dtypes)
-        ],
+        cases=[case(args, *where) for where in cases],
     )
-    save('pyramid_atrous_conv', results, args)
 
 
 def case(args: argparse.Namespace, size: int, batch: int, dtype: str) -> dict:
-    """Times, memory and the share of the matrix products at one size, printed against the bars."""
+    """Times, memory and the share of the matrix products at one size."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = dtype == 'tf32'
     type_ = torch.bfloat16 if dtype == 'bfloat16' else torch.float32
     x, weight = inputs((2048, 256), size, batch, args.device, type_)
@@ -63,42 +47,37 @@ def case(args: argparse.Namespace, size: int, batch: int, dtype: str) -> dict:
     for rate in RATES:
         layers[alone(rate)] = (lambda x, w, r=rate: F.conv2d(x, w, padding=r, dilation=r), plain)
     result = dict(size=size, batch=batch, dtype=dtype)
-    bars = CPU_BARS if args.device == 'cpu' else CUDA_BARS
     for mode, wrap in MODES.items():
         runs = {name: wrap(layer, x) for name, layer in layers.items()}
-        times = measure_times(runs, args.repeats, args.device)
-        memory = {name: peak_memory(run, args.device) for name, run in runs.items()}
         share = gemm_share(runs['fast']) if args.device == 'cpu' else None
-        result[mode] = dict(times=times, memory=memory, gemm_share=share)
-        print(f'\n{batch} x 2048 x {size} x {size}, {dtype}, {mode}')
-        print_case(result[mode], bars[mode])
+        result[mode] = dict(**measure_both(runs, args), gemm_share=share)
     return result
 
 
-def alone(rate: int) -> str:
-    return f'rate {rate} alone'
-
-
-def singles(times: dict[str, dict]) -> list[float]:
-    """Median seconds of the convolution at each rate, alone."""
-    return [times[alone(rate)]['p50'] for rate in RATES]
-
-
 def candidates(x: Tensor, weight: Tensor, rates: tuple, backend: str) -> dict[str, Layer]:
-    """The fast form and the convolutions, which must agree, each with its filter's best layout."""
+    """The forms of the pyramid, which must agree, each with its filter's best layout."""
 
     def pyramid(backend: str) -> Callable[[Tensor, Tensor], Tensor]:
         return lambda x, w: pyramid_atrous_conv2d(x, w, rates, backend=backend)
 
-    layers = {'fast': (pyramid(backend), weight)}
     layout = torch.channels_last if x.is_cuda else torch.contiguous_format
     plain = weight.detach().contiguous(memory_format=layout).requires_grad_()
-    layers[FIVE] = (pyramid('reference'), plain)
+    layers = {
+        'fast': (pyramid(backend), weight),
+        AUTOGRAD: (lambda x, w: factorized.traceable(x, w, rates, concat=False), weight),
+        FIVE: (pyramid('reference'), plain),
+    }
     with torch.no_grad():
-        error = relative_error(*(layers[n][0](x, weight) for n in ('fast', FIVE)))
-    if error > (1e-2 if x.dtype == torch.bfloat16 or x.is_cuda else 1e-5):
-        raise ValueError(f'the fast form differs from the convolutions by {error:.1e}')
+        *others, expected = (function(x, weight) for function, _ in layers.values())
+    bound = 1e-2 if x.dtype == torch.bfloat16 or x.is_cuda else 1e-5
+    for name, actual in zip(layers, others, strict=False):
+        if not relative_error(actual, expected) <= bound:
+            raise ValueError(f'{name!r} differs from the convolutions by more than {bound}')
     return layers
+
+
+def alone(rate: int) -> str:
+    return f'rate {rate} alone'
 
 
 def inference(layer: Layer, x: Tensor) -> Run:
@@ -112,6 +91,7 @@ def training(layer: Layer, x: Tensor) -> Run:
 
 
 MODES: dict[str, Callable] = {'forward': inference, 'forward+backward': training}
+TITLES = {'forward': 'forward', 'forward+backward': 'forward + backward'}
 
 
 def inputs(
@@ -136,27 +116,6 @@ def gemm_share(run: Run) -> float:
     return sum(spent.get(name, 0) for name in GEMM) / sum(spent.values())
 
 
-def print_case(result: dict, bars: tuple[float, float]) -> None:
-    table = PrettyTable(['', 'p20 ms', 'p50 ms', 'p80 ms', 'memory MB'])
-    for name, times in result['times'].items():
-        milliseconds = [f'{1e3 * times[q]:.1f}' for q in ('p20', 'p50', 'p80')]
-        table.add_row([name, *milliseconds, f'{result["memory"][name] / 1e6:.1f}'])
-    print(table)
-    medians = {name: times['p50'] for name, times in result['times'].items()}
-    ones = singles(result['times'])
-    print_bar('time, fast / five convolutions', medians['fast'] / medians[FIVE], bars[0])
-    print_bar('time, fast / one, mean', medians['fast'] / statistics.mean(ones), bars[1])
-    print_bar('time, fast / one, quickest', medians['fast'] / min(ones), bars[1])
-    memory = result['memory']
-    print_bar('memory of fast / five convolutions', memory['fast'] / memory[FIVE], 1)
-    if result['gemm_share'] is not None:
-        print_bar('time outside the matrix products', 1 - result['gemm_share'], 0.15)
-
-
-def print_bar(name: str, value: float, most: float) -> None:
-    print(f'{name}: {value:.3f}, at most {most:.3f}: {"met" if value <= most else "MISSED"}')
-
-
 def accuracy(dtype: str, device: str) -> dict:
     """Norm of the error against float64, relative, of output and both gradients."""
     # float16 convolutions take minutes on CPU: a small size.
@@ -174,35 +133,102 @@ def accuracy(dtype: str, device: str) -> dict:
     for name, backend in (('fast', fast), (FIVE, 'reference')):
         actual = results(backend, x, weight)
         errors[name] = [relative_error(a, e) for a, e in zip(actual, expected, strict=True)]
-    for name, first, second in zip(
-        ('output', 'grad x', 'grad weight'), *errors.values(), strict=True
-    ):
-        print_bar(f'{dtype}, error of {name}, fast / five convolutions', first / second, 2)
     return dict(dtype=dtype, errors=errors)
 
 
-def grid(args: argparse.Namespace) -> list[dict]:
-    """The fast form against the convolutions: what the choice of 'auto' rests on."""
-    results = []
-    for dtype, channels, size, rates, batch in itertools.product(*GRID.values()):
-        x, weight = inputs(channels, size, batch, args.device, getattr(torch, dtype))
-        layers = candidates(x, weight, rates, 'triton' if x.is_cuda else 'factorized')
-        # The choice is between forms for one and the same filter.
-        layers[FIVE] = (layers[FIVE][0], weight)
-        chosen = choose_by_rule(x.shape[1], rates)
-        for mode, wrap in MODES.items():
-            runs = {name: wrap(layer, x) for name, layer in layers.items()}
-            times = measure_times(runs, args.repeats, args.device)
-            where = dict(
-                dtype=dtype, channels=channels, size=size, batch=batch, rates=rates, mode=mode
-            )
-            results.append(dict(**where, times=times))
-            ratio = times['fast']['p50'] / times[FIVE]['p50']
-            print(*where.values(), f'fast / convolutions {ratio:.3f}, auto takes {chosen}')
-    return results
+# Tables
+
+
+def cases(record: dict) -> list[tuple[list[str], dict, dict, dict]]:
+    """Batch, size and pass as cells, median seconds, memory and all else, of every case."""
+    return [
+        (
+            [f'{case["batch"]}, {case["size"]}x{case["size"]}', title],
+            {name: median(times) for name, times in case[mode]['times'].items()},
+            case[mode]['memory'],
+            case[mode],
+        )
+        for case in record['results']['cases']
+        for mode, title in TITLES.items()
+    ]
+
+
+def table(record: dict) -> str:
+    rows = []
+    for where, seconds, memory, case in cases(record):
+        fast, five, ones = seconds['fast'], seconds[FIVE], singles(seconds)
+        share = case['gemm_share']
+        rows.append(
+            [
+                *where,
+                *(f'{1e3 * s:.0f} ms' for s in (fast, five)),
+                f'{1e3 * min(ones):.0f} to {1e3 * max(ones):.0f} ms',
+                f'{five / fast:.2f}',
+                f'{fast / statistics.mean(ones):.2f}',
+                f'{fast / min(ones):.2f}',
+                f'{memory["fast"] / 1e6:.0f} and {memory[FIVE] / 1e6:.0f} MB',
+                '' if share is None else f'{100 * share:.0f} %',
+            ]
+        )
+    head = ['batch, size', 'pass', 'fast', 'five', 'one alone', 'five / fast']
+    head += ['fast / mean one', 'fast / quickest', 'memory, fast and five', 'in products']
+    return to_markdown(head, rows, left=2) + source(record)
+
+
+def autograd_table(record: dict) -> str:
+    """What the fast form gains over shifted sums that autograd differentiates."""
+    rows = [
+        [
+            *where,
+            *(f'{1e3 * seconds[name]:.0f} ms' for name in ('fast', AUTOGRAD, FIVE)),
+            f'{seconds[AUTOGRAD] / seconds["fast"]:.2f}',
+            f'{seconds[FIVE] / seconds[AUTOGRAD]:.2f}',
+            *(f'{memory[name] / 1e6:.0f} MB' for name in ('fast', AUTOGRAD)),
+        ]
+        for where, seconds, memory, _ in cases(record)
+    ]
+    head = ['batch, size', 'pass', 'fast', 'plain', 'five', 'plain / fast', 'five / plain']
+    return to_markdown([*head, 'memory, fast', 'plain'], rows, left=2) + source(record)
+
+
+def accuracy_table(record: dict) -> str:
+    rows = [
+        [entry['dtype'], name, *(f'{error:.1e}' for error in errors)]
+        for entry in record['results']['accuracy']
+        for name, errors in entry['errors'].items()
+    ]
+    head = ['dtype', 'form', 'output', 'gradient of x', 'gradient of the filter']
+    return to_markdown(head, rows, left=2)
+
+
+def singles(seconds: dict[str, float]) -> list[float]:
+    """Those of the convolution at each rate, alone."""
+    return [seconds[alone(rate)] for rate in RATES]
+
+
+def summary(record: dict) -> dict[str, str]:
+    def spans(ratio: Callable[[dict], float], digits: int) -> list[str]:
+        """Forward, then forward and backward."""
+        ratios = [ratio(seconds) for _, seconds, *_ in cases(record)]
+        return [span(ratios[mode::2], digits) for mode in (0, 1)]
+
+    forward, training = spans(lambda s: s[FIVE] / s['fast'], 1)
+    mean, mean_training = spans(lambda s: s['fast'] / statistics.mean(singles(s)), 2)
+    least, least_training = spans(lambda s: s['fast'] / min(singles(s)), 2)
+    memory = span([m['fast'] / m[FIVE] for *_, m, _ in cases(record)], 2)
+    return {
+        'PAC, five rates, against the sum of five convolutions, 2048 -> 256 channels': (
+            f'{forward} times faster forward, {training} forward and backward; '
+            f'{memory} of the memory'
+        ),
+        'the same against one of the five alone': (
+            f'{mean} of the mean time of the five forward, {mean_training} forward and backward; '
+            f'{least} and {least_training} of that of the quickest'
+        ),
+    }
 
 
 if __name__ == '__main__':
-    arguments = parser(__doc__.partition('\n')[0])
-    arguments.add_argument('--grid', action='store_true', help="measure what 'auto' rests on")
-    main(arguments.parse_args())
+    tables = (table, autograd_table, accuracy_table)
+    batches = '16' if torch.cuda.is_available() else '1,2'
+    main(__file__, __doc__, measure, *tables, sizes='33,65', batches=batches)

@@ -58,7 +58,7 @@ def choose_by_rule(channels: int, rates: Sequence[int]) -> str:
 
     For every pixel, tap and output it saves C_in * (rates - 1) multiplications and pays one
     addition for each rate, which the convolution does for nothing. From which saving on it is
-    faster was measured on a CPU (``python -m benchmarks.pyramid_atrous_conv --grid``), in inference
+    faster was measured on a CPU (``python -m benchmarks.pyramid_atrous_conv_grid``), in inference
     and in training, float32 and bfloat16.
 
     Args:

@@ -1,0 +1,193 @@
+"""The tables of configs/README.md: what each config is, what it costs and how well it does.
+
+Costs come from the record of benchmarks.model_zoo, measured mIoU from results/, reported mIoU
+from configs/ablation/paper_tables.yml and MMSegmentation, recipes from the configs.
+"""
+
+import functools
+import math
+from dataclasses import dataclass
+
+import yaml
+from mmengine.config import Config, ConfigDict
+
+from benchmarks.model_zoo import COSTS, STOCK_NAMES, config_files, costs, parse
+from benchmarks.records import ROOT, load
+from mmseg_pacbal.apps.study import load_study, read_records, summarise
+from mmseg_pacbal.markdown import to_markdown
+
+ABLATION = ROOT / 'configs' / 'ablation'
+TABLES = yaml.safe_load((ABLATION / 'paper_tables.yml').read_text())
+HEADS = dict(ASPPHead='ASPP', PACHead='PAC')
+LOSSES = dict(CrossEntropyLoss='cross entropy', BoundaryAwareLoss='BAL')
+DATASETS = dict(
+    PascalVOCDataset='Pascal VOC 2012 + Aug',
+    CamVidDataset='CamVid',
+    SyntheticVOCDataset='generated',
+)
+STUDIES = [('table3', dataset) for dataset in ('voc', 'camvid', 'camvid_mini')]
+STUDIES += [('table1', 'voc'), ('table2', 'voc')]
+MIOU = ['mIoU reported', 'mIoU measured']
+GAIN = ['Δ mIoU reported', 'mIoU measured']
+NONE = '–'
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A config; ``batch`` is that of one process.
+
+    ``network`` is the record of its costs. ``reported`` and ``measured`` are mIoU, or None;
+    ``reported_difference`` is what the paper states of its ablations instead. ``measured`` has
+    mean and deviation over the seeds.
+    """
+
+    name: str
+    dataset: str
+    backbone: str
+    head: str
+    loss: str
+    crop: tuple[int, int]
+    iterations: int
+    batch: int
+    network: dict
+    reported: float | None
+    reported_difference: float | None
+    measured: tuple[float, float | None] | None
+
+    @property
+    def is_ours(self) -> bool:
+        return self.name not in STOCK_NAMES
+
+
+@functools.cache
+def entries() -> dict[str, Entry]:
+    """Every config of ours, the ablations as for VOC, and MMSegmentation's own."""
+    costs = load('model_zoo')['results']
+    networks = {name: network for network in costs['networks'] for name in network['configs']}
+    reported = {f'{row["name"]}_voc': row['mIoU'] for row in TABLES['table_3']} | costs['stock']
+    ablations = [*TABLES['table_1'], *TABLES['table_2']]
+    differences = {row['name']: row['delta_mIoU'] for row in ablations}
+    measured = measured_mious()
+    return {
+        path.stem: Entry(
+            name=path.stem,
+            **recipe(parse(path)),
+            network=networks[path.stem],
+            reported=reported.get(path.stem),
+            reported_difference=differences.get(path.stem),
+            measured=measured.get(path.stem),
+        )
+        for path in config_files()
+    }
+
+
+def recipe(cfg: Config) -> dict:
+    loader, head = cfg.train_dataloader, cfg.model.decode_head
+    dataset = loader.dataset.datasets[0] if 'datasets' in loader.dataset else loader.dataset
+    backbone = cfg.model.backbone
+    stride = 4 * math.prod(backbone.strides)  # the stem shrinks by 4
+    width = f', {backbone.base_channels} wide' if 'base_channels' in backbone else ''
+    normalised = ', normalised' if head.loss_decode.get('normalize') else ''
+    return dict(
+        dataset=DATASETS[dataset.type],
+        backbone=f'R-{backbone.depth}-D{stride}{width}',
+        head=HEADS[head.type],
+        loss=LOSSES[head.loss_decode.type] + normalised,
+        crop=tuple(cfg.crop_size),
+        iterations=cfg.train_cfg.max_iters,
+        batch=loader.batch_size,
+    )
+
+
+def measured_mious() -> dict[str, tuple[float, float | None]]:
+    """mIoU of the configs that a study of the paper's tables has trained."""
+    found = {}
+    for study, dataset in STUDIES:
+        records = read_records(ROOT / 'results' / study / dataset)
+        for summary in summarise(load_study(study, dataset), records, 'mIoU'):
+            suffix = f'_{dataset}' if study == 'table3' else ''
+            found[summary.row + suffix] = (summary.mean, summary.deviation)
+    return found
+
+
+def blocks() -> dict[str, str]:
+    """Every marked block of configs/README.md."""
+
+    def family(dataset: str) -> list[str]:
+        return [f'{row["name"]}_{dataset}' for row in TABLES['table_3']]
+
+    found = load('model_zoo')['environment']
+    return dict(
+        voc=config_table([*family('voc'), 'pac_bal_voc_d8', *STOCK_NAMES]),
+        camvid=config_table(family('camvid')),
+        mini=config_table([*family('camvid_mini'), 'pac_bal_demo']),
+        table_1=bal_table(),
+        table_2=pac_table(),
+        machine=(
+            f'Speed: {found["machine"]}, torch {found["torch"]}, float32, one image at a time; '
+            f'commit {found["commit"]}, {found["date"]}.'
+        ),
+    )
+
+
+def config_table(names: list[str]) -> str:
+    rows = [
+        [
+            f'[`{name}`]({name}.py)' if entry.is_ours else f'`mmseg::deeplabv3/{name}`',
+            f'{entry.backbone}, {entry.head}',
+            entry.loss,
+            'x'.join(map(str, entry.crop)),
+            f'{entry.iterations:,} x {entry.batch}',
+            *costs(entry.network),
+            NONE if entry.reported is None else f'{entry.reported:.2f}',
+            measured(entry),
+        ]
+        for name, entry in ((name, entries()[name]) for name in names)
+    ]
+    head = ['config', 'network', 'loss', 'crop', 'iterations x batch', *COSTS, *MIOU]
+    return to_markdown(head, rows, left=4)
+
+
+def bal_table() -> str:
+    """Table 1; its rows differ in the loss alone, so no costs are shown."""
+    keys = ('kernel', 'downsample', 'kernel_size', 'sigma', 'beta')
+    rows = []
+    for entry in ablation('table_1'):
+        loss = decode_head(entry).loss_decode
+        settings = {key: str(loss[key]) for key in keys}
+        if loss.kernel == 'linear':
+            settings['sigma'] = ''  # Eq. 6 has none
+        rows.append([link(entry), *settings.values(), *gain(entry)])
+    return to_markdown(['config', 'kernel', 'down', 'size', 'σ', 'β', *GAIN], rows, left=2)
+
+
+def pac_table() -> str:
+    rows = []
+    for entry in ablation('table_2'):
+        head = decode_head(entry)
+        rates = ', '.join(map(str, head['rates']))
+        rows.append([link(entry), rates, head['merge'], *costs(entry.network), *gain(entry)])
+    return to_markdown(['config', 'rates', 'merge', *COSTS, *GAIN], rows, left=3)
+
+
+def ablation(table: str) -> list[Entry]:
+    return [entries()[row['name']] for row in TABLES[table]]
+
+
+def decode_head(entry: Entry) -> ConfigDict:
+    return parse(ABLATION / f'{entry.name}.py').model.decode_head
+
+
+def gain(entry: Entry) -> list[str]:
+    return [f'{entry.reported_difference:+.2f}', measured(entry)]
+
+
+def measured(entry: Entry) -> str:
+    if entry.measured is None:
+        return NONE
+    mean, deviation = entry.measured
+    return f'{mean:.2f}' + ('' if deviation is None else f' ± {deviation:.2f}')
+
+
+def link(entry: Entry) -> str:
+    return f'[`{entry.name}`](ablation/{entry.name}.py)'

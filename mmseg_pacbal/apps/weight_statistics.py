@@ -1,0 +1,68 @@
+"""How large the boundary weights E_G are on label maps."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..markdown import to_markdown
+from ..ops import boundary_weight_map
+
+VOID = 255
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+BIN, LARGEST = 0.01, 400  # of the histogram from which quantiles are read
+
+
+def read_labels(folder: Path) -> list[Tensor]:
+    """All label maps below a folder, (1, H, W) uint8 each.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    paths = sorted(folder.rglob('*.png'))
+    if not paths:
+        raise FileNotFoundError(f'{folder} holds no label map *.png; give a folder of label maps')
+    return [torch.from_numpy(np.array(Image.open(path)))[None] for path in paths]
+
+
+def weight_table(groups: dict[str, list[Tensor]]) -> str:
+    """Markdown: a row for each group of label maps; where only some have void, one for each kind.
+
+    ``under 1`` is the share of pixels that count less than in plain cross entropy.
+    """
+    rows = []
+    for name, labels in groups.items():
+        void = [bool((label == VOID).any()) for label in labels]
+        kinds = {name: labels}
+        if any(void) and not all(void):
+            pairs = list(zip(labels, void, strict=True))
+            kinds[f'{name}, with void'] = [label for label, has in pairs if has]
+            kinds[f'{name}, without'] = [label for label, has in pairs if not has]
+        for kind, maps in kinds.items():
+            mean, quantiles, under = weight_statistics(maps)
+            cells = (f'{value:.1f}' for value in (mean, *quantiles))
+            rows.append([kind, str(len(maps)), *cells, f'{under:.1%}'])
+    head = ['labels', 'maps', 'mean', *(f'{q:.0%}' for q in QUANTILES), 'under 1']
+    return to_markdown(head, rows, left=1)
+
+
+def weight_statistics(labels: Iterable[Tensor]) -> tuple[float, list[float], float]:
+    """Mean, :data:`QUANTILES` and share under 1 of E_G at the pixels that are not void.
+
+    The weights are those of :func:`boundary_weight_map` with its defaults. Quantiles are exact to
+    0.005, and no larger than 400.
+
+    Args:
+        labels: Each (1, H, W), void 255.
+    """
+    counts, total = torch.zeros(round(LARGEST / BIN), dtype=torch.float64), 0.0
+    for label in labels:
+        weight = boundary_weight_map(label)[label != VOID]
+        counts += torch.histc(weight.clamp(max=LARGEST), len(counts), 0, LARGEST)
+        total += weight.double().sum().item()
+    share = counts.cumsum(0) / counts.sum()
+    levels = [(torch.searchsorted(share, q).item() + 0.5) * BIN for q in QUANTILES]
+    return total / counts.sum().item(), levels, share[round(1 / BIN) - 1].item()

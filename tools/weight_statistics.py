@@ -1,0 +1,27 @@
+"""How large the boundary weights are on your labels: python tools/weight_statistics.py FOLDER ...
+
+Prints a Markdown table with a row for each folder of label maps (PNG, void 255): mean and quantiles
+of E_G with the default settings, at the pixels that are not void. A mean far above 1 acts like a
+learning rate as many times larger: choose the rate for it, or normalize='mean'.
+"""
+
+import argparse
+from pathlib import Path
+
+from mmseg_pacbal.apps import cli
+from mmseg_pacbal.apps.weight_statistics import read_labels, weight_table
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='How large the boundary weights are on labels')
+    parser.add_argument('folders', nargs='+', metavar='FOLDER', help='of label maps, *.png')
+    parser.add_argument('--traceback', action='store_true', help='show the frames of an error')
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    print(weight_table({folder: read_labels(Path(folder)) for folder in args.folders}))
+
+
+if __name__ == '__main__':
+    cli.run(main, parse_args())
