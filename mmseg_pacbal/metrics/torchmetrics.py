@@ -35,21 +35,27 @@ class BoundaryQuality(Metric):
       .. math::
           \mathrm{BIoU}_c = \frac{\sum |G_{c,d} \cap P_{c,d}|}{\sum |G_{c,d} \cup P_{c,d}|}
 
-    - Trimap IoU (Kohli et al. 2009, Chen et al. 2018). Let :math:`T_w` be the pixels that are at
-      most :math:`w` pixels in either direction from a pixel with another label, without void:
+    - Trimap IoU (Kohli et al. 2009, Chen et al. 2018). Let :math:`T_w` be the pixels, void left
+      out, that are at most :math:`w` pixels in either direction from one with another label:
 
       .. math::
           \mathrm{TIoU}_{c,w} =
           \frac{\sum |G_c \cap P_c \cap T_w|}{\sum |(G_c \cup P_c) \cap T_w|}
 
-    - Boundary F1 (Csurka et al. 2013). The contour of a class is its pixels with another label
-      among their eight neighbours. :math:`\mathrm{P}_c` is the share of the predicted contour
-      pixels that have one of the label at a Euclidean distance of at most
-      :math:`\mathtt{tolerance} \cdot \sqrt{H^2 + W^2}`, :math:`\mathrm{R}_c` the share of the
-      label's that have one of the prediction:
+    - Boundary F1 (Csurka et al. 2013). The contours :math:`\partial G_c` and :math:`\partial P_c`
+      are the pixels of a class with another label among their eight neighbours, and
+      :math:`[A]_B` those of :math:`A` that have one of :math:`B` at a Euclidean distance of at
+      most :math:`\mathtt{tolerance} \cdot \sqrt{H^2 + W^2}`:
 
       .. math::
-          \mathrm{BF1}_c = \frac{2 \mathrm{P}_c \mathrm{R}_c}{\mathrm{P}_c + \mathrm{R}_c}
+          \mathrm{precision}_c =
+          \frac{\sum |[\partial P_c]_{\partial G_c}|}{\sum |\partial P_c|}, \quad
+          \mathrm{recall}_c =
+          \frac{\sum |[\partial G_c]_{\partial P_c}|}{\sum |\partial G_c|}
+
+      .. math::
+          \mathrm{BF1}_c = \frac{2 \cdot \mathrm{precision}_c \cdot \mathrm{recall}_c}
+          {\mathrm{precision}_c + \mathrm{recall}_c}
 
     Sums are over all images since the last ``reset``, on all processes: pixels are counted, and
     scores of single images are never averaged. The counts are integers, so that the result does
@@ -59,9 +65,9 @@ class BoundaryQuality(Metric):
     is counted. Void is in no class, so that nothing depends on what is predicted there; a class
     that borders on void has a boundary there.
 
-    *Absent classes.* A class in neither prediction nor label of any image is left out of a mean
-    (NaN with ``per_class``); one that is in only one of them has a score of 0. A class without any
-    contour, since it fills its images, has a boundary F1 of 1 if both have it.
+    *Absent classes.* A class of which a measure has pixels in neither prediction nor label is left
+    out of its mean (NaN with ``per_class``); one that is in only one of them has a score of 0. A
+    class without any contour, since it fills its images, has a boundary F1 of 1 if both have it.
 
     As input to ``forward`` and ``update`` the metric accepts:
 
