@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ..ops.arguments import BOOL, Accepted, check_arguments, check_tensor, is_int
+from ..ops.arguments import BOOL, INT, Accepted, check_arguments, check_tensor, is_int, none_or
 from .boundary_scores import ARGUMENTS, Counts, boundary_counts, boundary_scores, no_counts
 from .label_counts import class_maps, class_mean
 
@@ -19,7 +19,7 @@ ACCEPTED = dict(
         'a positive integer up to 65535',
         lambda value: is_int(value) and 0 < value < 2**16,  # maps are uint16
     ),
-    ignore_index=Accepted('an integer or None', lambda value: value is None or is_int(value)),
+    ignore_index=none_or(INT),
     per_class=BOOL,
 )
 
