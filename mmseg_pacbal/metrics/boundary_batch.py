@@ -13,6 +13,7 @@ from ..ops.arguments import BOOL, INT, Accepted, check_arguments, check_tensor, 
 from .boundary_scores import ARGUMENTS, Counts, boundary_counts, boundary_scores, no_counts
 from .label_counts import class_maps, class_mean
 
+PER_CLASS = '_per_class'  # ends the names of what holds a score of each class
 ACCEPTED = dict(
     ARGUMENTS,
     num_classes=Accepted(
@@ -79,7 +80,7 @@ def batch_scores(
     """Means of the scores of :func:`boundary_scores`, and with ``per_class`` the scores, (C,)."""
     scores = boundary_scores(counts, widths)
     means = {name: class_mean(score) for name, score in scores.items()}
-    return means | ({f'{name}_per_class': s for name, s in scores.items()} if per_class else {})
+    return means | ({name + PER_CLASS: s for name, s in scores.items()} if per_class else {})
 
 
 def _holds_integers(tensor: Tensor) -> bool:

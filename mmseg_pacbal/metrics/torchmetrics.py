@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from .boundary_batch import batch_counts, batch_scores, check_settings
+from .boundary_batch import PER_CLASS, batch_counts, batch_scores, check_settings
 from .boundary_scores import no_counts
 
 try:
@@ -229,7 +229,11 @@ class BoundaryQuality(Metric):
         val = self.compute() if val is None else val
         if not isinstance(val, dict):
             return self._plot([_means(result) for result in val], ax)
-        classes = {name: score for name, score in val.items() if name not in _means(val)}
+        classes = {
+            name.removesuffix(PER_CLASS): score
+            for name, score in val.items()
+            if name.endswith(PER_CLASS)
+        }
         figure, drawn = self._plot(classes or val, ax)
         if classes:
             cast(Any, drawn).set_xlabel('Class')  # instead of a step
@@ -237,7 +241,7 @@ class BoundaryQuality(Metric):
 
 
 def _means(result: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: score for name, score in result.items() if not name.endswith('_per_class')}
+    return {name: score for name, score in result.items() if not name.endswith(PER_CLASS)}
 
 
 def _state_names(

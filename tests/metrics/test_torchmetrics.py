@@ -292,8 +292,8 @@ def test_plot_of_classes():
     assert drawn_on is ax
     assert ax.get_xlabel() == 'Class'
     drawn = {line.get_label(): line.get_ydata() for line in ax.lines}
-    assert list(drawn) == [f'{name}_per_class' for name in MEANS]
-    np.testing.assert_array_equal(drawn['mBF1_per_class'], metric.compute()['mBF1_per_class'])
+    assert list(drawn) == MEANS
+    np.testing.assert_array_equal(drawn['mBF1'], metric.compute()['mBF1_per_class'])
     matplotlib.pyplot.close(figure)
 
 
