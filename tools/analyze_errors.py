@@ -15,11 +15,12 @@ from mmseg.registry import MODELS
 
 from mmseg_pacbal import configs
 from mmseg_pacbal.apps import cli
-from mmseg_pacbal.metrics.region_report import region_chart, region_csv, region_table
+from mmseg_pacbal.metrics.region_report import region_csv, region_table
 from mmseg_pacbal.openmmlab.checkpoint_checks import check_checkpoint
 from mmseg_pacbal.openmmlab.data_checks.loaders import check_data
 from mmseg_pacbal.openmmlab.engine import build_runner
 from mmseg_pacbal.openmmlab.metrics import HardRegionMetric
+from mmseg_pacbal.visualization import region_chart
 
 FILES = ('regions.md', 'regions.csv', 'regions.png')
 

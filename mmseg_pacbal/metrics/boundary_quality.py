@@ -63,8 +63,8 @@ def trimap_counts(
 ) -> np.ndarray:
     """Overlap within bands around the boundaries of the truth (trimap; DeepLab, Fig. 10).
 
-    A band holds what is at most ``width`` pixels from a boundary, on either side; void is not
-    in it. The frame of the image is no boundary.
+    A band, first used by Kohli et al. (IJCV 2009), holds what is at most ``width`` pixels from a
+    boundary, on either side; void is not in it. The frame of the image is not a boundary.
 
     Args:
         prediction: Classes or void, (H, W).

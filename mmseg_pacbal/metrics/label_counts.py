@@ -4,7 +4,7 @@ import numpy as np
 
 
 def class_maps(
-    prediction: np.ndarray, truth: np.ndarray, num_classes: int, ignore_index: int = 255
+    prediction: np.ndarray, truth: np.ndarray, num_classes: int, ignore_index: int | None = 255
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bring prediction and truth to one form: classes 0..C-1, void C where the truth is void.
 
@@ -15,7 +15,7 @@ def class_maps(
         prediction: Classes, (H, W), integers.
         truth: Classes or void, (H, W), integers.
         num_classes: C.
-        ignore_index: The void label of the truth.
+        ignore_index: The void label of the truth; None where it has none.
 
     Returns:
         Prediction and truth, (H, W), uint8 (uint16 for more than 255 classes).
@@ -28,8 +28,9 @@ def class_maps(
             f'prediction and label must be of one size (H, W), but got {prediction.shape} and '
             f'{truth.shape}; evaluate at the size of the label'
         )
-    void = truth == ignore_index
-    _check_range('label', truth[~void], num_classes, f' and ignore_index={ignore_index}')
+    void = np.zeros(truth.shape, bool) if ignore_index is None else truth == ignore_index
+    also = '' if ignore_index is None else f' and ignore_index={ignore_index}'
+    _check_range('label', truth[~void], num_classes, also)
     _check_range('prediction', prediction[~void], num_classes, '')
     dtype = np.uint8 if num_classes < 256 else np.uint16
     prediction, truth = (np.where(void, num_classes, m).astype(dtype) for m in (prediction, truth))
@@ -56,10 +57,15 @@ def accuracy(counts: np.ndarray) -> np.ndarray:
     return ratio_or_nan(intersection, true)
 
 
+def class_mean(score: np.ndarray) -> float:
+    """Mean of the classes that occur; NaN where none does."""
+    occurring = score[~np.isnan(score)]
+    return float(occurring.mean()) if occurring.size else float('nan')
+
+
 def mean_percent(score: np.ndarray) -> float:
     """Mean of the classes that occur, in per cent; NaN where none does."""
-    occurring = score[~np.isnan(score)]
-    return 100 * float(occurring.mean()) if occurring.size else float('nan')
+    return 100 * class_mean(score)
 
 
 def ratio_or_nan(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
@@ -68,10 +74,10 @@ def ratio_or_nan(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return np.divide(numerator, denominator, out=nan, where=denominator > 0)
 
 
-def _check_range(name: str, values: np.ndarray, num_classes: int, void: str) -> None:
+def _check_range(name: str, values: np.ndarray, num_classes: int, also: str) -> None:
     wrong = values[(values < 0) | (values >= num_classes)]
     if wrong.size:
         raise ValueError(
-            f'{name} holds {wrong[0]}, but accepted are classes 0..{num_classes - 1}{void}; '
+            f'{name} holds {wrong[0]}, but accepted are classes 0..{num_classes - 1}{also}; '
             'check the masks of the data set and num_classes of the model'
         )

@@ -1,4 +1,4 @@
-"""Tables and a chart of what one or two models get right in each region.
+"""Tables of what one or two models get right in each region.
 
 ``totals`` maps the name of a model to its counts over the data set, (R, 3, C), as
 :func:`region_counts` gives them; the regions, in this order, are ``REGIONS``.
@@ -9,8 +9,6 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from .hard_regions import REGIONS
 from .label_counts import accuracy, iou, mean_percent, ratio_or_nan
@@ -49,23 +47,14 @@ def region_csv(totals: Totals, classes: Sequence[str]) -> str:
     return text.getvalue()
 
 
-def region_chart(totals: Totals) -> Figure:
-    """Bars of mIoU and of mean accuracy, one for each region and model."""
-    figure = Figure(figsize=(8, 6), layout='constrained')
-    panels = figure.subplots(2, 1, sharex=True)
-    for panel, measure in zip(panels, ('mIoU', 'mAcc'), strict=True):
-        _bars(panel, {name: MEASURES[measure](total) for name, total in totals.items()})
-        panel.set_ylabel(f'{measure}, %')
-    shares = _pixel_share(next(iter(totals.values())))
-    labels = [f'{r}\n{s:.1f} % of pixels' for r, s in zip(REGIONS, shares, strict=True)]
-    panels[-1].set_xticks(range(len(REGIONS)), labels, fontsize=8)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc='outside upper center', ncols=2)
-    return figure
+def pixel_share(total: np.ndarray) -> np.ndarray:
+    """Share of each region in all pixels, in per cent: (R, 3, C) -> (R,)."""
+    return _share_of_all(total, total[:, 2])
 
 
 def _columns(totals: Totals) -> dict[str, np.ndarray]:
     """Head and values, (R,), of each column of the table."""
-    columns = {'pixels': _pixel_share(next(iter(totals.values())))}
+    columns = {'pixels': pixel_share(next(iter(totals.values())))}
     for measure, score in MEASURES.items():
         values = [score(total) for total in totals.values()]
         heads = [f'{measure} {name}'.strip() for name in totals]
@@ -81,16 +70,6 @@ def _cell(head: str, value: float) -> str:
     return f'{value:+.2f}' if head.endswith(' difference') else f'{value:.2f}'
 
 
-def _bars(panel: Axes, scores: dict[str, np.ndarray]) -> None:
-    width = 0.8 / len(scores)
-    for i, (name, values) in enumerate(scores.items()):
-        x = np.arange(len(values)) + (i - (len(scores) - 1) / 2) * width
-        bars = panel.bar(x, values, width, label=name)
-        panel.bar_label(bars, fmt='%.1f', fontsize=8, padding=1)
-    panel.set_ylim(0, 109)  # room for the figure above a bar
-    panel.spines[['top', 'right']].set_visible(False)
-
-
 def _mean_iou(total: np.ndarray) -> np.ndarray:
     return np.array([mean_percent(score) for score in iou(total)])
 
@@ -101,10 +80,6 @@ def _mean_accuracy(total: np.ndarray) -> np.ndarray:
 
 def _error_share(total: np.ndarray) -> np.ndarray:
     return _share_of_all(total, total[:, 2] - total[:, 0])
-
-
-def _pixel_share(total: np.ndarray) -> np.ndarray:
-    return _share_of_all(total, total[:, 2])
 
 
 def _share_of_all(total: np.ndarray, pixels: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from .panels import PanelRow, paint, panel_figure
 from .paper import edge_figure, loss_figure, qualitative_figure
+from .regions import region_chart
 from .weights import WeightSample, weight_figure
 
 __all__ = [
@@ -12,5 +13,6 @@ __all__ = [
     'paint',
     'panel_figure',
     'qualitative_figure',
+    'region_chart',
     'weight_figure',
 ]

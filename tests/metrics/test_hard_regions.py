@@ -16,7 +16,7 @@ from mmseg_pacbal.metrics.hard_regions import (
     touching_classes,
 )
 from mmseg_pacbal.metrics.label_counts import accuracy, class_maps, iou, overlap_counts
-from mmseg_pacbal.metrics.region_report import region_chart, region_csv, region_table
+from mmseg_pacbal.metrics.region_report import region_csv, region_table
 
 VOID = 255
 
@@ -214,15 +214,3 @@ def test_csv_has_every_class():
     assert list(lines[2].values()) == ['base', 'all', 'mean', '100', '80', '65.71', '79.17']
     small = [line for line in lines if line['model'] == 'ours' and line['region'] == REGIONS[3]]
     assert [line['IoU'] for line in small] == ['100.00', '', '100.00']
-
-
-def test_chart_shows_every_score():
-    figure = region_chart(make_totals())
-    for panel, expected in zip(figure.axes, ([65.71, 81.20], [79.17, 89.58]), strict=True):
-        heights = [[bar.get_height() for bar in bars] for bars in panel.containers]
-        assert [h[0] for h in heights] == pytest.approx(expected, abs=0.01)
-        assert all(len(h) == len(REGIONS) for h in heights)
-        assert all(np.isnan(h[4]) for h in heights)
-    labels = [label.get_text() for label in figure.axes[-1].get_xticklabels()]
-    assert labels[1] == 'near boundaries\n40.0 % of pixels'
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ['base', 'ours']

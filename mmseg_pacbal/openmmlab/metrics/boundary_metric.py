@@ -1,6 +1,5 @@
 """Boundary IoU, trimap mIoU and boundary F1 as a metric of MMSegmentation."""
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,30 +7,10 @@ from mmengine.logging import print_log
 from mmseg.registry import METRICS
 from prettytable import PrettyTable
 
-from ...metrics.boundary_quality import (
-    boundary_f1,
-    boundary_iou_counts,
-    contour_counts,
-    trimap_counts,
-)
-from ...metrics.label_counts import iou, mean_percent
-from ...ops.arguments import Accepted, check_arguments, is_int, is_number
+from ...metrics.boundary_scores import ARGUMENTS, boundary_counts, boundary_scores
+from ...metrics.label_counts import mean_percent
+from ...ops.arguments import check_arguments
 from .count_metric import CountMetric, Counts
-
-SHARE = Accepted(
-    "a share of the image's diagonal, above 0 and at most 1",
-    lambda value: is_number(value) and 0 < value <= 1,
-)
-WIDTHS = Accepted(
-    'increasing positive integers, in pixels, such as (1, 2, 4)',
-    lambda value: (
-        isinstance(value, Sequence)
-        and len(value) > 0
-        and all(is_int(width) for width in value)
-        and all(a < b for a, b in itertools.pairwise([0, *value]))
-    ),
-)
-ARGUMENTS = dict(ratio=SHARE, widths=WIDTHS, tolerance=SHARE)
 
 
 @METRICS.register_module()
@@ -69,20 +48,11 @@ class BoundaryMetric(CountMetric):
         self.tolerance = tolerance
 
     def count(self, prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> Counts:
-        maps = (prediction, truth, num_classes)
-        return dict(
-            band=boundary_iou_counts(*maps, self.ratio),
-            trimap=trimap_counts(*maps, self.widths),
-            contour=contour_counts(*maps, self.tolerance),
-        )
+        settings: dict = dict(ratio=self.ratio, widths=self.widths, tolerance=self.tolerance)
+        return boundary_counts(prediction, truth, num_classes, **settings)
 
     def scores(self, total: Counts) -> dict[str, float]:
-        trimaps = zip(self.widths, iou(total['trimap']), strict=True)
-        scores = {
-            'mBIoU': iou(total['band']),
-            **{f'trimap_mIoU@{width}': score for width, score in trimaps},
-            'mBF1': boundary_f1(total['contour']),
-        }
+        scores = boundary_scores(total, self.widths)
         means = {name: mean_percent(score) for name, score in scores.items()}
         print_log(f'boundary quality in %\n{self._table(scores, means)}', logger='current')
         return {name: round(mean, 2) for name, mean in means.items()}

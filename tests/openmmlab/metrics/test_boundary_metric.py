@@ -13,6 +13,7 @@ import torch.multiprocessing as mp
 from torch import Tensor
 
 from mmseg_pacbal import BoundaryMetric
+from mmseg_pacbal.metrics import BoundaryQuality
 from mmseg_pacbal.openmmlab.datasets import generate_synthetic_voc
 from tests.conftest import _render_labels
 from tests.running import DEMO, run_tool
@@ -114,6 +115,40 @@ def test_beside_iou_metric_in_a_config():
         'edge/trimap_mIoU@3': 100,
         'edge/mBF1': 100,
     }
+
+
+@pytest.mark.parametrize(
+    'settings',
+    [{}, dict(ratio=0.01, widths=[3, 5], tolerance=0.02), dict(ignore_index=0)],
+)
+def test_equals_boundary_quality(settings):
+    """To the last digit: the classes of any other training are counted and scored alike."""
+    samples = make_samples()
+    settings = dict(ignore_index=255) | settings
+    if settings['ignore_index'] == 0:
+        for s in samples:
+            label = s['gt_sem_seg']['data']
+            s['gt_sem_seg']['data'] = torch.where(label == 255, 0, label)
+    quality = BoundaryQuality(len(CLASSES), **settings)
+    for s in samples:
+        quality.update(s['pred_sem_seg']['data'], s['gt_sem_seg']['data'])
+    found = {name: round(100 * score.item(), 2) for name, score in quality.compute().items()}
+    assert found == evaluate(samples, **settings)
+
+
+def test_equals_boundary_quality_on_real_labels(voc_labels):
+    samples = []
+    for i, label in enumerate(voc_labels[:10]):
+        prediction = label.roll((i, 2), (0, 1))
+        samples.append(sample(torch.where(prediction == 255, 0, prediction), label))
+    quality = BoundaryQuality(21)
+    for s in samples:
+        quality.update(s['pred_sem_seg']['data'], s['gt_sem_seg']['data'])
+    metric = BoundaryMetric()
+    metric.dataset_meta = dict(classes=[str(c) for c in range(21)])
+    metric.process({}, samples)
+    found = {name: round(100 * score.item(), 2) for name, score in quality.compute().items()}
+    assert found == metric.evaluate(len(samples))
 
 
 def test_void_of_another_number():

@@ -1,0 +1,264 @@
+"""Boundary IoU, trimap mIoU and boundary F1 for any PyTorch training, as a torchmetrics metric."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from .boundary_batch import PER_CLASS, batch_counts, batch_scores, check_settings
+from .boundary_scores import no_counts
+
+try:
+    from torchmetrics import Metric
+    from torchmetrics.utilities.plot import _AX_TYPE, _PLOT_OUT_TYPE
+except ModuleNotFoundError as error:
+    if error.name != 'torchmetrics':
+        raise
+    raise ImportError(
+        'BoundaryQuality is a metric of torchmetrics, which is not installed; to install it: '
+        'pip install torchmetrics'
+    ) from None
+
+
+class BoundaryQuality(Metric):
+    r"""Quality of a semantic segmentation at its boundaries, with void.
+
+    Three measures, over all classes that occur in prediction or label:
+
+    - Boundary IoU (Cheng et al. 2021). Let :math:`G_c` and :math:`P_c` be the pixels of class
+      :math:`c` in label and prediction, and :math:`G_{c,d}`, :math:`P_{c,d}` those of them that
+      :math:`d` erosions by a 3x3 square take away, where the frame of the image counts as a
+      boundary and :math:`d = \max(1, \mathrm{round}(\mathtt{ratio} \cdot \sqrt{H^2 + W^2}))`:
+
+      .. math::
+          \mathrm{BIoU}_c = \frac{\sum |G_{c,d} \cap P_{c,d}|}{\sum |G_{c,d} \cup P_{c,d}|}
+
+    - Trimap IoU (Kohli et al. 2009, Chen et al. 2018). Let :math:`T_w` be the pixels, void left
+      out, that are at most :math:`w` pixels in either direction from one with another label:
+
+      .. math::
+          \mathrm{TIoU}_{c,w} =
+          \frac{\sum |G_c \cap P_c \cap T_w|}{\sum |(G_c \cup P_c) \cap T_w|}
+
+    - Boundary F1 (Csurka et al. 2013). The contours :math:`\partial G_c` and :math:`\partial P_c`
+      are the pixels of a class with another label among their eight neighbours, and
+      :math:`[A]_B` those of :math:`A` that have one of :math:`B` at a Euclidean distance of at
+      most :math:`\mathtt{tolerance} \cdot \sqrt{H^2 + W^2}`:
+
+      .. math::
+          \mathrm{precision}_c =
+          \frac{\sum |[\partial P_c]_{\partial G_c}|}{\sum |\partial P_c|}, \quad
+          \mathrm{recall}_c =
+          \frac{\sum |[\partial G_c]_{\partial P_c}|}{\sum |\partial G_c|}
+
+      .. math::
+          \mathrm{BF1}_c = \frac{2 \cdot \mathrm{precision}_c \cdot \mathrm{recall}_c}
+          {\mathrm{precision}_c + \mathrm{recall}_c}
+
+    Sums are over all images since the last ``reset``, on all processes: pixels are counted, and
+    scores of single images are never averaged. The counts are integers, so that the result does
+    not depend on how the images are divided into batches and processes.
+
+    *Void.* Where the label is ``ignore_index``, the prediction is made void too, before anything
+    is counted. Void is in no class, so that nothing depends on what is predicted there; a class
+    that borders on void has a boundary there.
+
+    *Absent classes.* A class of which a measure has pixels in neither prediction nor label is left
+    out of its mean (NaN with ``per_class``); one that is in only one of them has a score of 0. A
+    class without any contour, since it fills its images, has a boundary F1 of 1 if both have it.
+
+    As input to ``forward`` and ``update`` the metric accepts:
+
+    - ``preds`` (:class:`~torch.Tensor`): Logits or probabilities, floating point, (N, C, H, W), of
+      which the class with the greatest is taken; or classes, integers, (N, H, W).
+    - ``target`` (:class:`~torch.Tensor`): Classes 0..C-1 or ``ignore_index``, integers, (N, H, W).
+
+    As output of ``forward`` (of the batch) and ``compute`` (of everything) the metric returns a
+    ``dict`` of float64 tensors from 0 to 1 (float32 on MPS, which has no float64):
+
+    - ``mBIoU``, ``trimap_mIoU@W`` for each width W, and ``mBF1``: means over the classes that
+      occur, scalars; NaN where none does.
+    - With ``per_class=True`` also the scores of all classes, (C,), under the same names followed
+      by ``_per_class``.
+
+    Args:
+        num_classes: C.
+        ratio: Width of the bands of Boundary IoU, as a share of the image's diagonal.
+        widths: Widths of the trimaps, in pixels on either side of a boundary, increasing.
+        tolerance: Distance at which contours still match in boundary F1, as a share of the image's
+            diagonal. At 0 < tolerance * diagonal < 1 contours have to coincide.
+        ignore_index: The void label; None where there is none. If it is the number of a class, that
+            class has no true pixels, and where it is predicted outside void it counts as wrong.
+        per_class: Whether the scores of all classes are returned beside the means.
+        **kwargs: Those of every metric, such as ``sync_on_compute``; see the documentation of
+            :class:`torchmetrics.Metric`.
+
+    Raises:
+        ValueError: An argument is not one of those above.
+
+    References:
+        - Cheng, Girshick, Dollar, Berg, Kirillov: Boundary IoU: Improving Object-Centric Image
+          Segmentation Evaluation, CVPR 2021
+        - Kohli, Ladicky, Torr: Robust Higher Order Potentials for Enforcing Label Consistency,
+          IJCV 2009
+        - Chen, Papandreou, Kokkinos, Murphy, Yuille: DeepLab, TPAMI 2018
+        - Csurka, Larlus, Perronnin: What is a good evaluation measure for semantic segmentation?,
+          BMVC 2013
+
+    Example:
+        >>> import torch
+        >>> from mmseg_pacbal.metrics import BoundaryQuality
+        >>> target = torch.zeros(1, 8, 80, dtype=torch.long)
+        >>> target[:, :, 40:] = 1
+        >>> target[:, :, 75:] = 255  # void
+        >>> preds = torch.zeros_like(target)
+        >>> preds[:, :, 42:] = 1  # the edge is two pixels too far to the right
+        >>> metric = BoundaryQuality(num_classes=3, widths=(4, 8), per_class=True)
+        >>> metric.update(preds, target)
+        >>> for name, score in metric.compute().items():
+        ...     print(name, score.numpy().round(4))
+        mBIoU 0.8643
+        trimap_mIoU@4 0.7083
+        trimap_mIoU@8 0.8375
+        mBF1 0.25
+        mBIoU_per_class [0.875  0.8537    nan]
+        trimap_mIoU@4_per_class [0.6667 0.75      nan]
+        trimap_mIoU@8_per_class [0.8   0.875   nan]
+        mBF1_per_class [0.  0.5 nan]
+    """
+
+    full_state_update: bool = False
+    is_differentiable: bool = False
+    higher_is_better: bool = True
+    plot_lower_bound: float = 0.0
+    plot_upper_bound: float = 1.0
+
+    def __init__(
+        self,
+        num_classes: int,
+        ratio: float = 0.02,
+        widths: Sequence[int] = (1, 2, 4, 8, 16, 32),
+        tolerance: float = 0.0075,
+        ignore_index: int | None = 255,
+        per_class: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        check_settings(
+            num_classes=num_classes,
+            ratio=ratio,
+            widths=widths,
+            tolerance=tolerance,
+            ignore_index=ignore_index,
+            per_class=per_class,
+        )
+        self.num_classes = num_classes
+        self.ratio = ratio
+        self.widths = tuple(widths)
+        self.tolerance = tolerance
+        self.ignore_index = ignore_index
+        self.per_class = per_class
+        self._states = _state_names(ratio, self.widths, tolerance, ignore_index)
+        for name, zeros in no_counts(num_classes, self.widths).items():
+            self.add_state(self._states[name], torch.from_numpy(zeros), dist_reduce_fx='sum')
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Count in a batch.
+
+        Args:
+            preds: Logits, floating point, (N, C, H, W), or classes, integers, (N, H, W).
+            target: Classes or ``ignore_index``, integers, (N, H, W).
+
+        Raises:
+            TypeError: An input is not a tensor.
+            ValueError: Shapes or dtypes are not those above, or a value is neither a class nor, in
+                ``target``, ``ignore_index``. Nothing is counted then.
+        """
+        counts = batch_counts(
+            preds,
+            target,
+            self.num_classes,
+            self.ignore_index,
+            ratio=self.ratio,
+            widths=self.widths,
+            tolerance=self.tolerance,
+        )
+        for name, count in counts.items():
+            total = getattr(self, self._states[name])
+            # Not in place: a total may have been made in inference mode.
+            setattr(self, self._states[name], total + torch.from_numpy(count).to(total.device))
+
+    def compute(self) -> dict[str, Tensor]:
+        """Scores of everything counted since the last ``reset``, on all processes."""
+        counts = {name: getattr(self, state).cpu().numpy() for name, state in self._states.items()}
+        scores = batch_scores(counts, self.widths, self.per_class)
+        dtype = torch.float32 if self.device.type == 'mps' else torch.float64
+        return {
+            name: torch.as_tensor(score, dtype=dtype, device=self.device)
+            for name, score in scores.items()
+        }
+
+    def plot(
+        self,
+        val: dict[str, Tensor] | Sequence[dict[str, Tensor]] | None = None,
+        ax: _AX_TYPE | None = None,
+    ) -> _PLOT_OUT_TYPE:
+        """Plot one result, or several as they follow each other in time.
+
+        Args:
+            val: A result of ``forward`` or ``compute``, or a list of them; what ``compute`` returns
+                now if it is None. With ``per_class`` one result is drawn class by class; of several
+                the means are drawn.
+            ax: Where to draw; None makes a new figure.
+
+        Returns:
+            The figure (None if ``ax`` was given) and the axis.
+
+        Raises:
+            ModuleNotFoundError: matplotlib is not installed.
+
+        Example:
+            >>> import torch
+            >>> from mmseg_pacbal.metrics import BoundaryQuality
+            >>> metric = BoundaryQuality(num_classes=3)
+            >>> classes = torch.arange(48).reshape(1, 6, 8) // 16
+            >>> figure, ax = metric.plot([metric(classes, classes) for _ in range(2)])
+        """
+        val = self.compute() if val is None else val
+        if not isinstance(val, dict):
+            return self._plot([_means(result) for result in val], ax)
+        classes = {
+            name.removesuffix(PER_CLASS): score
+            for name, score in val.items()
+            if name.endswith(PER_CLASS)
+        }
+        figure, drawn = self._plot(classes or val, ax)
+        if classes:
+            cast(Any, drawn).set_xlabel('Class')  # instead of a step
+        return figure, drawn
+
+
+def _means(result: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: score for name, score in result.items() if not name.endswith(PER_CLASS)}
+
+
+def _state_names(
+    ratio: float, widths: Sequence[int], tolerance: float, ignore_index: int | None
+) -> dict[str, str]:
+    """Kind of count -> name of its state, which tells the settings that the counts depend on.
+
+    MetricCollection takes metrics whose states have the same names and, after the first update,
+    the same values for one metric; and a state must not be loaded into a metric that counts
+    something else.
+    """
+    settings = dict(
+        band=f'ratio_{ratio}',
+        trimap=f'widths_{"_".join(map(str, widths))}',
+        contour=f'tolerance_{tolerance}',
+    )
+    return {
+        name: re.sub(r'\W', '_', f'{name}_{setting}_void_{ignore_index}')
+        for name, setting in settings.items()
+    }

@@ -1,0 +1,394 @@
+"""BoundaryQuality: values, and all that torchmetrics asks of a metric."""
+
+import copy
+import doctest
+import importlib
+import math
+import pickle
+import sys
+
+import matplotlib
+
+matplotlib.use('Agg')
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torchmetrics import MetricCollection
+
+from mmseg_pacbal import metrics
+from mmseg_pacbal.metrics import BoundaryQuality
+from mmseg_pacbal.metrics import torchmetrics as module
+from tests.conftest import _render_labels
+from tests.metrics.reference import (
+    boundary_iou_reference,
+    contour_reference,
+    f1_reference,
+    trimap_reference,
+)
+
+VOID = 255
+CLASSES = 7
+WIDTHS = (1, 2, 4, 8, 16, 32)
+MEANS = ['mBIoU', *(f'trimap_mIoU@{width}' for width in WIDTHS), 'mBF1']
+
+
+def make_batch(count: int = 4) -> tuple[Tensor, Tensor]:
+    """Generated scenes with and without void, (N, H, W), and the scenes moved as predictions."""
+    target = torch.stack([label[:80, :100] for label in _render_labels(count)]).long()
+    preds = torch.stack([label.roll((i, 2), (0, 1)) for i, label in enumerate(target)])
+    return torch.where(preds == VOID, 0, preds), target
+
+
+def logits_of(classes: Tensor, num_classes: int = CLASSES) -> Tensor:
+    """Logits (N, C, H, W) whose greatest is that of the class."""
+    return torch.nn.functional.one_hot(classes, num_classes).movedim(-1, 1).float() * 3 - 1
+
+
+def scores(preds: Tensor, target: Tensor, num_classes: int = CLASSES, **kwargs) -> dict:
+    metric = BoundaryQuality(num_classes, **kwargs)
+    metric.update(preds, target)
+    return metric.compute()
+
+
+def assert_same(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
+    """To the last bit."""
+    assert list(first) == list(second)
+    for name in first:
+        assert torch.equal(first[name].nan_to_num(-1), second[name].nan_to_num(-1)), name
+
+
+# --- values ---
+
+
+def test_examples_of_the_docstrings():
+    result = doctest.testmod(module)
+    assert result.attempted >= 12
+    assert result.failed == 0
+
+
+def test_scores_are_those_of_the_slow_independent_forms():
+    """Counts of the images are added, then every class is scored, then the classes are averaged."""
+    preds, target = make_batch(3)
+    found = scores(preds, target, per_class=True)
+    pairs = list(zip(preds.numpy(), target.numpy(), strict=True))
+
+    def total(reference, setting) -> np.ndarray:
+        return sum(reference(*pair, CLASSES, setting, VOID) for pair in pairs)
+
+    def iou(counts: np.ndarray) -> np.ndarray:
+        both, predicted, true = counts
+        return both / (predicted + true - both)
+
+    expected = {'mBIoU': iou(total(boundary_iou_reference, 0.02))}
+    for width in WIDTHS:
+        expected[f'trimap_mIoU@{width}'] = iou(total(trimap_reference, width))
+    expected['mBF1'] = np.array(f1_reference(total(contour_reference, 0.0075)))
+    assert list(found) == [*MEANS, *(f'{name}_per_class' for name in MEANS)]
+    for name, score in expected.items():
+        assert np.nanmin(score) > 0 and np.nanmax(score) < 1
+        np.testing.assert_allclose(found[f'{name}_per_class'], score, rtol=1e-12)
+        assert found[name].shape == ()
+        assert found[name].item() == pytest.approx(np.nanmean(score), rel=1e-12)
+
+
+def test_perfect_is_one():
+    _, target = make_batch()
+    preds = torch.where(target == VOID, 3, target)  # what is predicted inside void does not matter
+    assert {name: score.item() for name, score in scores(preds, target).items()} == dict.fromkeys(
+        MEANS, 1.0
+    )
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_logits_are_the_classes_of_their_greatest(dtype):
+    preds, target = make_batch(2)
+    logits = logits_of(preds).to(dtype).requires_grad_()
+    assert_same(scores(logits, target), scores(preds, target))
+
+
+@pytest.mark.parametrize('dtype', [torch.uint8, torch.int16, torch.int32])
+def test_integers_of_every_kind(dtype):
+    preds, target = make_batch(2)
+    assert_same(scores(preds.to(dtype), target.to(dtype)), scores(preds, target))
+
+
+def test_two_classes_as_booleans():
+    preds, target = (maps == 1 for maps in make_batch(2))
+    assert_same(scores(preds, target, 2), scores(preds.long(), target.long(), 2))
+
+
+def test_absent_classes():
+    target = torch.zeros(1, 6, 8, dtype=torch.long)
+    found = scores(target, target, 3, widths=[1], per_class=True)
+    # Nothing is near a boundary of the label, since it has none.
+    for name, expected in [('mBIoU', [1, math.nan, math.nan]), ('mBF1', [1, math.nan, math.nan])]:
+        np.testing.assert_array_equal(found[f'{name}_per_class'], expected)
+        assert found[name] == 1
+    assert found['trimap_mIoU@1'].isnan()
+    found = scores(torch.ones_like(target), target, 3, widths=[1], per_class=True)
+    np.testing.assert_array_equal(found['mBIoU_per_class'], [0, 0, math.nan])
+    assert found['mBIoU'] == found['mBF1'] == 0
+
+
+def test_nothing_counted():
+    with pytest.warns(UserWarning, match='compute'):
+        found = BoundaryQuality(3, per_class=True).compute()
+    assert all(score.isnan().all() for score in found.values())
+    empty = torch.zeros(0, 6, 8, dtype=torch.long)  # the last batch of a process may have no image
+    assert all(score.isnan() for score in scores(empty, empty, 3).values())
+
+
+# --- void ---
+
+
+@pytest.mark.parametrize('void', [-1, 7, 300])
+def test_void_of_another_number(void):
+    preds, target = make_batch(2)
+    expected = scores(preds, target)
+    assert_same(scores(preds, target.where(target != VOID, void), ignore_index=void), expected)
+
+
+def test_no_void():
+    preds, target = make_batch(2)
+    target = target.where(target != VOID, 0)
+    assert_same(scores(preds, target, ignore_index=None), scores(preds, target))
+    many = torch.full((1, 6, 8), 255)
+    assert scores(many, many, 300, ignore_index=None)['mBIoU'] == 1  # 255 is a class there
+
+
+def test_void_that_is_a_class():
+    """It has no true pixels, and where it is predicted outside void it is wrong."""
+    target = torch.zeros(1, 8, 8, dtype=torch.long)
+    target[:, :, 4:] = 1
+    preds = target.clone()
+    found = scores(preds, target, 2, ignore_index=0, per_class=True)['mBIoU_per_class']
+    np.testing.assert_array_equal(found, [math.nan, 1])
+    preds[:, :, 4:6] = 0
+    assert scores(preds, target, 2, ignore_index=0, per_class=True)['mBIoU_per_class'][0] == 0
+
+
+# --- what torchmetrics asks of a metric ---
+
+
+def test_batches_add_up_however_they_are_divided():
+    preds, target = make_batch()
+    metric = BoundaryQuality(CLASSES)
+    for part in (slice(0, 1), slice(1, 4)):
+        # Of the batch alone, without what was counted before.
+        assert_same(metric(preds[part], target[part]), scores(preds[part], target[part]))
+    assert_same(metric.compute(), scores(preds, target))
+
+
+def test_reset_begins_anew():
+    preds, target = make_batch(2)
+    metric = BoundaryQuality(CLASSES)
+    metric.update(preds, target)
+    metric.reset()
+    metric.update(target.where(target != VOID, 0), target)
+    assert metric.compute()['mBIoU'] == 1
+
+
+def test_reset_in_inference_mode():
+    """As Lightning validates; training goes on outside of it."""
+    preds, target = make_batch(1)
+    metric = BoundaryQuality(CLASSES)
+    with torch.inference_mode():
+        metric.update(preds, target)
+        metric.reset()
+        metric.update(preds, target)
+    metric.update(preds, target)
+    assert_same(metric.compute(), scores(preds, target))
+
+
+@pytest.mark.parametrize(
+    'copied',
+    [lambda metric: pickle.loads(pickle.dumps(metric)), BoundaryQuality.clone, copy.deepcopy],
+    ids=['pickle', 'clone', 'deepcopy'],
+)
+def test_copies_count_on_by_themselves(copied):
+    preds, target = make_batch()
+    metric = BoundaryQuality(CLASSES, per_class=True)
+    metric.update(preds[:2], target[:2])
+    before = metric.compute()
+    other = copied(metric)
+    other.update(preds[2:], target[2:])
+    assert_same(other.compute(), scores(preds, target, per_class=True))
+    assert_same(metric.compute(), before)
+
+
+def test_counts_stay_integers():
+    """Half precision of a model is none of its metrics'."""
+    metric = BoundaryQuality(CLASSES).half().to(torch.float16)
+    metric.update(*make_batch(1))
+    states = metric.metric_state.values()
+    assert len(states) == 3
+    assert {state.dtype for state in states} == {torch.int64}
+    assert {score.dtype for score in metric.compute().values()} == {torch.float64}
+
+
+def test_state_dict_is_that_of_the_same_settings_only():
+    preds, target = make_batch(2)
+    metric = BoundaryQuality(CLASSES)
+    metric.persistent(True)
+    metric.update(preds, target)
+    other = BoundaryQuality(CLASSES)
+    other.persistent(True)
+    other.load_state_dict(metric.state_dict())
+    other._update_count = 1
+    assert_same(other.compute(), metric.compute())
+    stricter = BoundaryQuality(CLASSES, tolerance=0.001)
+    stricter.persistent(True)
+    with pytest.raises(RuntimeError, match='contour_tolerance_0_0075_void_255'):
+        stricter.load_state_dict(metric.state_dict())
+
+
+def test_collection_keeps_other_settings_apart():
+    """After a perfect first batch most counts are equal, whatever the settings."""
+    preds, target = make_batch(3)
+    target = target.where(target != VOID, 9)
+    perfect = target[:1]
+    assert (perfect != 9).all()
+    settings = [
+        {},
+        dict(per_class=True),
+        dict(tolerance=0.03),
+        dict(ratio=0.021),
+        dict(ignore_index=9),
+        dict(widths=(1, 2, 4, 8, 16, 31)),
+    ]
+    single = {f'm{i}': BoundaryQuality(10, **kwargs) for i, kwargs in enumerate(settings)}
+    collection = MetricCollection({n: m.clone() for n, m in single.items()}, prefix='val/')
+    for batch in ((perfect, perfect), (preds, target)):
+        for metric in (collection, *single.values()):
+            metric.update(*batch)
+    # Only per_class makes no difference to the counts.
+    assert [group for group in collection.compute_groups.values() if len(group) > 1] == [
+        ['m0', 'm1']
+    ]
+    expected = {f'val/{n}_{k}': s for n, m in single.items() for k, s in m.compute().items()}
+    assert_same(collection.compute(), expected)
+    assert len({expected[f'val/{name}_mBF1'].item() for name in ('m0', 'm2', 'm4')}) == 3
+
+
+def test_plot_of_one_result():
+    metric = BoundaryQuality(CLASSES)
+    metric.update(*make_batch(2))
+    figure, ax = metric.plot()
+    drawn = {line.get_label(): line.get_ydata() for line in ax.lines}
+    assert figure is ax.figure
+    assert list(drawn) == MEANS
+    for name, score in metric.compute().items():
+        assert drawn[name] == pytest.approx([score.item()])
+    matplotlib.pyplot.close(figure)
+
+
+def test_plot_of_classes():
+    metric = BoundaryQuality(CLASSES, per_class=True)
+    metric.update(*make_batch(2))
+    figure, ax = matplotlib.pyplot.subplots()
+    _, drawn_on = metric.plot(ax=ax)
+    assert drawn_on is ax
+    assert ax.get_xlabel() == 'Class'
+    drawn = {line.get_label(): line.get_ydata() for line in ax.lines}
+    assert list(drawn) == MEANS
+    np.testing.assert_array_equal(drawn['mBF1'], metric.compute()['mBF1_per_class'])
+    matplotlib.pyplot.close(figure)
+
+
+@pytest.mark.parametrize('per_class', [False, True])
+def test_plot_of_a_training(per_class):
+    preds, target = make_batch(3)
+    metric = BoundaryQuality(CLASSES, per_class=per_class)
+    results = [metric(preds[i : i + 1], target[i : i + 1]) for i in range(3)]
+    figure, ax = metric.plot(results)
+    drawn = {line.get_label(): line.get_ydata() for line in ax.lines}
+    assert list(drawn) == MEANS
+    assert ax.get_xlabel() == 'Step'
+    np.testing.assert_array_equal(drawn['mBIoU'], [result['mBIoU'] for result in results])
+    matplotlib.pyplot.close(figure)
+
+
+# --- mistakes ---
+
+
+@pytest.mark.parametrize(
+    ('name', 'value'),
+    [
+        ('num_classes', 0),
+        ('num_classes', 65536),
+        ('num_classes', None),
+        ('num_classes', True),
+        ('ratio', 0),
+        ('ratio', float('nan')),
+        ('widths', []),
+        ('widths', [4, 2]),
+        ('tolerance', 1.5),
+        ('ignore_index', 2.0),
+        ('per_class', 1),
+    ],
+)
+def test_wrong_argument(name, value):
+    with pytest.raises(ValueError, match=f'^{name} must be ') as caught:
+        BoundaryQuality(**{'num_classes': 3, name: value})
+    assert str(caught.value).endswith(f'but got {value!r}')
+
+
+def classes(*shape: int, value: int = 0) -> Tensor:
+    return torch.full(shape, value)
+
+
+@pytest.mark.parametrize(
+    ('preds', 'target', 'message'),
+    [
+        (classes(2, 4, 5), classes(2, 1, 4, 5), r'target must .* int64 \(2, 1, 4, 5\); .*squeeze'),
+        (classes(2, 4, 5), classes(2, 4, 5).float(), r'target must .* got float32 \(2, 4, 5\)'),
+        (classes(2, 0, 5), classes(2, 0, 5), r'target must .* got int64 \(2, 0, 5\)'),
+        (classes(4, 5), classes(2, 4, 5), r'preds must be logits.* got int64 \(4, 5\)'),
+        (classes(2, 4, 5).float(), classes(2, 4, 5), r'preds must .* got float32 \(2, 4, 5\)'),
+        (classes(2, 3, 4, 5), classes(2, 4, 5), r'preds must .* got int64 \(2, 3, 4, 5\)'),
+        (classes(2, 4, 4, 5).float(), classes(2, 4, 5), r'num_classes = 3, .* float32 \(2, 4, 4'),
+        (classes(2, 1, 4, 5).float(), classes(2, 4, 5), r'one logit .* by \(preds > 0\).squeeze'),
+        (classes(2, 3, 2, 3).float(), classes(2, 4, 5), r'one N, H and W, .* \(2, 3, 2, 3\) and'),
+        (classes(1, 4, 5), classes(2, 4, 5), r'one N, H and W, but got \(1, 4, 5\) and \(2, 4, 5'),
+        (classes(2, 4, 5), classes(2, 4, 5, value=3), 'image 0 of the batch: label holds 3'),
+        (classes(2, 4, 5, value=-1), classes(2, 4, 5), 'image 0 of the batch: prediction holds -1'),
+    ],
+)
+def test_wrong_batch(preds, target, message):
+    with pytest.raises(ValueError, match=message):
+        scores(preds, target, 3)
+
+
+def test_not_a_tensor():
+    for preds, target in ((np.zeros((1, 4, 5), int), classes(1, 4, 5)), (classes(1, 4, 5), [0])):
+        with pytest.raises(TypeError, match=r'(preds|target) must be a tensor, but got'):
+            scores(preds, target)
+
+
+def test_nothing_is_counted_of_a_wrong_batch():
+    metric = BoundaryQuality(3)
+    target = classes(2, 4, 5)
+    target[1] = 3
+    with pytest.raises(ValueError, match='image 1 of the batch: label holds 3'):
+        metric.update(classes(2, 4, 5), target)
+    assert not any(state.any() for state in metric.metric_state.values())
+
+
+def test_torchmetrics_is_needed_by_this_class_only(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'torchmetrics', None)  # importing it ends in an error
+    monkeypatch.delitem(sys.modules, module.__name__)
+    monkeypatch.delattr(metrics, 'torchmetrics')
+    importlib.reload(metrics)
+    with pytest.raises(ImportError) as caught:
+        _ = metrics.BoundaryQuality
+    assert str(caught.value) == (
+        'BoundaryQuality is a metric of torchmetrics, which is not installed; to install it: '
+        'pip install torchmetrics'
+    )
+
+
+def test_a_name_that_is_not_there():
+    with pytest.raises(AttributeError, match=r"metrics' has no attribute 'Quality'"):
+        _ = metrics.Quality
