@@ -207,7 +207,7 @@ def test_check_lists_all_problems_of_a_sample(capsys, data):
     ]
 
 
-def test_check_goes_on_after_a_data_set_that_cannot_be_built(capsys, data):
+def test_check_continues_after_a_data_set_that_cannot_be_built(capsys, data):
     cut(data / 'labels/val/01.png')
     (data / 'labels' / 'train').rename(data / 'labels' / 'elsewhere')
     listed, _ = mistake(capsys, data, '--check')

@@ -144,7 +144,7 @@ def assert_equal(a: object, b: object) -> None:
         ('validation:4', signal.SIGKILL, 'iter_4.pth', WORKERS),
     ],
 )
-def test_killed_run_goes_on(accident, signalled, left, options, config, whole, seed, tmp_path):
+def test_killed_run_continues(accident, signalled, left, options, config, whole, seed, tmp_path):
     """One checkpoint is kept, and it is there whole; what follows is the run without the kill."""
     killed = train(config, tmp_path, seed, *options, accident=accident)
     assert killed.returncode == -signalled, killed.stderr
