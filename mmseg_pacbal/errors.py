@@ -1,4 +1,4 @@
-"""Errors as a user reads them."""
+"""Errors as users see them."""
 
 import importlib.util
 
@@ -18,7 +18,7 @@ def require_mmseg(what: str) -> None:
 
 
 def one_sentence(error: Exception) -> str:
-    """The message of an error on one line, with its type where the message alone says little."""
+    """The message of an error on one line, with its type unless the message is clear without it."""
     # A KeyError prints its message in quotes.
     text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
     if text.startswith('Caught ') and 'Original Traceback' in text:  # in a data loader's worker

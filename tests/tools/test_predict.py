@@ -210,5 +210,5 @@ def test_checkpoint_of_another_model(tiny, picture, capsys, tmp_path):
     picture.save(tmp_path / 'a.png')
     torch.save(dict(state_dict={}), tmp_path / 'other.pth')
     args = (tmp_path / 'other.pth', tmp_path / 'a.png', '--out', tmp_path / 'out')
-    assert 'is not of this config' in mistake(capsys, 'predict', tiny[0], *args)
+    assert 'does not belong to this config' in mistake(capsys, 'predict', tiny[0], *args)
     assert not (tmp_path / 'out').exists()

@@ -29,7 +29,7 @@ def small_model(device: torch.device) -> nn.Sequential:
 
 
 def images(label: Tensor) -> Tensor:
-    """Images in which every class has a colour of its own, (N, 3, H, W)."""
+    """Images in which every class has a different colour, (N, 3, H, W)."""
     shades = torch.linspace(-1, 1, 256)[label] * 40
     return torch.stack([shades, shades.sin(), shades.cos()], dim=1)
 

@@ -83,7 +83,7 @@ def test_nothing_whole(work_dir):
     for path in find_checkpoints(work_dir):
         cut(path)
     with pytest.raises(
-        ValueError, match=f'no checkpoint in {work_dir} is whole, .*iter_2.pth missing'
+        ValueError, match=f'no checkpoint in {work_dir} is intact: .*iter_2.pth missing'
     ):
         last_whole_checkpoint(work_dir)
 
