@@ -1,4 +1,4 @@
-"""One's own images, whole and broken: masks are the argmax, files that are not read are named."""
+"""Your own images, intact and broken: masks are the argmax, unreadable files are named."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The checkpoint to go on from: what last_checkpoint names, or the newest whole one."""
+"""The checkpoint to continue from: the one last_checkpoint names, or the newest intact one."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Checkpoints are whole or not there, and the last whole one is never removed."""
+"""Checkpoints are complete or absent, and the last complete one is never removed."""
 
 import os
 import stat
