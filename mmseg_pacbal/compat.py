@@ -46,19 +46,20 @@ class UnsupportedStackError(ImportError):
     """The installed versions do not work together; the message says what to do."""
 
 
+def version(name: str) -> str | None:
+    """The version of a distribution, None if it is not installed."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
 def installed_versions() -> dict[str, str | None]:
     """Read the version of every distribution that matters, None if it is not installed.
 
     A module that can be imported without a distribution known here (a source tree on the path,
     a renamed build) has no version to check: its names are left out.
     """
-
-    def version(name: str) -> str | None:
-        try:
-            return metadata.version(name)
-        except metadata.PackageNotFoundError:
-            return None
-
     versions = {'numpy': version('numpy')}
     for module, (names, _) in _NEEDS.items():
         found = {name: version(name) for name in names}

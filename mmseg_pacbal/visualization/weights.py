@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from .panels import paint
+from .panels import paint, strip_ticks
 
 
 @dataclass
@@ -47,5 +47,5 @@ def weight_figure(sample: WeightSample, palette: Sequence, ignore_index: int = 2
     )
     for ax, title in zip(axes, titles, strict=True):
         ax.set_title(title, fontsize=9)
-        ax.set(xticks=[], yticks=[])
+    strip_ticks(axes)
     return figure

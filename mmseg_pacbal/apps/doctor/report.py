@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from importlib import metadata
 
 import torch
 from rich.console import Console
@@ -21,10 +20,10 @@ VARIABLES = (
 
 def facts() -> dict:
     """Versions, devices, settings and what compat fixed."""
-    versions = {name: _version(name) for name in PACKAGES}
+    versions = {name: compat.version(name) for name in PACKAGES}
     return dict(
         **provenance('cpu'),
-        mmseg_pacbal=_version('mmseg-pacbal'),
+        mmseg_pacbal=compat.version('mmseg-pacbal'),
         packages={name: version for name, version in versions.items() if version},
         cpu_capability=torch.backends.cpu.get_cpu_capability(),
         threads=torch.get_num_threads(),
@@ -78,10 +77,3 @@ def pasteable(known: dict, findings: Sequence[Finding]) -> str:
 
 def _plain(text: str) -> str:
     return text.replace('[', r'\[')  # rich reads [...] as a style
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
