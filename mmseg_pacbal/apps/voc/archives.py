@@ -149,7 +149,7 @@ def _refuse_escape(archive: Path, member: tarfile.TarInfo) -> None:
     except tarfile.FilterError as error:
         raise ValueError(
             f'{archive} would write outside its folder or make a device ({member.name}); nothing '
-            'was unpacked; get the archive from its publisher'
+            'in it was unpacked; get the archive from its publisher'
         ) from error
 
 
