@@ -61,8 +61,10 @@ def watch(runner: StudyRunner) -> None:
     runner.start()
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn()) as progress:
         bar = progress.add_task('Iterations', total=total, completed=runner.iterations_done())
-        while runner.working():
+        working = True
+        while working:
             time.sleep(1)
+            working = runner.working()  # before counting, so that the last count is complete
             progress.update(bar, completed=runner.iterations_done())
             finished = sum(runner.record_path(run).exists() for run in runner.runs)
             if finished != shown:
