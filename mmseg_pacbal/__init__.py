@@ -1,8 +1,8 @@
 """Pyramid Atrous Convolution and Boundary-aware Loss.
 
 On torch alone: :func:`boundary_weight_map`, :func:`pyramid_atrous_conv2d`,
-:class:`PyramidAtrousConv` and :class:`BoundaryAwareLoss`. Where MMSegmentation is installed,
-importing this package also registers the head, the losses, the metrics and all else that
+:class:`PyramidAtrousConv` and :class:`BoundaryAwareLoss`. If MMSegmentation is installed,
+importing this package also registers the head, the losses, the metrics and everything else that
 configs name.
 """
 

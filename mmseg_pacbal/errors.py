@@ -4,12 +4,12 @@ import importlib.util
 
 
 def has_mmseg() -> bool:
-    """Whether MMSegmentation is installed; a folder that an uninstall left behind is not it."""
+    """Whether MMSegmentation is installed; a folder left behind by an uninstall does not count."""
     return getattr(importlib.util.find_spec('mmseg'), 'origin', None) is not None
 
 
 def require_mmseg(what: str) -> None:
-    """Raise ImportError unless MMSegmentation is installed; ``what`` is what needs it."""
+    """Raise ImportError unless MMSegmentation is installed; ``what`` names what needs it."""
     if not has_mmseg():
         raise ImportError(
             f'{what} needs MMSegmentation, which is not installed; to install it: '
