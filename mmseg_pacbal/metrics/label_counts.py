@@ -58,13 +58,13 @@ def accuracy(counts: np.ndarray) -> np.ndarray:
 
 
 def class_mean(score: np.ndarray) -> float:
-    """Mean of the classes that occur; NaN where none does."""
+    """Mean over the classes that occur; NaN if none does."""
     occurring = score[~np.isnan(score)]
     return float(occurring.mean()) if occurring.size else float('nan')
 
 
 def mean_percent(score: np.ndarray) -> float:
-    """Mean of the classes that occur, in per cent; NaN where none does."""
+    """Mean over the classes that occur, in per cent; NaN if none does."""
     return 100 * class_mean(score)
 
 
