@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mmseg_pacbal.openmmlab.datasets.synthetic_scene import render_scene, void_rim
+from mmseg_pacbal.datasets.synthetic_scene import render_scene, void_rim
 
 DATA = Path(__file__).resolve().parents[2] / 'shared' / 'data'
 

@@ -24,9 +24,9 @@ from torch import Tensor, nn
 
 from mmseg_pacbal import configs
 from mmseg_pacbal.apps import cli
+from mmseg_pacbal.datasets.synthetic_scene import render_scene
 from mmseg_pacbal.layers import PyramidAtrousConv
 from mmseg_pacbal.openmmlab.checkpoint_checks import check_checkpoint
-from mmseg_pacbal.openmmlab.datasets.synthetic_scene import render_scene
 from mmseg_pacbal.openmmlab.inference import turns_bgr_to_rgb
 
 MAX_DIFFERENCE = 1e-3  # of logits

@@ -21,8 +21,8 @@ from rich.progress import MofNCompleteColumn, Progress
 
 from mmseg_pacbal import configs
 from mmseg_pacbal.apps import cli
+from mmseg_pacbal.datasets.palette import palette_image
 from mmseg_pacbal.openmmlab.data_checks.files import read_image
-from mmseg_pacbal.openmmlab.datasets.palette import palette_image
 from mmseg_pacbal.openmmlab.inference import init_inferencer
 from mmseg_pacbal.visualization import paint
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from mmseg_pacbal import init_inferencer
-from mmseg_pacbal.openmmlab.datasets.synthetic_scene import PALETTE, render_scene
+from mmseg_pacbal.datasets.synthetic_scene import PALETTE, render_scene
 from mmseg_pacbal.visualization import paint
 from tests.running import ROOT, call_tool, load_tool, mistake
 

@@ -14,8 +14,8 @@ from PIL import Image
 from mmseg_pacbal import configs
 from mmseg_pacbal.apps.voc import archives as voc_archives
 from mmseg_pacbal.apps.voc import layout as voc_layout
+from mmseg_pacbal.datasets.palette import voc_colormap
 from mmseg_pacbal.openmmlab.data_checks.loaders import check_data, verify_data
-from mmseg_pacbal.openmmlab.datasets.palette import voc_colormap
 from tests.conftest import DATA
 from tests.running import ROOT, call_tool, failure, mistake
 from tests.tools.small_voc import (

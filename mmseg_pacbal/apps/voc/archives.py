@@ -18,8 +18,8 @@ import numpy as np
 from rich.progress import track
 from scipy.io import loadmat
 
+from ...datasets.palette import palette_image, voc_colormap
 from ...openmmlab.data_checks.files import check_values, read_list, read_mask
-from ...openmmlab.datasets.palette import palette_image, voc_colormap
 from .layout import ACCEPTED, AUG_MASKS, MASKS, augmented_lists, list_path, require_complete
 
 VOC_URL = 'http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar'

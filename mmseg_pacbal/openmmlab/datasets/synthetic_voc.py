@@ -11,8 +11,8 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 from PIL import Image
 
-from .palette import palette_image, voc_colormap
-from .synthetic_scene import CLASSES, MIN_SIDE, PALETTE, VERSION, render_scene, void_rim
+from ...datasets.palette import palette_image, voc_colormap
+from ...datasets.synthetic_scene import CLASSES, MIN_SIDE, PALETTE, VERSION, render_scene, void_rim
 
 _RECORD = 'synthetic_voc.json'
 

@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg_pacbal.openmmlab.datasets import SyntheticVOCDataset, synthetic_scene, synthetic_voc
-from mmseg_pacbal.openmmlab.datasets.palette import voc_colormap
-from mmseg_pacbal.openmmlab.datasets.synthetic_scene import (
+from mmseg_pacbal.datasets import synthetic_scene
+from mmseg_pacbal.datasets.palette import voc_colormap
+from mmseg_pacbal.datasets.synthetic_scene import (
     CLASSES,
     PALETTE,
     render_scene,
     void_rim,
 )
+from mmseg_pacbal.openmmlab.datasets import SyntheticVOCDataset, synthetic_voc
 from mmseg_pacbal.openmmlab.datasets.synthetic_voc import generate_synthetic_voc
 
 SMALL = dict(num_train=4, num_val=2, size=(64, 72))

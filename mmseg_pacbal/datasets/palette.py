@@ -1,9 +1,14 @@
 """Label maps as palette pictures: the pixel values are classes, and viewers show colours."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 def voc_colormap() -> np.ndarray:
@@ -23,6 +28,8 @@ def palette_image(label: np.ndarray, palette: Sequence | np.ndarray) -> Image.Im
         label: Integers 0..255, (H, W).
         palette: RGB of each value, (K, 3).
     """
+    from PIL import Image  # comes with the plugin, as files are read and written there only
+
     image = Image.fromarray(label.astype(np.uint8))
     image.putpalette(np.array(palette, np.uint8).tobytes())  # this changes the mode from L to P
     return image

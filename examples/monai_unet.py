@@ -1,0 +1,64 @@
+"""Boundary-aware Loss in MONAI, in two dimensions.
+
+    pip install "mmseg-pacbal[torchmetrics]" monai
+    python examples/monai_unet.py
+
+Random initial weights, a minute on two cores. The lines marked "new" are all that changes.
+"""
+
+import argparse
+
+import torch
+from monai.data import DataLoader
+from monai.engines import SupervisedTrainer
+from monai.networks.nets import UNet
+from torch import Tensor, nn
+
+from mmseg_pacbal import BoundaryAwareLoss, BoundaryQuality  # new
+from mmseg_pacbal.datasets import SyntheticScenes
+
+
+def collate(samples: list[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+    images, labels = zip(*samples, strict=True)
+    return dict(image=torch.stack(images), label=torch.stack(labels))
+
+
+@torch.no_grad()
+def score(model: nn.Module, loader: DataLoader) -> dict[str, float]:
+    metric = BoundaryQuality(len(SyntheticScenes.classes), widths=[4])
+    model.eval()
+    for batch in loader:
+        metric.update(model(batch['image']), batch['label'])
+    return {name: round(100 * value.item(), 1) for name, value in metric.compute().items()}
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument('--epochs', type=int, default=20)
+    args = p.parse_args()
+    torch.manual_seed(0)
+    train = DataLoader(SyntheticScenes(64), batch_size=8, shuffle=True, collate_fn=collate)
+    val = DataLoader(SyntheticScenes(32, seed=1), batch_size=8, collate_fn=collate)
+    model = UNet(
+        spatial_dims=2,
+        in_channels=3,
+        out_channels=len(SyntheticScenes.classes),
+        channels=(16, 32, 64, 128),
+        strides=(2, 2, 2),
+        num_res_units=2,
+    )
+    print('before', score(model, val))
+    SupervisedTrainer(
+        device=torch.device('cpu'),
+        max_epochs=args.epochs,
+        train_data_loader=train,
+        network=model,
+        optimizer=torch.optim.AdamW(model.parameters(), lr=1e-3),
+        # before: monai.losses.DiceCELoss(to_onehot_y=True, softmax=True)
+        loss_function=BoundaryAwareLoss(normalize='mean'),  # new
+    ).run()
+    print('after ', score(model, val))
+
+
+if __name__ == '__main__':
+    main()
