@@ -7,13 +7,16 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 
-def check_checkpoint(model: nn.Module, path: str | Path, *, resume: bool = False) -> None:
+def check_checkpoint(model: nn.Module, path: str | Path, *, resume: bool = False) -> dict:
     """Check that a checkpoint's weights are those of the model, name by name, size by size.
 
     Args:
         model: What they are for.
         path: Of a checkpoint.
         resume: It must hold the state of training, too.
+
+    Returns:
+        What the checkpoint says of itself, its ``meta``.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -30,6 +33,7 @@ def check_checkpoint(model: nn.Module, path: str | Path, *, resume: bool = False
     problems = _misfits(model, _shapes(checkpoint))
     if problems:
         raise ValueError(f'checkpoint {path} is not of this config: {_first(problems)}')
+    return checkpoint.get('meta') or {}
 
 
 def check_initial_weights(model: nn.Module, load_from: str | None) -> None:
