@@ -18,6 +18,18 @@ test_pipeline = [
     dict(type='LoadMask'),
     dict(type='PackSegInputs'),
 ]
+# As MMSegmentation's, but for the masks.
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            *_base_.tta_pipeline[1].transforms[:2],
+            [dict(type='LoadMask')],
+            [dict(type='PackSegInputs')],
+        ],
+    ),
+]
 folder = dict(type='FolderDataset', data_root=data_root)
 train_dataloader = dict(dataset=dict(**folder, pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(**folder, pipeline=test_pipeline))

@@ -85,7 +85,7 @@ def _import_timm() -> ModuleType:
 
 
 def _check_name(timm: ModuleType, name: str) -> None:
-    if not timm.is_model(name):
+    if ':' not in name and not timm.is_model(name):  # such as hf-hub:...
         close = difflib.get_close_matches(name, timm.list_models(), n=3)
         hint = f'did you mean {" or ".join(close)}? ' if close else ''
         raise ValueError(
