@@ -12,6 +12,7 @@ from PIL import Image
 
 from mmseg_pacbal import configs, init_inferencer
 from mmseg_pacbal.openmmlab.completion import complete
+from mmseg_pacbal.openmmlab.engine import build_runner
 from tests.openmmlab.datasets.folder_data import (
     CLASSES,
     COLOURS,
@@ -80,6 +81,16 @@ def test_auxiliary_heads_and_wrapped_models_follow(data):
     cfg.model.module.decode_head.num_classes = None
     complete(cfg)
     assert cfg.model.module.decode_head.num_classes == 3
+
+
+def test_classes_follow_under_other_tools(data):
+    """MMSegmentation's own tools/train.py builds the runner that the config names."""
+    cfg = configs.load_config(str(CONFIG), {'data_root': str(data)})
+    assert cfg.model.decode_head.num_classes is None
+    cfg.work_dir = str(data.parent / 'work')
+    runner = build_runner(cfg)
+    assert runner.model.decode_head.num_classes == 3
+    assert runner.cfg.model.decode_head.num_classes == 3  # which is printed and saved
 
 
 def test_other_configs_are_left_as_they_are():
