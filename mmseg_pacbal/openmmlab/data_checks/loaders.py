@@ -121,10 +121,14 @@ def _check_folders(loader: str, cfg: Config) -> None:
 
 def _check_files(loader: str, dataset: BaseSegDataset) -> None:
     samples = (sample_of(dataset.get_data_info(i)) for i in range(len(dataset)))
-    missing = [path for sample in samples for path in sample if path and not Path(path).is_file()]
+    files = ((kind, path) for s in samples for kind, path in s._asdict().items() if path)
+    missing = [f'{kind} {path}' for kind, path in files if not Path(path).is_file()]
     if missing:
-        more = f' and {len(missing) - 1} more' if len(missing) > 1 else ''
-        raise FileNotFoundError(f'{loader}: {missing[0]}{more} is missing')
+        more = f', and so are {len(missing) - 1} more files' if len(missing) > 1 else ''
+        raise FileNotFoundError(
+            f'{loader}: {missing[0]} is missing{more}; complete the data set, in which every image '
+            'needs a mask of its name'
+        )
 
 
 def _check_classes(cfg: Config, num_classes: int, dataset_type: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+from mmengine.fileio import list_dir_or_file
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
@@ -145,7 +146,7 @@ def _by_stem(what: str, folder: str | None, suffixes: Iterable[str]) -> dict[str
         ValueError: Two of them have one name.
     """
     found: dict[str, Path] = {}
-    for path, stem in _stems(Path(folder), suffixes) if folder else ():
+    for path, stem in _stems(folder, suffixes) if folder else ():
         if stem in found:
             raise ValueError(
                 f'{what}s {found[stem]} and {path} differ in the suffix only; keep one of them, '
@@ -155,12 +156,11 @@ def _by_stem(what: str, folder: str | None, suffixes: Iterable[str]) -> dict[str
     return found
 
 
-def _stems(folder: Path, suffixes: Iterable[str]) -> Iterator[tuple[Path, str]]:
-    for path in sorted(folder.rglob('*')):
-        name = path.relative_to(folder).as_posix()
+def _stems(folder: str, suffixes: Iterable[str]) -> Iterator[tuple[Path, str]]:
+    for name in sorted(list_dir_or_file(folder, list_dir=False, recursive=True)):
         suffix = next((s for s in suffixes if name.lower().endswith(s.lower())), None)
-        if suffix and not path.name.startswith('.') and path.is_file():
-            yield path, name[: -len(suffix)]
+        if suffix:
+            yield Path(folder, name), name[: -len(suffix)]
 
 
 def _raise_unpaired(images: dict[str, Path], masks: dict[str, Path]) -> None:

@@ -114,15 +114,18 @@ def _check_one_meaning(
     """Raise where a mask would have other classes if its colours counted in place of its values.
 
     Tools that turn an RGB mask into a palette image number its colours in any order. A palette
-    counts as no more than decoration where a colour in use has no class, or two share one.
+    counts as no more than decoration where a colour in use has no class, or two share one. Grey
+    masks are asked only where white, 255, may be a class and not void.
     """
     used = np.unique(values).tolist()
     if image.mode == 'P':
         used = [value for value in used if value != VOID]
         entries = image.getpalette('RGB') or []
         shown = [tuple(entries[3 * value : 3 * value + 3]) for value in used]
-    else:
+    elif VOID in used:
         shown = [(value, value, value) for value in used]
+    else:
+        return  # greys that no one would draw
     classes = [table.get(colour) for colour in shown]
     if None in classes or len({*classes}) < len(classes):
         return

@@ -265,3 +265,8 @@ def test_grey_that_is_black_and_white_of_classes_is_refused(tmp_path):
         refusal(path, table)
     )
     assert set(np.unique(read(path))) == {0, 255}
+
+
+def test_black_of_a_later_class_says_nothing_of_a_grey_mask(tmp_path):
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / 'a.png')
+    assert read(tmp_path / 'a.png', {(255, 0, 0): 0, (0, 0, 0): 255}).max() == 0
