@@ -10,7 +10,7 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
 from ..data_checks.files import read_list
-from .classes_file import Classes, read_classes
+from .classes_file import Classes, Colour, read_classes
 from .folder_masks import read_folder_mask
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm')
@@ -51,7 +51,7 @@ class FolderDataset(BaseSegDataset):
         metainfo: dict | None = None,
         **kwargs,
     ) -> None:
-        self.value_of_colour: dict = {}
+        self.value_of_colour: dict[Colour, int] | None = None
         self.unused_masks: list[str] = []
         if reads_classes_file(type(self)):
             classes = self.classes_of(dict(data_root=data_root, classes_file=classes_file))

@@ -47,7 +47,8 @@ def read_folder_mask(path: str, value_of_colour: Mapping[Colour, int] | None = N
 
     Args:
         path: Of a grey or palette image, whose values count, or of an RGB image.
-        value_of_colour: The value of each colour of an RGB image; none where it is empty or None.
+        value_of_colour: The value of each colour of an RGB image; empty where ``classes.txt`` gives
+            none, None where there is no ``classes.txt``.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -59,8 +60,8 @@ def read_folder_mask(path: str, value_of_colour: Mapping[Colour, int] | None = N
         raise ValueError(
             f'mask {path} is a JPEG, which changes values; save masks as PNG, from their source'
         )
-    if image.mode in _COLOUR_MODES:
-        return _values_of_colours(path, _opaque(path, image), value_of_colour or {})
+    if image.mode in _COLOUR_MODES and value_of_colour is not None:
+        return _values_of_colours(path, _opaque(path, image), value_of_colour)
     values = mask_values(path, image)
     if value_of_colour and image.mode in ('L', 'P'):
         _check_one_meaning(path, image, values, value_of_colour)

@@ -219,6 +219,12 @@ def test_rgb_needs_colours_in_classes_txt(tmp_path):
     )
 
 
+def test_rgb_where_there_is_no_classes_txt(tmp_path):
+    save_mask(tmp_path / 'a.png', label(), 'rgb')
+    with pytest.raises(ValueError, match='has mode RGB, but a mask has one channel'):
+        read_folder_mask(str(tmp_path / 'a.png'), None)
+
+
 def test_jpeg_is_refused(tmp_path):
     for kind in ('index', 'rgb'):
         save_mask(tmp_path / 'a.jpg', label(), kind)
