@@ -124,7 +124,8 @@ def _shapes(name: str, model: torch.nn.Module, in_channels: int) -> list[tuple[i
         features = model(torch.zeros(1, in_channels, *_TRIAL, device='meta'))
     except Exception as error:
         raise ValueError(
-            f'model.backbone.model_name={name!r} does not take images of any size ({error}); '
+            f'model.backbone.model_name={name!r} does not take images of any size '
+            f'({str(error).rstrip(".")}); '
             f'choose one that does, such as {_GOOD}, or set the options by which this one does '
             '(of a ViT model.backbone.dynamic_img_size=True model.backbone.dynamic_img_pad=True)'
         ) from error

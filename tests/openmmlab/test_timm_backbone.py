@@ -153,7 +153,7 @@ REFUSED = [
     (
         dict(model_name='swin_tiny_patch4_window7_224'),
         "model.backbone.model_name='swin_tiny_patch4_window7_224' does not take images of any size "
-        "(Input height (97) doesn't match model (224).); choose one that does, such as resnet50, ",
+        "(Input height (97) doesn't match model (224)); choose one that does, such as resnet50, ",
     ),
     (
         dict(model_name='vit_small_patch16_224'),
