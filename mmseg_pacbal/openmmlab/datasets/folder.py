@@ -93,7 +93,7 @@ class FolderDataset(BaseSegDataset):
         masks = _by_stem('mask', self.data_prefix.get('seg_map_path'), self.seg_map_suffix)
         if images and masks and not images.keys() & masks.keys():
             _raise_unpaired(images, masks)
-        self.unused_masks = [str(masks[stem]) for stem in masks.keys() - images.keys()]
+        self.unused_masks = [str(masks[stem]) for stem in sorted(masks.keys() - images.keys())]
         by_path = sorted(images, key=lambda stem: str(images[stem]))  # as in BaseSegDataset
         stems = read_list(self.ann_file) if self.ann_file else by_path
         if not stems:
