@@ -1,4 +1,4 @@
-"""Carries configs and tools into the wheel; everything else is said in pyproject.toml."""
+"""Adds configs and tools to the wheel; everything else is in pyproject.toml."""
 
 import shutil
 from pathlib import Path
@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent
 
 
 class BuildWithConfigs(build_py):
-    """Carry configs, tools and their index in `.mim`, where MMSegmentation's wheel has them too."""
+    """Copy configs, tools and their index to `.mim`, where MMSegmentation's wheel has them too."""
 
     def run(self) -> None:
         super().run()

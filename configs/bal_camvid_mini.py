@@ -1,5 +1,5 @@
-# "DeepLab V3 + BAL" of Table 3 on CamVid at half size: the edges are shrunk half as much, so that
-# the kernel of 35 covers as much of the image. An edge keeps twice the mass then; so does beta.
+# "DeepLab V3 + BAL" of Table 3 on CamVid at half size: edges are shrunk by 2 rather than 4, so that
+# the kernel of 35 covers the same part of the image. This doubles the sum over an edge, hence beta.
 _base_ = ['./deeplabv3_camvid_mini.py', './_base_/bal.py']
 model = dict(
     decode_head=dict(

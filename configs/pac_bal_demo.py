@@ -1,5 +1,5 @@
-# PAC + BAL in four minutes on two CPU cores: a narrow ResNet-18 on generated data. It needs
-# neither data nor network; `python tools/demo.py` runs it and makes the pictures.
+# PAC + BAL with a narrow ResNet-18 on generated data, for a CPU. It needs neither data nor network.
+# `python tools/demo.py` runs it and draws the pictures; docs/machines.md has its score and time.
 _base_ = './_base_/voc.py'
 
 data_root = 'data/synthetic_voc'
@@ -29,7 +29,7 @@ model = dict(
         rates=(1, 3, 5, 7, 9),
         num_classes=num_classes,
         norm_cfg=batch_norm,
-        # The kernel of Table 1 fits images of 500 pixels; these are a third as large.
+        # The kernel of Table 1 is for images of 500 pixels; these are a third as large.
         loss_decode=dict(type='BoundaryAwareLoss', kernel_size=15, downsample=2, normalize='mean'),
     ),
 )

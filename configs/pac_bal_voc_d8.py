@@ -1,4 +1,4 @@
-# Beyond the paper: MMSegmentation's own ResNet-101-D8 DeepLabV3 recipe for VOC, unchanged but
+# Beyond the paper: MMSegmentation's own ResNet-101-D8 DeepLabV3 recipe for VOC, unchanged except
 # for head and loss. At output stride 8 all rates double.
 _base_ = ['./_base_/runtime.py', './_base_/bal.py']
 model = dict(

@@ -1,10 +1,12 @@
 """Pyramid Atrous Convolution and Boundary-aware Loss.
 
 On torch alone: :func:`boundary_weight_map`, :func:`pyramid_atrous_conv2d`,
-:class:`PyramidAtrousConv` and :class:`BoundaryAwareLoss`. Where MMSegmentation is installed,
-importing this package also registers the head, the losses, the metrics and all else that
-configs name.
+:class:`PyramidAtrousConv`, :class:`BoundaryAwareLoss` and, with torchmetrics,
+:class:`BoundaryQuality`. Where MMSegmentation is installed, importing this package also registers
+the head, the losses, the metrics and all else that configs name.
 """
+
+from typing import TYPE_CHECKING
 
 from .errors import has_mmseg, require_mmseg
 from .layers import PyramidAtrousConv
@@ -25,6 +27,21 @@ __all__ = [
     'openmmlab',
     'pyramid_atrous_conv2d',
 ]
+_OF_THE_PLUGIN = {name for name in __all__ if name not in globals()}
+
+if TYPE_CHECKING:
+    from .metrics import BoundaryQuality as BoundaryQuality
+else:
+
+    def __getattr__(name: str) -> object:
+        if name == 'BoundaryQuality':  # late, since importing torchmetrics takes long
+            from .metrics import BoundaryQuality
+
+            return BoundaryQuality
+        if name in _OF_THE_PLUGIN:
+            require_mmseg(f'mmseg_pacbal.{name}')
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+
 
 if has_mmseg():
     from . import compat
@@ -40,15 +57,4 @@ if has_mmseg():
 
     register_scheme()
 else:
-    __all__ = [name for name in __all__ if name in globals()]
-
-    def __getattr__(name: str) -> object:
-        if name in (
-            'BoundaryMetric',
-            'BoundaryVisualizationHook',
-            'PACHead',
-            'config',
-            'init_inferencer',
-        ):
-            require_mmseg(f'mmseg_pacbal.{name}')
-        raise AttributeError(f'module mmseg_pacbal has no attribute {name!r}')
+    __all__ = [name for name in __all__ if name not in _OF_THE_PLUGIN]

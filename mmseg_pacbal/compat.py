@@ -1,8 +1,8 @@
 """What stock OpenMMLab needs on today's torch, numpy and setuptools, applied on import.
 
-Each function fixes one thing, says from which version on it is no longer needed, and changes
-nothing where the stack is sound. OpenMMLab, torch and numpy are imported inside the functions:
-the versions are checked before anything can fail on them.
+Each function fixes one thing, says until which version it is needed, and changes nothing if the
+stack works without it. OpenMMLab, torch and numpy are imported inside the functions, so that the
+versions are checked before anything can fail on them.
 """
 
 import _codecs
@@ -20,7 +20,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, NoReturn
 
-# mmcv comes as source only, and building it takes pkg_resources and the torch it is built for.
+# mmcv is published as source only; building it needs pkg_resources and the torch it is built for.
 _FULL = 'pip install "setuptools<82" wheel && pip install --no-build-isolation "mmcv==2.1.0"'
 _LITE = f'pip install "mmcv-lite==2.1.0" (for the compiled ops, instead: {_FULL})'
 _MMSEG = ('mmsegmentation', 'onedl-mmsegmentation')
@@ -38,7 +38,7 @@ _NEEDS = {
 }
 
 
-# What was fixed here, and why; `python -m mmseg_pacbal.doctor` shows it.
+# What was fixed here, and why; `python -m mmseg_pacbal.doctor` lists it.
 fixed: dict[str, str] = {}
 
 
@@ -46,19 +46,20 @@ class UnsupportedStackError(ImportError):
     """The installed versions do not work together; the message says what to do."""
 
 
+def version(name: str) -> str | None:
+    """The version of a distribution, None if it is not installed."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
 def installed_versions() -> dict[str, str | None]:
-    """Read the version of every distribution that matters, None where it is not installed.
+    """Read the version of every distribution that matters, None if it is not installed.
 
-    A module that is importable without any distribution known here (a source tree on the path,
-    a renamed build) has no version to judge: its names are left out.
+    A module that can be imported without a distribution known here (a source tree on the path,
+    a renamed build) has no version to check: its names are left out.
     """
-
-    def version(name: str) -> str | None:
-        try:
-            return metadata.version(name)
-        except metadata.PackageNotFoundError:
-            return None
-
     versions = {'numpy': version('numpy')}
     for module, (names, _) in _NEEDS.items():
         found = {name: version(name) for name in names}
@@ -69,10 +70,10 @@ def installed_versions() -> dict[str, str | None]:
 
 
 def declared_versions() -> dict[str, str]:
-    """Read which versions this project declares: distribution name -> specifiers.
+    """Read which versions this project accepts: distribution name -> specifiers.
 
-    The metadata of the installed project is the one place where accepted versions stand; it is
-    empty for a source tree that was never installed.
+    They are declared in one place, the metadata of the installed project; the result is empty for
+    a source tree that was never installed.
     """
     from packaging.requirements import Requirement
 
@@ -85,14 +86,15 @@ def declared_versions() -> dict[str, str]:
 
 
 def check_versions(installed: dict[str, str | None], declared: dict[str, str]) -> None:
-    """Refuse a stack that cannot work, before it fails on something less clear.
+    """Refuse a stack that cannot work, before it fails with a less clear message.
 
-    pip resolves what is declared, but mmcv cannot be: `mmcv` and `mmcv-lite` are the same module,
-    mmsegmentation declares neither, and a later `pip install` may replace what was resolved.
+    pip resolves what is declared, but mmcv cannot be declared: `mmcv` and `mmcv-lite` are the same
+    module, and mmsegmentation declares neither. Also, a later `pip install` may replace what was
+    resolved.
 
     Args:
-        installed: distribution name -> version, None where it is not installed; a name that is
-            absent is not judged.
+        installed: distribution name -> version, None if it is not installed; a name that is
+            absent is not checked.
         declared: distribution name -> accepted versions, see :func:`declared_versions`.
 
     Raises:
@@ -115,7 +117,7 @@ def check_versions(installed: dict[str, str | None], declared: dict[str, str]) -
             if module == 'mmcv' and stock:
                 found = f'{name} {installed[name]} is installed with mmsegmentation {stock}'
                 _refuse(found, f'mmcv{accepted} there', f'pip uninstall -y {name} && {command}')
-            # The fork has version numbers of its own.
+            # The fork numbers its versions differently.
             if module != 'mmcv' and not name.startswith('onedl-'):
                 _refuse(f'{name} {installed[name]} is installed', name + accepted, command)
 
@@ -131,18 +133,18 @@ def _within(version: str | None, accepted: str) -> bool:
 
 
 def provide_pkg_resources() -> None:
-    """Stand in for `pkg_resources`, with what mmengine takes from it.
+    """Provide the part of `pkg_resources` that mmengine uses.
 
-    setuptools 82 dropped it; mmengine needs it to find the package of an `mmseg::` base config.
+    setuptools 82 removed it; mmengine needs it to find the package of an `mmseg::` base config.
     Needed while mmengine reads `pkg_resources` (0.10.7 does; onedl-mmengine 0.10.12 does not).
     """
     if importlib.util.find_spec('pkg_resources') is None:
         sys.meta_path.append(_PkgResources())
-        fixed['pkg_resources'] = 'mmengine reads it, and setuptools 82 dropped it'
+        fixed['pkg_resources'] = 'mmengine uses it, and setuptools 82 removed it'
 
 
 class _PkgResources(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """A finder, since mmengine reloads `pkg_resources`; the last one, so a real one wins."""
+    """A finder, since mmengine reloads `pkg_resources`; it comes last, so a real module wins."""
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
         return ModuleSpec(fullname, self) if fullname == 'pkg_resources' else None
@@ -173,16 +175,16 @@ class _Distribution:
 
 
 def _declare_namespace(name: str) -> None:
-    # Old namespace packages call it, and turn to pkgutil only where there is no pkg_resources.
+    # Old namespace packages call it; they use pkgutil only if pkg_resources cannot be imported.
     sys.modules[name].__path__ = pkgutil.extend_path(sys.modules[name].__path__, name)
 
 
 def provide_compiled_ops() -> None:
-    """Let `mmcv.ops`, and with it `mmseg.models`, import where mmcv has no compiled ops.
+    """Make `mmcv.ops`, and with it `mmseg.models`, importable if mmcv has no compiled ops.
 
-    A `mmcv._ext` that is there but fails to load (built for another torch, say) keeps its own
-    error. The stand-in has a spec without a loader: an import finds it, but mmcv and mmengine,
-    which look for the loader to learn whether there are compiled ops, rightly go on hearing no.
+    A `mmcv._ext` that exists but fails to load (built for another torch, say) keeps its own error.
+    The stand-in has a spec without a loader: imports find it, but mmcv and mmengine look for the
+    loader to learn whether there are compiled ops, and rightly still find none.
     Needed while mmseg imports `mmcv.ops` unconditionally (1.2.2 does), with mmcv-lite only.
     """
     if importlib.util.find_spec('mmcv._ext') is None:
@@ -199,7 +201,7 @@ class _MissingOps(ModuleType):
             raise AttributeError(f'module {self.__name__!r} has no attribute {name!r}')
 
         def op(*args: Any, **kwargs: Any) -> str:
-            # No op, but what mmcv reports on its build; this is what it says without one.
+            # Not ops, but reports on the build; mmcv itself says this if it has none.
             if name in ('get_compiler_version', 'get_compiling_cuda_version'):
                 return 'n/a'
             raise RuntimeError(
@@ -213,7 +215,7 @@ class _MissingOps(ModuleType):
 def name_mmsegmentation() -> None:
     """Let mmengine find `mmseg::` configs in the fork, whose distribution has another name.
 
-    Needed while mmengine's table has but the stock name (onedl-mmengine 0.10.12 does).
+    Needed while mmengine's table has only the stock name (as in onedl-mmengine 0.10.12).
     """
     from mmengine.config.utils import MODULE2PACKAGE
 
@@ -226,15 +228,15 @@ def name_mmsegmentation() -> None:
 
 
 def load_checkpoints_safely() -> None:
-    """Load mmengine's checkpoints with `weights_only=True`, which takes an allow-list.
+    """Load mmengine's checkpoints with `weights_only=True`, which needs an allow-list.
 
-    From torch 2.6 on `torch.load` does so by default and refuses what mmengine keeps beside the
-    weights, so resume and test fail. The allow-list holds for every `torch.load`, hence for
-    checkpoints from a URL too; the loader of local files is replaced, to say clearly what it
-    refuses. Before torch 2.6 mmengine's loaders of remote files run whatever code a checkpoint
-    carries.
-    Needed while mmengine leaves this to torch (0.10.7), or tries again without
-    `weights_only` what was refused (onedl-mmengine 0.10.12).
+    Since torch 2.6 this is the default of `torch.load`, which refuses what mmengine stores beside
+    the weights, so that resume and test fail. The allow-list applies to every `torch.load`, hence
+    also to checkpoints from a URL. The loader of local files is replaced by one that says clearly
+    what it refuses. Before torch 2.6, mmengine's loaders of remote files run any code that a
+    checkpoint carries.
+    Needed while mmengine leaves this to torch (0.10.7), or retries without `weights_only` what was
+    refused (onedl-mmengine 0.10.12).
     """
     from mmengine.runner import CheckpointLoader
     from torch import serialization
@@ -242,15 +244,15 @@ def load_checkpoints_safely() -> None:
     known = serialization.get_safe_globals()
     serialization.add_safe_globals([g for g in _checkpoint_globals() if g not in known])
     CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
-    fixed['checkpoints'] = 'torch refuses what mmengine keeps beside the weights'
+    fixed['checkpoints'] = 'torch refuses what mmengine stores beside the weights'
 
 
 @functools.cache
 def _checkpoint_globals() -> Sequence[Callable]:
-    """What mmengine's checkpoints name beside tensors, whether numpy 1 or 2 wrote them.
+    """What mmengine's checkpoints refer to besides tensors, written with numpy 1 or 2.
 
     The dtypes are those of logged numbers and their counts (int32: numpy 1 on Windows). The
-    object dtype, whose arrays hold anything, is not among them.
+    object dtype, whose arrays can hold anything, is not among them.
     """
     import numpy as np
     from mmengine.logging import HistoryBuffer
@@ -262,8 +264,8 @@ def _checkpoint_globals() -> Sequence[Callable]:
     }
 
     def get_method(owner: Any, name: Any) -> Callable:
-        # Both classes keep some of their own functions, which pickle writes as calls of getattr.
-        # The real getattr would hand out whatever is within reach of an allowed class.
+        # Both classes store some of their own functions, which pickle writes as calls of getattr.
+        # The real getattr would give access to everything reachable from an allowed class.
         if not isinstance(owner, type) or name not in methods.get(owner, ()):
             raise pickle.UnpicklingError('unsupported GLOBAL builtins.getattr')
         return getattr(owner, name)
@@ -282,7 +284,7 @@ def _checkpoint_globals() -> Sequence[Callable]:
         *(HistoryBuffer, OneCycleParamScheduler, named('builtins.getattr', get_method)),
         *(named(f'{module}.{f.__name__}', f) for module in modules for f in rebuild),
         *(type(np.dtype(code)) for code in ('int32', 'int64', 'float32', 'float64')),
-        *(np.ndarray, np.dtype, _codecs.encode),  # the last one torch 2.5 allows by itself
+        *(np.ndarray, np.dtype, _codecs.encode),  # torch 2.5 allows the last one itself
     )
 
 
@@ -292,7 +294,7 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     Raises:
         FileNotFoundError: there is no such file.
         pickle.UnpicklingError: the file carries a class or function that no checkpoint of
-            mmengine needs (it was not called), or it is truncated or no checkpoint.
+            mmengine needs (it was not called), or is truncated or not a checkpoint.
     """
     import torch
 
@@ -306,8 +308,8 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
         if isinstance(error, pickle.UnpicklingError) and refused:
             raise pickle.UnpicklingError(
                 f'{filename} was not loaded, as it carries {refused[1] or refused[2]}, which no '
-                'checkpoint of mmengine needs and which could run code; take a checkpoint with '
-                "weights only, or, if you trust its author, have its 'state_dict' saved anew"
+                'checkpoint of mmengine needs and which could run code; use a checkpoint with '
+                "weights only, or ask its author to save only its 'state_dict'"
             ) from None
         if 'CUDA' in str(error) or 'data location' in str(error):  # the device's fault
             raise
@@ -319,7 +321,7 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
 
 
 def apply() -> None:
-    """Check the stack, then fix it; once is enough, more often does no harm.
+    """Check the stack, then fix it; calling this again does no harm.
 
     Raises:
         UnsupportedStackError: see :func:`check_versions`.

@@ -1,4 +1,4 @@
-"""Configs: where the shipped ones lie, how others inherit them, how they are read and walked."""
+"""Configs: where the shipped ones are, how others inherit them, how to load and search them."""
 
 import functools
 import os
@@ -11,27 +11,27 @@ from mmengine.config import Config, ConfigDict
 from .errors import one_sentence
 
 _PACKAGE = Path(__file__).resolve().parent
-# A wheel carries the configs inside the package, as MMSegmentation's does; a checkout beside it.
+# In a wheel the configs are inside the package, as in MMSegmentation's; in a checkout beside it.
 _CONFIG_ROOTS = (_PACKAGE / '.mim' / 'configs', _PACKAGE.parent / 'configs')
 
-# Values that a config uses in several places. mmengine copies a variable's value to where the
-# file uses it, so overriding the variable later would change nothing: see _spread.
+# Variables that a config uses in several places. mmengine copies their values to those places when
+# it reads the file, so overriding a variable later would change nothing: see _spread.
 DATASET_SPREAD = ('data_root', 'img_suffix', 'seg_map_suffix')
 SPREAD = (*DATASET_SPREAD, 'crop_size', 'max_iters', 'optimizer')
 
 
 def config(name: str) -> str:
-    """Absolute path of a shipped config, for ``_base_`` of one's own.
+    """Absolute path of a shipped config, for the ``_base_`` of your own.
 
     mmengine evaluates ``_base_`` with builtins only, so a config inherits with
-    ``_base_ = __import__('mmseg_pacbal').config('pac_bal_voc.py')``, or, where the package was
+    ``_base_ = __import__('mmseg_pacbal').config('pac_bal_voc.py')`` or, if the package was
     imported before parsing, with ``_base_ = 'mmseg_pacbal::pac_bal_voc.py'``.
 
     Args:
         name: Path below ``configs``, ``'pac_bal_voc.py'`` for example.
 
     Raises:
-        FileNotFoundError: There is no such config; the message lists those there are.
+        FileNotFoundError: There is no such config; the message lists those that exist.
     """
     root = next(root for root in _CONFIG_ROOTS if root.is_dir())
     if not (root / name).is_file():
@@ -43,11 +43,11 @@ def config(name: str) -> str:
 
 
 def register_scheme() -> None:
-    """Let ``_base_ = 'mmseg_pacbal::pac_bal_voc.py'`` name a shipped config.
+    """Make ``_base_ = 'mmseg_pacbal::pac_bal_voc.py'`` refer to a shipped config.
 
-    mmengine knows this form for the packages in a table of its own. An entry there would not do:
-    it asks for a folder in the name, for a distribution whose files lie in site-packages (those of
-    an editable install do not), and for a registry of the package's name.
+    mmengine accepts this form for the packages in its own table. Adding an entry would not work:
+    mmengine expects a folder in the name, a distribution whose files are in site-packages (those
+    of an editable install are not), and a registry with the name of the package.
     """
     resolve = Config._get_cfg_path
 
@@ -59,10 +59,10 @@ def register_scheme() -> None:
 
 
 def load_config(path: str, options: dict | None = None) -> Config:
-    """Parse a config and change settings; those of SPREAD are carried to every place of theirs.
+    """Parse a config and change settings; those of SPREAD are copied to every place that uses them.
 
     Args:
-        path: Of the config.
+        path: Path of the config.
         options: Settings by their dotted names, such as ``{'train_dataloader.batch_size': 4}``.
 
     Raises:
@@ -99,7 +99,7 @@ def walk(node: object, path: str = '') -> Iterator[tuple[str, ConfigDict]]:
 
 
 def datasets(cfg: Config, loader: str) -> Iterator[tuple[str, ConfigDict]]:
-    """Configs of the data sets a loader reads, with their names, those in wrappers included."""
+    """Configs of the data sets that a loader reads, with their dotted names, also in wrappers."""
     for path, node in walk(cfg[loader].dataset, f'{loader}.dataset'):
         if 'data_prefix' in node or 'data_root' in node:
             yield path, node
@@ -119,21 +119,21 @@ def heads(cfg: Config) -> Iterator[tuple[str, ConfigDict]]:
 
 
 def evaluators(cfg: Config) -> list[ConfigDict]:
-    """Configs of the metrics of the test, of which a config may have one or a list."""
+    """Configs of the test's metrics; a config may have one or a list."""
     test = cfg.test_evaluator
     return [*test] if isinstance(test, (list, tuple)) else [test]
 
 
 def setting(cfg: Config, name: str) -> Any:
-    """What stands under a dotted name."""
+    """The value under a dotted name."""
     return functools.reduce(lambda node, key: node[key], name.split('.'), cfg)
 
 
 def set_values(places: Iterable[tuple[str, ConfigDict]], key: str, value: object) -> None:
-    """Set a value at some places of a config, and print each that it changes.
+    """Set a value in several places of a config, and print each change.
 
-    Whatever this package changes between a config's file and the runner goes through here: what
-    runs is the config and the printed lines.
+    Every change that this package makes between a config's file and the runner goes through here:
+    what runs is the config plus the printed lines.
     """
     for path, node in places:
         if node.get(key) != value:
@@ -143,7 +143,7 @@ def set_values(places: Iterable[tuple[str, ConfigDict]], key: str, value: object
 
 
 def _spread(cfg: Config, options: dict) -> None:
-    """Carry the variables of SPREAD that were overridden to where the config uses them."""
+    """Copy the variables of SPREAD that were overridden to where the config uses them."""
     for name in options:
         if name.split('.')[0] == 'optimizer':
             place, _, key = f'optim_wrapper.{name}'.rpartition('.')

@@ -1,15 +1,15 @@
-"""Errors as a user reads them."""
+"""Errors as users see them."""
 
 import importlib.util
 
 
 def has_mmseg() -> bool:
-    """Whether MMSegmentation is installed; a folder that an uninstall left behind is not it."""
+    """Whether MMSegmentation is installed; a folder left behind by an uninstall does not count."""
     return getattr(importlib.util.find_spec('mmseg'), 'origin', None) is not None
 
 
 def require_mmseg(what: str) -> None:
-    """Raise ImportError unless MMSegmentation is installed; ``what`` is what needs it."""
+    """Raise ImportError unless MMSegmentation is installed; ``what`` names what needs it."""
     if not has_mmseg():
         raise ImportError(
             f'{what} needs MMSegmentation, which is not installed; to install it: '
@@ -18,7 +18,7 @@ def require_mmseg(what: str) -> None:
 
 
 def one_sentence(error: Exception) -> str:
-    """The message of an error on one line, with its type where the message alone says little."""
+    """The message of an error on one line, with its type unless the message is clear without it."""
     # A KeyError prints its message in quotes.
     text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
     if text.startswith('Caught ') and 'Original Traceback' in text:  # in a data loader's worker

@@ -24,7 +24,7 @@ def run_tool(name: str, *args: object, **options: Any) -> subprocess.CompletedPr
     """Run a tool in a process of its own.
 
     Args:
-        name: Of the tool.
+        name: Name of the tool.
         args: Its arguments.
         options: Of ``subprocess.run``; the working directory is the checkout without ``cwd``.
     """

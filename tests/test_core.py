@@ -101,3 +101,23 @@ def test_importing_it_brings_little_beyond_torch():
 def test_it_requires_three_packages():
     required = {r.name for r in map(Requirement, requires('mmseg-pacbal')) if r.marker is None}
     assert required == {'torch', 'numpy', 'opencv-python-headless'}
+
+
+def test_the_metric_is_imported_when_it_is_asked_for():
+    result = run_without_openmmlab(
+        'import torch, mmseg_pacbal\n'
+        'assert "torchmetrics" not in sys.modules\n'
+        'metric = mmseg_pacbal.BoundaryQuality(num_classes=2)\n'
+        'label = torch.arange(64).view(1, 8, 8) // 32\n'
+        'metric.update(label, label)\n'
+        'print(*(value.item() for value in metric.compute().values()))\n'
+    )
+    assert result.returncode == 0, result.stderr
+    assert set(result.stdout.split()) == {'1.0'}
+
+
+def test_error_says_that_the_metric_needs_torchmetrics():
+    result = run_without_openmmlab(
+        'sys.modules["torchmetrics"] = None\nfrom mmseg_pacbal import BoundaryQuality\n'
+    )
+    assert result.stderr.strip().endswith('to install it: pip install torchmetrics')

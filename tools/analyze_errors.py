@@ -1,9 +1,9 @@
 """Where a model errs: python tools/analyze_errors.py CONFIG CHECKPOINT --out DIR
 
-mIoU and mean accuracy over the test data set, split by what makes segmentation hard: near
-boundaries, small objects, thin parts, touching classes. Written are regions.md, regions.csv (every
-class) and regions.png. With --compare CONFIG2 CHECKPOINT2 two models stand side by side; the
---cfg-options go for both.
+mIoU and mean accuracy over the test data set, split by what makes segmentation hard: boundaries,
+small objects, thin parts, touching classes. The results are regions.md, regions.csv (every class)
+and regions.png. With --compare CONFIG2 CHECKPOINT2 two models are shown side by side; --cfg-options
+apply to both.
 """
 
 import argparse
@@ -48,14 +48,14 @@ def sizes(args: argparse.Namespace) -> dict[str, int]:
 
 
 def check_args(args: argparse.Namespace) -> None:
-    HardRegionMetric(**sizes(args))  # raises now rather than after the model is built
+    HardRegionMetric(**sizes(args))  # to raise now rather than after the model is built
     existing = [path for name in FILES if (path := Path(args.out, name)).exists()]
     if existing and not args.overwrite:
         raise FileExistsError(f'{existing[0]} exists; add --overwrite or give another --out')
 
 
 def model_names(models: list[tuple[str, str]]) -> list[str]:
-    """Configs' names; with those of the checkpoints, or their paths, where they are the same."""
+    """Names of the configs, with names or paths of the checkpoints where those alone are equal."""
     configs = [Path(config).stem for config, _ in models]
     candidates = (
         configs,
@@ -66,7 +66,7 @@ def model_names(models: list[tuple[str, str]]) -> list[str]:
 
 
 def prepare(config: str, checkpoint: str, args: argparse.Namespace) -> Config:
-    """The config with this tool's metric; its data and the checkpoint are checked."""
+    """The config with this tool's metric, after a check of its data and the checkpoint."""
     cfg = load_complete_config(config, args.cfg_options)
     cfg.work_dir = cli.work_dir(args, cfg)
     cfg.load_from = checkpoint
@@ -82,7 +82,7 @@ def prepare(config: str, checkpoint: str, args: argparse.Namespace) -> Config:
 
 
 def evaluate(cfg: Config) -> HardRegionMetric:
-    """Run a model over the test data set; the metric that saw it."""
+    """Run a model over the test data set; the metric that counted."""
     runner = build_runner(cfg)
     runner.test()
     return runner.test_loop.evaluator.metrics[-1]
@@ -91,7 +91,7 @@ def evaluate(cfg: Config) -> HardRegionMetric:
 def main(args: argparse.Namespace) -> None:
     check_args(args)
     models = [(args.config, args.checkpoint), *([tuple(args.compare)] if args.compare else [])]
-    # All are checked before the first, which may take long, is run.
+    # A test may take long, so both models are checked before the first one runs.
     cfgs = [prepare(config, checkpoint, args) for config, checkpoint in models]
     metrics = [evaluate(cfg) for cfg in cfgs]
     totals = {name: metric.total for name, metric in zip(model_names(models), metrics, strict=True)}

@@ -1,8 +1,8 @@
 """Draw the weights of training samples: python tools/browse_weights.py CONFIG --num 8 --out DIR
 
-Each picture shows one sample as the training pipeline gives it: image, label, edges E and
+Each picture shows one sample as the training pipeline yields it: image, label, edges E and
 weights E_G, with the mean and the range of E_G. The loss is the config's BoundaryAwareLoss, or
-one with the default arguments where the config trains with another; normalize='mean' divides by
+one with the default arguments if the config trains with another loss; normalize='mean' divides by
 the mean of the one sample here.
 """
 
@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
     cli.add_work_dir(parser)
     parser.add_argument('--num', type=int, default=8, help='how many samples, evenly spaced')
     parser.add_argument('--out', metavar='DIR', help='default: weights/ in the work dir')
-    parser.add_argument('--seed', type=int, default=0, help='of the random crops and flips')
+    parser.add_argument('--seed', type=int, default=0, help='seed of the random crops and flips')
     return parser.parse_args()
 
 

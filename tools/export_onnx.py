@@ -1,9 +1,9 @@
-"""Export a checkpoint to ONNX and compare: python tools/export_onnx.py CONFIG CHECKPOINT
+"""Export a checkpoint to ONNX and verify it: python tools/export_onnx.py CONFIG CHECKPOINT
 
-The graph takes `image` (N, 3, H, W), float32, RGB from 0 to 255, and gives `logits`
-(N, classes, H, W) of the same size; N, H and W are free. Mean and deviation of the config's data
-preprocessor are inside, batch norms are folded into convolutions. onnxruntime then runs it on an
-image and on a smaller batch, side by side with PyTorch; exit code 1 where they differ.
+The graph takes `image` (N, 3, H, W), float32, RGB from 0 to 255, and returns `logits`
+(N, classes, H, W) of the same size; N, H and W are free. It normalises with the mean and deviation
+of the config's data preprocessor, and batch norms are folded into convolutions. onnxruntime then
+runs it on an image and on a smaller batch beside PyTorch; the exit code is 1 if they differ.
 """
 
 import argparse
@@ -36,7 +36,9 @@ MIN_AGREEMENT = 0.999  # share of pixels with the same class
 def parse_args() -> argparse.Namespace:
     parser = cli.parser('Export a segmentation model to ONNX')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--out', help='file to write; default: the checkpoint, named .onnx')
+    parser.add_argument(
+        '--out', help='file to write; default: beside the checkpoint, with the suffix .onnx'
+    )
     parser.add_argument('--image', help='picture to compare on; default: a generated scene')
     parser.add_argument('--opset', type=int, default=18, help='ONNX opset, 18 or later')
     return parser.parse_args()
@@ -98,20 +100,20 @@ def read_image(path: str | None) -> Tensor:
     """(1, 3, H, W) RGB from 0 to 255.
 
     Raises:
-        FileNotFoundError: The file is missing or no picture.
+        FileNotFoundError: The file is missing or not a picture.
     """
     if path is None:
         image = render_scene(np.random.default_rng(0), (375, 500))[0]
     else:
         picture = cv2.imread(path)
         if picture is None:
-            raise FileNotFoundError(f'--image {path} does not exist or is no picture')
+            raise FileNotFoundError(f'--image {path} does not exist or is not a picture')
         image = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
     return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
 
 
 def agree(expected: Tensor, actual: Tensor) -> bool:
-    """Print how far apart two sets of logits (N, classes, H, W) are; whether it is near enough."""
+    """Print how far two sets of logits (N, classes, H, W) differ; whether they agree."""
     difference = (expected - actual).abs().max().item()
     agreement = (expected.argmax(1) == actual.argmax(1)).double().mean().item()
     print(
@@ -126,7 +128,7 @@ def agree(expected: Tensor, actual: Tensor) -> bool:
 def main(args: argparse.Namespace) -> None:
     missing = [m for m in ('onnx', 'onnxscript', 'onnxruntime') if not importlib.util.find_spec(m)]
     if missing:
-        raise ImportError(f'{", ".join(missing)} missing; pip install "mmseg-pacbal[onnx]"')
+        raise ImportError(f'not installed: {", ".join(missing)}; pip install "mmseg-pacbal[onnx]"')
     import onnxruntime
 
     model = load_model(load_complete_config(args.config, args.cfg_options), args.checkpoint)

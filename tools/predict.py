@@ -1,14 +1,13 @@
-"""Label one's own images: python tools/predict.py CONFIG CHECKPOINT IMAGE_OR_FOLDER --out DIR
+"""Label your own images: python tools/predict.py CONFIG CHECKPOINT IMAGE_OR_FOLDER --out DIR
 
-DIR/masks holds a palette PNG for each image, whose values are the classes; DIR/overlays the image
-with its classes laid over it (JPEG). Subfolders are kept. Masks have the size of the image as
-viewers show it: turned as its EXIF orientation says. Grey, transparent, palette and 16-bit
-images are read as 8-bit colour, without their transparency. The data set need not be there.
-Files that cannot be read are listed at the end, and the exit code is 1.
+DIR/masks gets a palette PNG for each image, whose values are the classes, and DIR/overlays the
+image with its classes painted over it (JPEG). Subfolders are kept. A mask has the size at which
+viewers show the image, turned as its EXIF orientation says. Grey, transparent, palette and 16-bit
+images are read as 8-bit colour, without their transparency. The data set is not needed.
+Files that cannot be read are listed at the end, and the exit code is then 1.
 """
 
 import argparse
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ from pathlib import Path
 import cv2
 import mmcv
 import numpy as np
-from mmengine.utils import ProgressBar
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress
 
 from mmseg_pacbal.apps import cli
 from mmseg_pacbal.openmmlab.completion import load_complete_config
@@ -42,18 +42,18 @@ class Job:
 def parse_args() -> argparse.Namespace:
     parser = cli.parser('Label images of your own')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('source', metavar='IMAGE_OR_FOLDER', help='a folder is searched in depth')
+    parser.add_argument('source', metavar='IMAGE_OR_FOLDER', help='subfolders are searched too')
     parser.add_argument('--out', metavar='DIR', required=True, help='folder for the results')
     parser.add_argument('--overwrite', action='store_true', help='replace results of earlier runs')
     parser.add_argument(
-        '--batch-size', type=int, default=4, help='how many images of one size go at once'
+        '--batch-size', type=int, default=4, help='how many images of one size to predict at once'
     )
     parser.add_argument('--device', help='such as cpu or cuda:1; default: a GPU if there is one')
     return parser.parse_args()
 
 
 def find_jobs(source: Path, out: Path) -> list[Job]:
-    """The image, or every image below a folder, but for what lies among the results.
+    """The image, or every image below a folder except those among the results.
 
     Raises:
         FileNotFoundError: There is no such file or folder, or no image in it.
@@ -65,13 +65,13 @@ def find_jobs(source: Path, out: Path) -> list[Job]:
     images = [p for p in images if not any(r in p.resolve().parents for r in results)]
     if not images:
         raise FileNotFoundError(
-            f'{source} holds no images ({", ".join(SUFFIXES)}), results in --out {out} left aside'
+            f'{source} holds no images ({", ".join(SUFFIXES)}) besides the results in --out {out}'
         )
     return plan_results(images, source.parent if source.is_file() else source, out)
 
 
 def plan_results(images: Sequence[Path], root: Path, out: Path) -> list[Job]:
-    """Where the results of images below root go; no two of them go to one file."""
+    """Where the results of images below root go; no two results share a file."""
     names = {path.relative_to(root): path for path in images}
     stems = Counter(name.with_suffix('') for name in names)
     jobs = []
@@ -95,12 +95,12 @@ def check_results(jobs: Sequence[Job], overwrite: bool) -> None:
     if existing and not overwrite:
         more = f' and {len(existing) - 1} more' if len(existing) > 1 else ''
         raise FileExistsError(
-            f'there is {existing[0]}{more} already; add --overwrite or give another --out'
+            f'{existing[0]}{more} would be overwritten; add --overwrite or give another --out'
         )
 
 
 def read_images(jobs: Iterable[Job], unreadable: list[str]) -> Iterator[tuple[Job, np.ndarray]]:
-    """Jobs with their images, BGR, (H, W, 3); a sentence is noted on those without one."""
+    """Jobs with their images, BGR, (H, W, 3); errors of unreadable files are added to a list."""
     for job in jobs:
         try:
             image = read_image(str(job.path))
@@ -142,19 +142,20 @@ def main(args: argparse.Namespace) -> None:
     inferencer = init_inferencer(cfg, args.checkpoint, args.device)
     palette = inferencer.model.dataset_meta['palette']
     if len(palette) > 256:
-        raise ValueError(f'a mask holds 256 classes at most, but the data set has {len(palette)}')
+        raise ValueError(f'a mask can hold 256 classes, but the data set has {len(palette)}')
 
     unreadable: list[str] = []
-    bar = ProgressBar(len(jobs), file=sys.stderr)
-    for batch in batches(read_images(jobs, unreadable), args.batch_size):
-        labels = inferencer([image for _, image in batch], batch_size=len(batch))['predictions']
-        # Of a single image MMSegmentation gives the label itself.
-        for (job, image), label in zip(batch, [labels] if len(batch) == 1 else labels, strict=True):
-            save(job, image, label, palette)
-        bar.update(len(batch))
-    if unreadable:
-        bar.update(len(unreadable))
-    print(file=sys.stderr)  # ends the bar's line
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task('Labelling', total=len(jobs))
+        for batch in batches(read_images(jobs, unreadable), args.batch_size):
+            labels = inferencer([image for _, image in batch], batch_size=len(batch))['predictions']
+            # For a single image MMSegmentation returns the label itself, not a list of one.
+            labels = [labels] if len(batch) == 1 else labels
+            for (job, image), label in zip(batch, labels, strict=True):
+                save(job, image, label, palette)
+            progress.advance(bar, len(batch))
+        progress.advance(bar, len(unreadable))
     labelled = len(jobs) - len(unreadable)
     print(f'labelled {labelled} of {len(jobs)} images: {args.out}/masks, {args.out}/overlays')
     for sentence in unreadable:

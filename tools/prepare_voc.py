@@ -1,8 +1,8 @@
 """Make VOC 2012 with SBD's masks from the official archives: python tools/prepare_voc.py
 
-The two archives are paths or URLs; what is downloaded goes to downloads/ in --out, and a download
-or a conversion that was stopped goes on where it stopped. Nothing that is there is overwritten.
-In the end, or alone with --check, every image and mask is read and verified.
+The two archives are paths or URLs. Downloads go to downloads/ in --out; a download or a conversion
+that was stopped continues where it stopped. Nothing that exists is overwritten. At the end, or as
+the only step with --check, every image and mask is read and verified.
 """
 
 import argparse
@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
         '--out', default='data/VOCdevkit', metavar='DIR', help='VOCdevkit; default: %(default)s'
     )
     parser.add_argument('--check', action='store_true', help='only verify what is in --out')
-    parser.add_argument('--traceback', action='store_true', help='show the frames of an error')
+    parser.add_argument('--traceback', action='store_true', help='show the traceback of an error')
     return parser.parse_args()
 
 
@@ -38,7 +38,7 @@ def main(args: argparse.Namespace) -> None:
     elif not root.is_dir():
         raise FileNotFoundError(f'{devkit} holds no VOC2012; give the VOCdevkit folder as --out')
     report(check_tree(root))
-    print(f'{root} is whole: train with --cfg-options data_root={root}')
+    print(f'{root} is complete: train with --cfg-options data_root={root}')
 
 
 if __name__ == '__main__':

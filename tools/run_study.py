@@ -2,8 +2,9 @@
 
 import argparse
 import time
-from datetime import timedelta
 from pathlib import Path
+
+from rich.progress import MofNCompleteColumn, Progress
 
 from mmseg_pacbal.apps import cli
 from mmseg_pacbal.apps.study import (
@@ -54,20 +55,21 @@ def main(args: argparse.Namespace) -> None:
 
 
 def watch(runner: StudyRunner) -> None:
-    """Show progress over the whole study until all runs have ended."""
+    """Show the iterations of the whole study until all runs have ended."""
     total = sum(run.iterations for run in runner.runs)
-    started, before = time.time(), runner.iterations_done()
+    shown = -1
     runner.start()
-    shown = ''
-    while runner.working():
-        time.sleep(1)
-        done = runner.iterations_done()
-        finished = sum(runner.record_path(run).exists() for run in runner.runs)
-        line = f'{finished} of {len(runner.runs)} runs finished, iteration {done} of {total}'
-        if line != shown and done > before:
-            shown = line
-            left = round((total - done) * (time.time() - started) / (done - before))
-            print(f'{line}, {timedelta(seconds=left)} left', flush=True)
+    with Progress(*Progress.get_default_columns(), MofNCompleteColumn()) as progress:
+        bar = progress.add_task('Iterations', total=total, completed=runner.iterations_done())
+        working = True
+        while working:
+            time.sleep(1)
+            working = runner.working()  # before counting, so that the last count is complete
+            progress.update(bar, completed=runner.iterations_done())
+            finished = sum(runner.record_path(run).exists() for run in runner.runs)
+            if finished != shown:
+                progress.console.print(f'{finished} of {len(runner.runs)} runs finished')
+                shown = finished
 
 
 def report(study: Study, results: Path) -> None:

@@ -28,13 +28,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--resume',
         action='store_true',
-        help='continue from the last whole checkpoint in the work dir; start anew if there is none',
+        help='continue from the last intact checkpoint in the work dir; without one, start anew',
     )
     parser.add_argument('--amp', action='store_true', help='train with mixed precision')
     parser.add_argument(
         '--check',
         action='store_true',
-        help='read all images and masks of training and validation, list every problem, and end',
+        help='read all images and masks of training and validation, list every problem, and exit',
     )
     return parser.parse_args()
 
@@ -64,7 +64,7 @@ def main(args: argparse.Namespace) -> None:
     cfg.resume = False
     if args.amp:
         if get_device() == 'cpu':
-            raise ValueError('--amp needs a GPU, and none is found here; train without it')
+            raise ValueError('--amp needs a GPU, but none was found; train without --amp')
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
     check_data(cfg, *LOADERS)

@@ -1,12 +1,12 @@
 """Draw a figure of the paper: python tools/visualize.py CONFIG CHECKPOINT --figure loss --out F
 
---figure loss: image, ground truth, prediction and loss (Figure 4); the loss is the one that the
-config trains with, E_G times cross entropy for a BoundaryAwareLoss.
+--figure loss: image, ground truth, prediction and loss (Figure 4); the loss is the one the config
+trains with: E_G times cross entropy for a BoundaryAwareLoss.
 --figure weights: image, label, edges E and Gaussian edge E_G (Figure 5); CHECKPOINT is not needed.
 --figure qualitative: image, ground truth and prediction (Figure 7).
 
-The images are those of the config's test data set: four, evenly spaced, or those that --indices
-or --images name. The suffix of --out chooses PNG, JPEG or PDF.
+The images come from the config's test data set: four, evenly spaced, or those chosen by --indices
+or --images. The suffix of --out selects PNG, JPEG or PDF.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from mmseg_pacbal.openmmlab.inspection import (
 from mmseg_pacbal.visualization import edge_figure, loss_figure, qualitative_figure
 
 FORMATS = ('.png', '.jpg', '.pdf')
-DPI = 300  # of PNG and JPEG, and of what a PDF holds as pixels
+DPI = 300  # of PNG and JPEG, and of the pictures inside a PDF
 
 
 def parse_args() -> argparse.Namespace:
@@ -44,7 +44,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--figure', choices=['loss', 'weights', 'qualitative'], required=True)
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument('--indices', nargs='+', type=int, help='numbers of images, from 0')
-    chosen.add_argument('--images', nargs='+', metavar='NAME', help='names of images')
+    chosen.add_argument('--images', nargs='+', metavar='NAME', help='file names of images')
     parser.add_argument('--out', required=True, help=f'file to write: {", ".join(FORMATS)}')
     parser.add_argument('--overwrite', action='store_true', help='replace --out if it exists')
     return parser.parse_args()
@@ -57,13 +57,13 @@ def check_args(args: argparse.Namespace) -> None:
         raise FileExistsError(f'{args.out} exists; add --overwrite or give another --out')
     if args.checkpoint is None and args.figure != 'weights':
         raise ValueError(
-            f'--figure {args.figure} needs a checkpoint, and none was given: '
+            f'--figure {args.figure} needs a checkpoint, but none was given: '
             f'python tools/visualize.py {args.config} CHECKPOINT --figure {args.figure} ...'
         )
 
 
 def chosen_indices(args: argparse.Namespace, dataset: BaseDataset) -> Sequence[int]:
-    """The images that --indices or --images choose; four, evenly spaced, without either.
+    """The images chosen by --indices or --images; without either, four, evenly spaced.
 
     Raises:
         ValueError: One is not in the data set.

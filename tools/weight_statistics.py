@@ -2,7 +2,7 @@
 
 Prints a Markdown table with a row for each folder of label maps (PNG, void 255): mean and quantiles
 of E_G with the default settings, at the pixels that are not void. A mean far above 1 acts like a
-learning rate as many times larger: choose the rate for it, or normalize='mean'.
+learning rate that is larger by this factor: lower the rate accordingly, or use normalize='mean'.
 """
 
 import argparse
@@ -14,8 +14,8 @@ from mmseg_pacbal.apps.weight_statistics import read_labels, weight_table
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='How large the boundary weights are on labels')
-    parser.add_argument('folders', nargs='+', metavar='FOLDER', help='of label maps, *.png')
-    parser.add_argument('--traceback', action='store_true', help='show the frames of an error')
+    parser.add_argument('folders', nargs='+', metavar='FOLDER', help='folder of label maps, *.png')
+    parser.add_argument('--traceback', action='store_true', help='show the traceback of an error')
     return parser.parse_args()
 
 

@@ -1,12 +1,12 @@
-# CamVid (11 classes, 480x360) with a ResNet-18 at output stride 16 that starts from scratch: no
-# pretrained weights are needed. Set model.pretrained to use some.
+# CamVid (11 classes, 480x360) with a ResNet-18 at output stride 16, trained from scratch; set
+# model.pretrained to start from pretrained weights.
 _base_ = './voc.py'
 
 data_root = 'data/camvid'
 crop_size = (321, 321)
 max_iters = 8000
 
-# From scratch the statistics move fast: PyTorch's default momentum, not the paper's 0.0003.
+# From scratch the statistics change fast: PyTorch's default momentum, not the paper's 0.0003.
 batch_norm = dict(type='SyncBN', requires_grad=True, momentum=0.1)
 num_classes = 11
 model = dict(

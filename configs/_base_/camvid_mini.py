@@ -1,6 +1,6 @@
-# CamVid at half size with a narrow ResNet-18: what a CPU trains in minutes. Everything keeps its
-# size relative to the image: the crop, the feature (output stride 8 of half an image is 16 of
-# a whole one) and, in bal_camvid_mini.py, the boundary weights.
+# CamVid at half size with a narrow ResNet-18, which a CPU trains in minutes. Everything keeps its
+# size relative to the image: the crop, the feature map (output stride 8 at half size is 16 at full
+# size) and, in bal_camvid_mini.py, the boundary weights.
 _base_ = './camvid.py'
 
 crop_size = (161, 161)
@@ -33,7 +33,7 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackSegInputs'),
 ]
-# The labels stay whole: predictions are compared with them at the image's original size.
+# Labels keep their size: predictions are compared with them at the image's original size.
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale_factor=0.5, keep_ratio=True),

@@ -1,5 +1,5 @@
-# The head of "ResNet + PAC" with the best row of Table 2, in place of another: what depends on the
-# backbone and the data set (in_channels, channels, num_classes, norm_cfg) is the config's own.
+# The head of "ResNet + PAC" with the best row of Table 2. A config adds what depends on backbone
+# and data set: in_channels, channels, num_classes, norm_cfg.
 pac = dict(
     type='PACHead',
     in_index=3,

@@ -62,7 +62,7 @@ train_dataloader = dict(
 val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-# The initial rate is cut off in print ("0.00"); 0.007 is DeepLabV3's, which the paper follows.
+# The printed initial rate is cut off ("0.00"); 0.007 is that of DeepLabV3, which the paper follows.
 optimizer = dict(type='SGD', lr=0.007, momentum=0.9, weight_decay=1e-4)
 optim_wrapper = dict(optimizer=optimizer)
 param_scheduler = [

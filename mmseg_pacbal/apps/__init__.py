@@ -1,4 +1,4 @@
-"""Programs: all that knows a command line."""
+"""Programs: everything that deals with a command line."""
 
 from ..errors import require_mmseg
 

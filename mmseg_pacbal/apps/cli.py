@@ -1,4 +1,4 @@
-"""What the tools share: arguments, and errors of one sentence."""
+"""What the tools share: command-line arguments and one-sentence errors."""
 
 import argparse
 import re
@@ -14,7 +14,7 @@ from ..configs import SPREAD
 from ..errors import one_sentence
 from ..openmmlab.engine.processes import end_process
 
-# What the library's errors say, and how it is done on the command line.
+# What the library's errors say, and which flag does it on the command line.
 _FLAGS = {
     r'\bset (?=[\w.]+=)': 'give --cfg-options ',
     r'^settings do not fit': '--cfg-options do not fit',
@@ -24,7 +24,7 @@ _FLAGS = {
 
 
 class Options(DictAction):
-    """mmengine's DictAction: a sentence on an option without a value, and spaces in values stay."""
+    """mmengine's DictAction, with a clear error for a missing value, and with spaces in values."""
 
     def __call__(
         self,
@@ -50,11 +50,11 @@ class Options(DictAction):
 
 
 def parser(description: str, default_config: str | None = None) -> argparse.ArgumentParser:
-    """A parser of what every tool that runs a config is given, named as in MMSegmentation.
+    """A parser with the arguments of every tool that runs a config, named as in MMSegmentation.
 
     Args:
-        description: Of the tool.
-        default_config: The config that is run where none is given; None: one must be given.
+        description: What the tool does.
+        default_config: The config to run if none is given; None makes the argument required.
     """
     p = argparse.ArgumentParser(description=description)
     nargs = None if default_config is None else '?'
@@ -64,12 +64,12 @@ def parser(description: str, default_config: str | None = None) -> argparse.Argu
 
 
 def add_work_dir(p: argparse.ArgumentParser) -> None:
-    """Add ``--work-dir``, to a tool that writes there: see :func:`work_dir`."""
+    """Add ``--work-dir`` for a tool that writes there: see :func:`work_dir`."""
     p.add_argument('--work-dir', help='folder for logs and checkpoints')
 
 
 def add_launcher(p: argparse.ArgumentParser) -> None:
-    """Add ``--launcher``, to a tool that several processes run: see :func:`.start_processes`."""
+    """Add ``--launcher`` for a tool that several processes run: see :func:`.start_processes`."""
     p.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='launcher'
     )
@@ -77,16 +77,16 @@ def add_launcher(p: argparse.ArgumentParser) -> None:
 
 
 def add_common(p: argparse.ArgumentParser) -> None:
-    """Add the arguments that every tool has."""
+    """Add the arguments of every tool."""
     p.add_argument(
         '--cfg-options',
         nargs='+',
         action=Options,
         metavar='KEY=VALUE',
         help='override settings of the config, such as train_dataloader.batch_size=4; '
-        f'{", ".join(SPREAD)} are carried to every place that uses them',
+        f'{", ".join(SPREAD)} are copied to every place that uses them',
     )
-    p.add_argument('--traceback', action='store_true', help='show the frames of an error')
+    p.add_argument('--traceback', action='store_true', help='show the traceback of an error')
 
 
 def run(main: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> None:
@@ -105,7 +105,7 @@ def run(main: Callable[[argparse.Namespace], None], args: argparse.Namespace) ->
 
 
 def with_flags(sentence: str) -> str:
-    """An error of the library, which speaks of settings, in terms of the command line."""
+    """Put an error of the library, which speaks of settings, in terms of the command line."""
     for words, flags in _FLAGS.items():
         sentence = re.sub(words, flags, sentence)
     return sentence

@@ -1,4 +1,4 @@
-"""Where and with what a figure was measured."""
+"""The machine and the versions that a figure was measured with."""
 
 import datetime
 import platform

@@ -29,7 +29,7 @@ def read_labels(folder: Path) -> list[Tensor]:
 
 
 def weight_table(groups: dict[str, list[Tensor]]) -> str:
-    """Markdown: a row for each group of label maps; where only some have void, one for each kind.
+    """Markdown: a row for each group of label maps; if only some have void, also one for each kind.
 
     ``under 1`` is the share of pixels that count less than in plain cross entropy.
     """

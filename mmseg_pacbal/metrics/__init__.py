@@ -1,4 +1,4 @@
-"""What is measured: pure functions of label maps, on NumPy; ``BoundaryQuality`` over them."""
+"""Metrics as pure functions of label maps, on NumPy, and ``BoundaryQuality``, which uses them."""
 
 from typing import TYPE_CHECKING
 

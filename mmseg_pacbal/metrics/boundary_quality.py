@@ -1,7 +1,7 @@
 """How good a prediction is at boundaries: geometry, counts and scores of label maps.
 
-Every function takes the maps that :func:`class_maps` returns: classes are 0..C-1 and void is C, in
-both. Counts are of one image and add up over images; a score is made of their sum.
+Every function takes the maps that :func:`class_maps` returns, in which classes are 0..C-1 and void
+is C. Counts are those of one image and add up over images; scores are computed from the sums.
 """
 
 from collections.abc import Sequence
@@ -15,17 +15,17 @@ from .label_counts import overlap_counts, ratio_or_nan
 
 
 def boundary_band(labels: np.ndarray, width: int, *, frame: bool) -> np.ndarray:
-    """Pixels at most ``width`` pixels from another label: the geometry of every measure.
+    """Pixels at most ``width`` pixels from another label: the geometry of every metric.
 
-    A pixel is in the band where the square window of 2 * width + 1 pixels around it holds a
-    label other than its own. That is each class's mask minus its erosion, ``width`` times by a
-    3x3 square, for all classes at once: the least and the greatest label of a window differ
-    exactly there.
+    A pixel is in the band if the square window of 2 * width + 1 pixels around it holds another
+    label. For each class that is its mask minus the mask eroded ``width`` times by a 3x3 square.
+    It is computed for all classes at once: in exactly these windows, the smallest and the largest
+    label differ.
 
     Args:
         labels: Label map, (H, W), uint8 or uint16. Void is a label like the others.
         width: In pixels, 1 or more.
-        frame: Whether the frame of the image is a boundary.
+        frame: Whether the frame of the image counts as a boundary.
 
     Returns:
         (H, W), bool.
@@ -33,7 +33,9 @@ def boundary_band(labels: np.ndarray, width: int, *, frame: bool) -> np.ndarray:
     width = min(width, max(labels.shape))
     window = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
     lowest, highest = 0, np.iinfo(labels.dtype).max
-    beyond = (lowest, highest) if frame else (highest, lowest)  # the latter never decides
+    beyond = (
+        (lowest, highest) if frame else (highest, lowest)
+    )  # the latter changes no minimum or maximum
     options: dict[str, Any] = dict(borderType=cv2.BORDER_CONSTANT)
     least = cv2.erode(labels, window, borderValue=beyond[0], **options)
     greatest = cv2.dilate(labels, window, borderValue=beyond[1], **options)
@@ -89,12 +91,12 @@ def contour_counts(
     """Contour pixels of each class that have a counterpart (Csurka et al., BMVC 2013).
 
     The contour of a class is its pixels with another label among their eight neighbours. A
-    contour pixel is matched where the other map has one of the same class at a Euclidean
-    distance of at most ``tolerance`` times the diagonal. The frame of the image is no boundary.
+    contour pixel is matched if the other map has one of the same class at a Euclidean distance
+    of at most ``tolerance`` times the diagonal. The frame of the image is not a boundary.
 
     Returns:
-        Counts for :func:`boundary_f1`, (6, C) int64: contour pixels of the prediction, those of
-        them that are matched, the same two of the truth, all pixels predicted, all true.
+        Counts for :func:`boundary_f1`, (6, C) int64: contour pixels of the prediction, how many of
+        them are matched, the same two counts for the truth, all predicted and all true pixels.
     """
     contour, true_contour = (
         np.where(boundary_band(m, 1, frame=False), m, num_classes) for m in (prediction, truth)
@@ -111,10 +113,10 @@ def boundary_f1(counts: np.ndarray) -> np.ndarray:
     """F1 = 2PR / (P + R) of contours: (6, C) -> (C,), NaN for classes in neither map.
 
     P is the matched share of the predicted contour pixels, R that of the true ones. F1 is 0
-    where nothing is matched. Where neither map has a contour (the class fills its images), it
-    is 1 if the class is in both maps and 0 if it is in one only.
+    if nothing is matched. If neither map has a contour (the class fills its images), it
+    is 1 if the class is in both maps and 0 if it is in only one.
     """
-    # Products of counts of a large data set do not fit into integers.
+    # Products of the counts of a large data set overflow integers.
     predicted, hits, true, found, area, true_area = counts.astype(np.float64)
     # P = hits / predicted and R = found / true, both fractions multiplied out.
     f1 = ratio_or_nan(2 * hits * found, hits * true + found * predicted)
@@ -124,10 +126,10 @@ def boundary_f1(counts: np.ndarray) -> np.ndarray:
 
 
 def _matched(contour: np.ndarray, other: np.ndarray, num_classes: int, radius: float) -> np.ndarray:
-    """Pixels of each class that have one of the same class within radius in the other map.
+    """Contour pixels of each class with one of the same class within radius in the other map.
 
-    Both maps are (H, W), void where there is no contour. Neighbours are tried from the nearest
-    on, for the pixels that are not matched yet: the cost follows the length of the contours.
+    Both maps are (H, W), void where there is no contour. Offsets are tried from the nearest to the
+    farthest, only for pixels not yet matched: the cost depends on the length of the contours.
     """
     reach = int(radius)
     contour, other = (np.pad(m, reach, constant_values=num_classes) for m in (contour, other))

@@ -1,6 +1,6 @@
 """Where segmentation is hard (section 3.1 of the paper): regions of a label map.
 
-Label maps are those of :func:`class_maps`: classes 0..C-1, void C. Void is in no region.
+Label maps are those of :func:`class_maps`: classes 0..C-1, void C. Void is not in any region.
 """
 
 import cv2
@@ -28,21 +28,21 @@ def region_masks(
     radius: int = 4,
     background: int | None = None,
 ) -> dict[str, np.ndarray]:
-    """The regions of a label map; all but interior and near boundaries may overlap.
+    """The regions of a label map; they may overlap, except for near boundaries and interior.
 
-    - near boundaries: at most ``width`` pixels from another label, void included; interior: the
+    - near boundaries: at most ``width`` pixels from another label, including void; interior: the
       rest.
-    - small objects: see :func:`small_objects`; thin parts: see :func:`thin_parts`; neither is of
+    - small objects: see :func:`small_objects`; thin parts: see :func:`thin_parts`; both without
       the background.
     - touching classes: see :func:`touching_classes`.
 
     Args:
         truth: Classes or void, (H, W), uint8 or uint16.
         num_classes: C.
-        width: Of the band near boundaries, in pixels on either side.
+        width: Width of the band near boundaries, in pixels on either side.
         area: Objects of fewer pixels are small; 32 x 32 as in COCO.
         radius: Parts in which no disc of this radius fits are thin; at 4, narrower than 9 pixels.
-        background: The class that is no object, if there is one.
+        background: The class that is not an object, if there is one.
 
     Returns:
         A mask (H, W), bool, for each name of ``REGIONS``.
@@ -68,17 +68,17 @@ def small_objects(truth: np.ndarray, area: int) -> np.ndarray:
         mask = (truth == value).view(np.uint8)
         _, component, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
         is_small = stats[:, cv2.CC_STAT_AREA] < area
-        is_small[0] = False  # all other labels
+        is_small[0] = False  # component 0 is all other labels
         small |= is_small[component]
     return small
 
 
 def thin_parts(truth: np.ndarray, radius: int) -> np.ndarray:
-    """Pixels that no disc of ``radius`` reaches which lies within their label.
+    """Pixels that cannot be covered by a disc of ``radius`` inside their label.
 
-    That is the label minus its opening by the disc; a pixel next to the disc counts as reached, so
-    that slanted contours, which are staircases, are not thin. Strips of fewer than
-    2 * radius + 1 pixels are. The frame of the image is no boundary.
+    That is the label minus its opening by the disc. A pixel next to a disc counts as covered, so
+    that slanted contours, which are staircases, are not thin. Strips narrower than
+    2 * radius + 1 pixels are thin. The frame of the image is not a boundary.
     """
     thin = np.zeros(truth.shape, bool)
     for value in np.unique(truth):
@@ -91,10 +91,10 @@ def thin_parts(truth: np.ndarray, radius: int) -> np.ndarray:
 def touching_classes(
     truth: np.ndarray, num_classes: int, width: int, background: int | None
 ) -> np.ndarray:
-    """Pixels with several objects at most ``width`` pixels away in either direction.
+    """Pixels with several classes of objects at most ``width`` pixels away in either direction.
 
-    Two classes besides the background make a contact. Where every class counts as an object,
-    two meet at every boundary, and three are asked for.
+    With a background, two classes besides it are enough. Without one, two classes meet at every
+    boundary, so three are required.
     """
     window = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
     objects = [c for c in np.unique(truth) if c not in (num_classes, background)]
@@ -107,13 +107,13 @@ def touching_classes(
 def region_counts(
     prediction: np.ndarray, truth: np.ndarray, num_classes: int, **sizes
 ) -> np.ndarray:
-    """Overlap within each region of the truth, (R, 3, C); ``sizes`` as of region_masks."""
+    """Overlap within each region of the truth, (R, 3, C); ``sizes`` as in :func:`region_masks`."""
     masks = region_masks(truth, num_classes, **sizes).values()
     return np.stack([overlap_counts(prediction[m], truth[m], num_classes) for m in masks])
 
 
 def _distance_to(mask: np.ndarray) -> np.ndarray:
-    """Euclidean distance to the nearest pixel of a mask, infinite where it is empty."""
+    """Euclidean distance to the nearest pixel of a mask; infinite if the mask is empty."""
     if not mask.any():
         return np.full(mask.shape, np.inf, np.float32)
     away = (~mask).view(np.uint8)

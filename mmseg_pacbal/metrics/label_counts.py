@@ -1,4 +1,4 @@
-"""Prediction against truth, pixel by pixel: counts of classes and what is made of them."""
+"""Prediction against truth, pixel by pixel: counts for each class, and scores from them."""
 
 import numpy as np
 
@@ -6,10 +6,10 @@ import numpy as np
 def class_maps(
     prediction: np.ndarray, truth: np.ndarray, num_classes: int, ignore_index: int | None = 255
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Bring prediction and truth to one form: classes 0..C-1, void C where the truth is void.
+    """Bring prediction and truth to one form: classes 0..C-1, and C where the truth is void.
 
-    A prediction inside void is neither right nor wrong: it is made void here, before anything
-    is measured, so that no score depends on it. A boundary between a class and void stays one.
+    A prediction inside void is neither right nor wrong: it is set to void here, before anything
+    is measured, so that no score depends on it. A boundary between a class and void is kept.
 
     Args:
         prediction: Classes, (H, W), integers.
@@ -40,9 +40,9 @@ def class_maps(
 def overlap_counts(prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> np.ndarray:
     """Pixels of each class: (3, C) int64 with rows intersection, predicted, true."""
     both = truth[prediction == truth]
-    # A confusion matrix would be quicker to fill, but grows with classes that are absent.
+    # A confusion matrix would be quicker to fill, but its size grows with absent classes too.
     counts = [np.bincount(m.ravel(), minlength=num_classes) for m in (both, prediction, truth)]
-    return np.stack([count[:num_classes] for count in counts])  # without void
+    return np.stack([count[:num_classes] for count in counts])  # drops void
 
 
 def iou(counts: np.ndarray) -> np.ndarray:
@@ -58,13 +58,13 @@ def accuracy(counts: np.ndarray) -> np.ndarray:
 
 
 def class_mean(score: np.ndarray) -> float:
-    """Mean of the classes that occur; NaN where none does."""
+    """Mean over the classes that occur; NaN if none does."""
     occurring = score[~np.isnan(score)]
     return float(occurring.mean()) if occurring.size else float('nan')
 
 
 def mean_percent(score: np.ndarray) -> float:
-    """Mean of the classes that occur, in per cent; NaN where none does."""
+    """Mean over the classes that occur, in per cent; NaN if none does."""
     return 100 * class_mean(score)
 
 

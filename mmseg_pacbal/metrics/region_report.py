@@ -17,11 +17,11 @@ Totals = dict[str, np.ndarray]
 
 
 def region_table(totals: Totals) -> str:
-    """Markdown, a line for each region, in per cent.
+    """A Markdown table with a line for each region, in per cent.
 
     Columns are the region's share of all pixels and, for each model, mIoU, mean accuracy (mAcc)
-    and the share of all pixels that lie in the region and are wrong (errors); between two models
-    also the difference, second minus first. A dash stands where there is nothing to measure.
+    and the pixels of the region that are wrong, as a share of all pixels (errors); for two models
+    also the difference, second minus first. A dash means that there is nothing to measure.
     """
     columns = _columns(totals)
     lines = [['region', *columns], ['---', *['---:'] * len(columns)]]
@@ -31,7 +31,7 @@ def region_table(totals: Totals) -> str:
 
 
 def region_csv(totals: Totals, classes: Sequence[str]) -> str:
-    """A line for each model, region and class; ``mean`` is over the classes that occur."""
+    """CSV, a line for each model, region and class; ``mean`` is over the classes that occur."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')
     writer.writerow(['model', 'region', 'class', 'pixels', 'right', 'IoU', 'accuracy'])
@@ -83,7 +83,7 @@ def _error_share(total: np.ndarray) -> np.ndarray:
 
 
 def _share_of_all(total: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """Pixels of regions and classes, (R, C), in per cent of those of the first region: all."""
+    """Pixels of regions and classes, (R, C), in per cent of all pixels (the first region)."""
     pixels = pixels.sum(1)
     return 100 * ratio_or_nan(pixels, np.full_like(pixels, total[0, 2].sum()))
 

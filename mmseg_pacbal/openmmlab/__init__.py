@@ -1,4 +1,4 @@
-"""All that touches OpenMMLab; importing it registers what configs name."""
+"""Everything that depends on OpenMMLab; importing it registers what configs name."""
 
 from ..errors import require_mmseg
 

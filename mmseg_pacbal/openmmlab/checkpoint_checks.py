@@ -1,4 +1,4 @@
-"""Checks that checkpoints are those of a model, before it takes their weights."""
+"""Checks that a checkpoint belongs to a model, before its weights are loaded."""
 
 from pathlib import Path
 
@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 
 def check_checkpoint(model: nn.Module, path: str | Path, *, resume: bool = False) -> dict:
-    """Check that a checkpoint's weights are those of the model, name by name, size by size.
+    """Check that a checkpoint has exactly the model's weights, by name and size.
 
     Args:
-        model: What they are for.
-        path: Of a checkpoint.
-        resume: It must hold the state of training, too.
+        model: The model that will load the weights.
+        path: Path of the checkpoint.
+        resume: Whether it must hold the state of training too.
 
     Returns:
         What the checkpoint says of itself, its ``meta``.
@@ -32,17 +32,17 @@ def check_checkpoint(model: nn.Module, path: str | Path, *, resume: bool = False
         )
     problems = _misfits(model, _shapes(checkpoint))
     if problems:
-        raise ValueError(f'checkpoint {path} is not of this config: {_first(problems)}')
+        raise ValueError(f'checkpoint {path} does not belong to this config: {_first(problems)}')
     return checkpoint.get('meta') or {}
 
 
 def check_initial_weights(model: nn.Module, load_from: str | None) -> None:
-    """Check that local checkpoints which a model starts from have any weight for it.
+    """Check that the local checkpoints from which a model starts have at least one weight for it.
 
-    A head for other classes may well differ; mmengine loads the rest and logs what it left.
+    A head for other classes may differ: mmengine loads the weights that fit and logs the others.
 
     Args:
-        model: With the ``init_cfg`` of its parts, where ``pretrained`` of configs ends up.
+        model: Its parts have an ``init_cfg``, to which ``pretrained`` of a config is converted.
         load_from: The config's.
 
     Raises:
@@ -74,12 +74,12 @@ def _read_checkpoint(path: str | Path) -> dict:
     checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location='cpu', logger='silent')
     state = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
     if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
-        raise ValueError(f'checkpoint {path} holds no weights; give one that training wrote')
+        raise ValueError(f'checkpoint {path} holds no weights; give one written by training')
     return checkpoint
 
 
 def _shapes(checkpoint: dict) -> dict[str, tuple | None]:
-    """Sizes of a checkpoint's weights, None for what is no tensor."""
+    """Sizes of a checkpoint's weights, None for entries that are not tensors."""
     state = checkpoint.get('state_dict', checkpoint)
     return {
         name.removeprefix('module.'): tuple(v.shape) if isinstance(v, Tensor) else None

@@ -1,4 +1,4 @@
-"""Models for images of one's own: MMSegmentation's inferencer, checked before it is used."""
+"""Models for your own images: MMSegmentation's inferencer with a checked checkpoint."""
 
 import copy
 from pathlib import Path
@@ -18,27 +18,27 @@ from .datasets.folder import reads_classes_file
 def init_inferencer(
     config: str | Path | Config, checkpoint: str | Path, device: str | None = None
 ) -> MMSegInferencer:
-    """Load a model as MMSegmentation's ``MMSegInferencer``; its data set need not be there.
+    """Load a model into MMSegmentation's ``MMSegInferencer``; its data set is not needed.
 
-    ``inferencer(image)['predictions']`` is the class of every pixel, (H, W), of an image given by
-    its path or as BGR, (H, W, 3) uint8; a list of images gives a list.
+    ``inferencer(image)['predictions']`` is the class of every pixel, (H, W). The image is a path
+    or a BGR array, (H, W, 3) uint8; a list of images returns a list.
 
-    Beyond MMSegmentation's own: a checkpoint of another model, which it would load as far as
-    the names go, is refused, and classes and palette are those of the config's test data set
-    even where the checkpoint does not name them.
+    Two things differ from MMSegmentation: a checkpoint of another model is refused rather than
+    loaded as far as the names match, and classes and palette are those of the config's test data
+    set even if the checkpoint does not name them.
 
     Args:
         config: Path of a config, or a config.
         checkpoint: Path of a checkpoint.
-        device: Such as ``'cpu'`` or ``'cuda:1'``; None takes what there is.
+        device: Such as ``'cpu'`` or ``'cuda:1'``; None uses a GPU if there is one.
 
     Raises:
         FileNotFoundError: There is no such config or checkpoint.
-        ValueError: The config does not parse, or the checkpoint is not of this config.
-        pickle.UnpicklingError: The checkpoint is broken or holds more than one may.
+        ValueError: The config does not parse, or the checkpoint does not belong to it.
+        pickle.UnpicklingError: The checkpoint is broken or holds more than a checkpoint may.
     """
     cfg = copy.deepcopy(config) if isinstance(config, Config) else load_config(str(config))
-    cfg.visualizer.vis_backends = None  # predicting logs nothing
+    cfg.visualizer.vis_backends = None  # prediction does not log anything
     complete(cfg)
     if cfg.model.backbone.get('type') == 'TIMMBackbone':
         set_values([('model.backbone', cfg.model.backbone)], 'pretrained', False)  # no download
@@ -50,7 +50,7 @@ def init_inferencer(
 
 
 def turns_bgr_to_rgb(model: BaseSegmentor) -> bool:
-    """Whether a model's preprocessor swaps channels, as those for images read by OpenCV do."""
+    """Whether a model's preprocessor converts BGR, as OpenCV reads images, to RGB."""
     preprocessor = model.data_preprocessor
     if hasattr(preprocessor, 'channel_conversion'):  # mmsegmentation
         return preprocessor.channel_conversion
@@ -58,7 +58,7 @@ def turns_bgr_to_rgb(model: BaseSegmentor) -> bool:
 
 
 def dataset_meta(cfg: Config, of_checkpoint: dict | None = None) -> dict:
-    """Classes and palette of a config's test data set, which is not read.
+    """Classes and palette of a config's test data set, without reading the data.
 
     Args:
         cfg: A config.
@@ -73,7 +73,7 @@ def dataset_meta(cfg: Config, of_checkpoint: dict | None = None) -> dict:
     if reads_classes_file(cls):
         meta = of_checkpoint or cls.classes_of(dataset).metainfo
         return {name: meta[name] for name in ('classes', 'palette')}
-    # The class itself may look for its files as soon as it is made.
+    # The class itself may look for its files when it is constructed.
     bare = type('Bare', (BaseSegDataset,), dict(METAINFO=cls.METAINFO))
     meta = bare(metainfo=dataset.get('metainfo'), lazy_init=True).metainfo
     return {name: meta[name] for name in ('classes', 'palette')}

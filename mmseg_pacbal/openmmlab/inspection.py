@@ -1,4 +1,4 @@
-"""What a model makes of the images of a data set, ready to be drawn."""
+"""Predictions, weights and losses of images of a data set, ready to be drawn."""
 
 import inspect
 from pathlib import Path
@@ -31,15 +31,15 @@ def inspect_sample(
     Args:
         model: A segmentor; it is left in eval mode.
         dataset: One of MMSegmentation's, with a test pipeline that keeps the original size.
-        index: Which of its images.
-        own_loss: Whether the loss is the one that the head trains with (:func:`pixel_loss`);
-            else it is the plain cross entropy (Fig. 4 of the paper).
+        index: Index of the image.
+        own_loss: Whether to compute the loss that the head trains with (:func:`pixel_loss`)
+            rather than plain cross entropy (Fig. 4 of the paper).
 
     Returns:
-        The weights are those of :func:`boundary_loss`.
+        What is drawn; its weights are those of :func:`boundary_loss`.
 
     Raises:
-        ValueError: The head's own loss is asked for and has no value for every pixel.
+        ValueError: ``own_loss`` is True and the head's loss does not give a value for every pixel.
     """
     model.eval()
     sample = dataset[index]
@@ -47,7 +47,7 @@ def inspect_sample(
     label = sample['data_samples'].gt_sem_seg.data.long()  # (1, H, W)
     logits = result.seg_logits.data[None].float().cpu()  # (1, C, H, W)
     binary = logits.shape[1] == 1
-    if binary:  # MMSegmentation has put them through a sigmoid
+    if binary:  # MMSegmentation has applied a sigmoid
         logits = logits.logit(eps=torch.finfo(logits.dtype).eps)
     head = last_head(model)
     if own_loss:
@@ -67,13 +67,13 @@ def inspect_sample(
 def weigh_sample(
     model: BaseSegmentor, sample: dict, image: np.ndarray | None = None
 ) -> WeightSample:
-    """The edges and the weights of one image's label; the model's weights are not used.
+    """The edges and the boundary weights of one image's label; nothing is predicted.
 
     Args:
-        model: Its loss is :func:`boundary_loss`.
+        model: Its :func:`boundary_loss` is used.
         sample: What a pipeline of MMSegmentation packs.
-        image: RGB, uint8 (H, W, 3), of the label's size; None reads the image file, as it suits
-            a pipeline that keeps the original size.
+        image: RGB, uint8 (H, W, 3), of the label's size; None reads the image file, which is
+            right if the pipeline keeps the original size.
     """
     data_sample = sample['data_samples']
     label = data_sample.gt_sem_seg.data.long()  # (1, H, W)
@@ -91,7 +91,7 @@ def weigh_sample(
 
 
 def spaced_indices(length: int, num: int) -> list[int]:
-    """At most num indices, evenly spaced over 0..length-1."""
+    """At most ``num`` indices, evenly spaced over 0..length-1."""
     num = min(num, length)
     return [i * length // num for i in range(num)]
 
@@ -103,7 +103,7 @@ def last_head(model: BaseSegmentor) -> BaseDecodeHead:
 
 
 def boundary_loss(model: BaseSegmentor) -> BoundaryAwareLoss:
-    """The decode head's BoundaryAwareLoss; one with the default arguments where it has none."""
+    """The decode head's BoundaryAwareLoss; one with the default arguments if it has none."""
     losses = [m for m in model.decode_head.modules() if isinstance(m, BoundaryAwareLoss)]
     return losses[0] if losses else BoundaryAwareLoss()
 
@@ -120,7 +120,7 @@ def pixel_loss(head: BaseDecodeHead, logits: Tensor, label: Tensor) -> Tensor:
         (N, H, W); of a loss that gives (N, C, H, W), the mean over C.
 
     Raises:
-        ValueError: A loss has no value for every pixel.
+        ValueError: A loss does not give a value for every pixel.
     """
     total = torch.zeros(label.shape)
     for loss in head_losses(head):

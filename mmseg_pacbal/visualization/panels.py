@@ -14,7 +14,7 @@ VOID_COLOUR = (224, 224, 192)  # as the VOC devkit paints it
 
 @dataclass
 class PanelRow:
-    """What is known of one image; H x W is the size of the image.
+    """What is drawn of one image of size H x W.
 
     Args:
         name: Title of the row.
@@ -34,10 +34,10 @@ class PanelRow:
 
 
 def paint(label: np.ndarray, palette: Sequence, ignore_index: int = 255) -> np.ndarray:
-    """Colour a label map: (H, W) integers -> (H, W, 3) uint8, void in the devkit's colour.
+    """Colour a label map: (H, W) integers -> (H, W, 3) uint8, void in the VOC devkit's colour.
 
     Raises:
-        ValueError: A label is neither a colour of the palette nor void.
+        ValueError: A label is neither in the palette nor void.
     """
     wrong = (label != ignore_index) & ((label < 0) | (label >= len(palette)))
     if wrong.any():
@@ -83,17 +83,17 @@ def panel_figure(
 
 
 def labels_of(rows: Iterable[PanelRow]) -> list[np.ndarray]:
-    """All label maps that are drawn of some rows."""
+    """All label maps and predictions of some rows."""
     return [label for row in rows for label in (row.label, row.prediction)]
 
 
 def even_columns(entries: int, most: int) -> int:
-    """Columns of a legend whose lines are about equally long, at most ``most``."""
+    """Columns, at most ``most``, for a legend with lines of about equal length."""
     return math.ceil(entries / math.ceil(entries / most))
 
 
 def strip_ticks(axes: Iterable[Axes]) -> None:
-    """Take the ticks off panels that show pictures."""
+    """Remove the ticks of panels that show pictures."""
     for ax in axes:
         ax.set(xticks=[], yticks=[])
 
@@ -104,7 +104,7 @@ def class_patches(
     labels: Iterable[np.ndarray],
     ignore_index: int = 255,
 ) -> list[Patch]:
-    """Legend entries of the classes, and void, that occur in some label maps."""
+    """Legend entries for the classes, and void, that occur in some label maps."""
     colours = np.array([*palette, VOID_COLOUR]) / 255
     present = {int(value) for label in labels for value in np.unique(label)}
     shown = [(name, i) for i, name in enumerate(classes) if i in present]

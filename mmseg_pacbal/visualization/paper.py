@@ -1,4 +1,4 @@
-"""Figures 4, 5 and 7 of the paper, as wide as a page."""
+"""Figures 4, 5 and 7 of the paper, at the width of a page."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from .panels import PanelRow, class_patches, even_columns, labels_of, paint, strip_ticks
 from .weights import WeightSample
 
-# In inches. The page is that of most papers, and the fonts stay legible in print at that width.
+# In inches. Most papers have pages of this width, at which the fonts are legible in print.
 PAGE_WIDTH = 7.0
 GAP = 0.04  # between panels
 TITLE = 0.2  # above the panels
@@ -29,8 +29,8 @@ def loss_figure(
 ) -> Figure:
     """Fig. 4: image, truth, prediction and loss of every pixel, a row for each image.
 
-    The loss has one scale for all rows. It ends at the 99.5th percentile, since a few pixels
-    would make all others dark.
+    The loss has one scale for all rows, which ends at the 99.5th percentile: otherwise a few
+    pixels would make all others dark.
     """
     legend = class_patches(classes, palette, labels_of(rows))
     figure, axes = _grid([_aspect(row.image) for row in rows], 4, legend, right=BAR)
@@ -71,7 +71,7 @@ def edge_figure(
 def qualitative_figure(
     rows: Sequence[PanelRow], classes: Sequence[str], palette: Sequence
 ) -> Figure:
-    """Fig. 7: image, truth and prediction; from four images on, two images beside each other."""
+    """Fig. 7: image, truth and prediction; two images side by side if there are four or more."""
     groups = 1 if len(rows) < 4 else 2
     lines = [rows[i : i + groups] for i in range(0, len(rows), groups)]
     aspects = [max(_aspect(row.image) for row in line) for line in lines]
@@ -91,15 +91,15 @@ def qualitative_figure(
 def _grid(
     aspects: Sequence[float], columns: int, legend: Sequence[Patch], right: float = 0
 ) -> tuple[Figure, np.ndarray]:
-    """Panels of equal width; each line is as high as the aspect (height / width) of its images.
+    """Panels of equal width, each line as high as its images are (aspect: height / width).
 
-    They are placed by hand: a layout engine leaves gaps between panels of a fixed aspect.
+    They are positioned explicitly: a layout engine leaves gaps between panels of a fixed aspect.
 
     Args:
         aspects: One for each line.
         columns: Number of panels in a line.
         legend: Entries of the class legend below the panels.
-        right: What is left free beside them, in inches.
+        right: Space to leave free to the right of them, in inches.
     """
     legend_columns = even_columns(len(legend), 7)
     legend_lines = math.ceil(len(legend) / legend_columns)

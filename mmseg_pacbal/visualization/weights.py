@@ -1,4 +1,4 @@
-"""What Boundary-aware Loss makes of a training sample: image, label, edges and weights."""
+"""A training sample as Boundary-aware Loss sees it: image, label, edges and weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from .panels import paint
+from .panels import paint, strip_ticks
 
 
 @dataclass
 class WeightSample:
-    """One crop, as the model is given it.
+    """One crop, as the model gets it.
 
     Args:
         name: Title of the picture.
@@ -29,7 +29,7 @@ class WeightSample:
 
 
 def weight_figure(sample: WeightSample, palette: Sequence, ignore_index: int = 255) -> Figure:
-    """Draw the four panels of a sample; the mean and the range of E_G stand above it."""
+    """Draw the four panels of a sample, with the mean and the range of E_G in a title."""
     height, width = sample.label.shape
     figure = Figure(figsize=(13, 0.7 + 3.1 * height / width), layout='constrained')
     axes = figure.subplots(1, 4)
@@ -47,5 +47,5 @@ def weight_figure(sample: WeightSample, palette: Sequence, ignore_index: int = 2
     )
     for ax, title in zip(axes, titles, strict=True):
         ax.set_title(title, fontsize=9)
-        ax.set(xticks=[], yticks=[])
+    strip_ticks(axes)
     return figure

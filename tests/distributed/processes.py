@@ -1,4 +1,4 @@
-"""Run a function in several processes that talk through gloo."""
+"""Run a function in several processes that communicate through gloo."""
 
 import os
 import socket

@@ -129,7 +129,7 @@ def test_touching_classes_by_hand():
     expected[6:24, 17:19] = True
     assert np.array_equal(touching_classes(label, 3, 4, background=0), expected)
     assert not touching_classes(label, 3, 3, background=0).any()
-    # Where all classes count, three are asked for: background is there, too.
+    # Without a background three classes are required: here the background counts as one.
     assert np.array_equal(touching_classes(label, 3, 4, background=None), expected)
     label[label == 0] = 3  # void
     assert np.array_equal(touching_classes(label, 3, 4, background=0), expected)
@@ -140,7 +140,7 @@ def test_touching_classes_by_another_route(camvid_labels):
     truth = truth_map(camvid_labels[1].numpy(), 11)
     seen = [ndimage.distance_transform_cdt(truth != c, 'chessboard') <= 8 for c in np.unique(truth)]
     if truth.max() == 11:
-        seen.pop()  # void is no class
+        seen.pop()  # void is not a class
     assert np.array_equal(touching_classes(truth, 11, 8, None), np.sum(seen, axis=0) >= 3)
 
 

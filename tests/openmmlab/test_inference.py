@@ -78,7 +78,7 @@ def test_checkpoint_of_another_model(config, checkpoint, tmp_path):
     state = torch.load(checkpoint, weights_only=True)['state_dict']
     del state['decode_head.conv_seg.bias']
     torch.save(dict(state_dict=state), tmp_path / 'other.pth')
-    with pytest.raises(ValueError, match=r'other\.pth is not of this config: '):
+    with pytest.raises(ValueError, match=r'other\.pth does not belong to this config: '):
         init_inferencer(config, tmp_path / 'other.pth', device='cpu')
 
 

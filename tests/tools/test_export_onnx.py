@@ -58,5 +58,5 @@ def test_missing_image_is_one_sentence(config_and_checkpoint, tmp_path):
     args = (*config_and_checkpoint, '--image', 'none.jpg', '--out', tmp_path / 'm.onnx')
     result = run_tool('export_onnx', *args)
     assert result.returncode == 1
-    assert 'error: --image none.jpg does not exist or is no picture' in result.stderr
+    assert 'error: --image none.jpg does not exist or is not a picture' in result.stderr
     assert not (tmp_path / 'm.onnx').exists()

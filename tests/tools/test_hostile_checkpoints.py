@@ -114,7 +114,7 @@ def test_cut_off(way, checkpoint, give, tmp_path):
     sentence = give(way, path)
     if way == 'resume':
         assert sentence.startswith(
-            f'no checkpoint in {tmp_path}/work is whole, {tmp_path}/work/iter'
+            f'no checkpoint in {tmp_path}/work is intact: {tmp_path}/work/iter'
         )
     else:
         assert f'{path} could not be read as a checkpoint' in sentence

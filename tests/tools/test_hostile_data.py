@@ -95,7 +95,7 @@ ROTATED[274] = 6
 BROKEN = {
     'truncated image': ('image', cut, 'image {image} is damaged ('),
     'empty image': ('image', empty, 'image {image} is empty; copy or download it again'),
-    'no image': ('image', no_image, 'image {image} is no image'),
+    'no image': ('image', no_image, 'image {image} is not an image'),
     'turned image': (
         'image',
         save(PIXELS, exif=ROTATED),
@@ -109,7 +109,7 @@ BROKEN = {
     'missing mask': ('mask', Path.unlink, 'mask {mask} is missing'),
     'truncated mask': ('mask', cut, 'mask {mask} is damaged ('),
     'empty mask': ('mask', empty, 'mask {mask} is empty; copy or download it again'),
-    'no mask': ('mask', no_image, 'mask {mask} is no image'),
+    'no mask': ('mask', no_image, 'mask {mask} is not an image'),
     'coloured mask': (
         'mask',
         save(PIXELS),
@@ -148,7 +148,7 @@ def test_check_finds_every_broken_file(capsys, data):
     assert len(listed) == len(expected)
     for line, sentence in zip(listed, expected, strict=True):
         assert line.startswith(sentence)
-    assert last.startswith(f'{len(expected)} problems were found in the data, listed above; mend')
+    assert last.startswith(f'{len(expected)} problems were found in the data, listed above; fix')
     assert not (data.parent / 'work').exists()
 
 
@@ -207,7 +207,7 @@ def test_check_lists_all_problems_of_a_sample(capsys, data):
     ]
 
 
-def test_check_goes_on_after_a_data_set_that_cannot_be_built(capsys, data):
+def test_check_continues_after_a_data_set_that_cannot_be_built(capsys, data):
     cut(data / 'labels/val/01.png')
     (data / 'labels' / 'train').rename(data / 'labels' / 'elsewhere')
     listed, _ = mistake(capsys, data, '--check')
@@ -232,9 +232,9 @@ def test_check_of_sound_data(capsys, data):
 
 LISTS = {
     'missing': (None, 'list {path} is missing'),
-    'empty': (b'', 'list {path} is empty; give one name of an image a line'),
+    'empty': (b'', 'list {path} is empty; write one image name per line'),
     'with an empty line': (b'00\n\n01\n', 'list {path} has an empty line (2); remove it'),
-    'no text': (b'\xff\xd8\xff\xe0', 'list {path} is no text; give one name of an image a line'),
+    'no text': (b'\xff\xd8\xff\xe0', 'list {path} is not text; write one image name per line'),
 }
 
 

@@ -1,4 +1,4 @@
-"""Training that is killed at any moment, or finds the disk full, and then goes on with --resume.
+"""Training that is killed at any moment, or finds the disk full, and then continues with --resume.
 
 Each test runs tools/train.py in a process of its own. A hook in its config has the system kill
 that process, or limit its files to less than a checkpoint, at a chosen moment.
@@ -144,7 +144,7 @@ def assert_equal(a: object, b: object) -> None:
         ('validation:4', signal.SIGKILL, 'iter_4.pth', WORKERS),
     ],
 )
-def test_killed_run_goes_on(accident, signalled, left, options, config, whole, seed, tmp_path):
+def test_killed_run_continues(accident, signalled, left, options, config, whole, seed, tmp_path):
     """One checkpoint is kept, and it is there whole; what follows is the run without the kill."""
     killed = train(config, tmp_path, seed, *options, accident=accident)
     assert killed.returncode == -signalled, killed.stderr
@@ -161,7 +161,7 @@ def test_full_disk_ends_in_one_sentence(config, whole, seed, tmp_path):
     assert 'Traceback' not in full.stderr
     assert [line for line in full.stderr.splitlines() if line.startswith('error: ')] == [
         f'error: {tmp_path}/iter_4.pth could not be written (File too large); the earlier '
-        'checkpoints are whole: make room and continue with --resume'
+        'checkpoints are intact: free some space and continue with --resume'
     ]
     assert [n for n in names(tmp_path) if n.startswith('iter_')] == ['iter_2.pth']
 
@@ -182,4 +182,4 @@ def test_half_written_last_checkpoint_is_passed_over(config, whole, tmp_path):
     assert resumed.returncode == 0, resumed.stderr
     going_on = f'{broken} missing, cut off or damaged: continuing from {tmp_path}/iter_{LAST}.pth'
     assert going_on in resumed.stdout
-    assert f'iteration {LAST} of {LAST} is reached' in resumed.stdout + resumed.stderr
+    assert f'iteration {LAST} of {LAST} is already reached' in resumed.stdout + resumed.stderr

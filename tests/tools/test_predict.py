@@ -1,4 +1,4 @@
-"""One's own images, whole and broken: masks are the argmax, files that are not read are named."""
+"""Your own images, intact and broken: masks are the argmax, unreadable files are named."""
 
 import io
 from pathlib import Path
@@ -139,7 +139,7 @@ def test_unreadable_files_are_skipped_and_listed(tiny, picture, tmp_path, capsys
     printed = capsys.readouterr()
     assert 'error: 5 of 6 files could not be read' in printed.err
     assert 'labelled 1 of 6 images' in printed.out
-    assert '] 6/6' in printed.err
+    assert '6/6' in printed.err
     for name in broken:
         assert f'image {photos / name} is ' in printed.out
     assert {p.name for p in out.rglob('*.*')} == {'good.png', 'good.jpg'}
@@ -152,7 +152,7 @@ def test_results_are_not_overwritten(tiny, picture, tmp_path, capsys):
     mask.write_text('mine')
     args = (*tiny, tmp_path / 'a.png', '--out', tmp_path / 'out')
     sentence = mistake(capsys, 'predict', *args)
-    assert sentence == f'there is {mask} already; add --overwrite or give another --out'
+    assert sentence == f'{mask} would be overwritten; add --overwrite or give another --out'
     assert mask.read_text() == 'mine'
     call_tool('predict', *args, '--overwrite')
     assert Image.open(mask).mode == 'P'
@@ -210,5 +210,5 @@ def test_checkpoint_of_another_model(tiny, picture, capsys, tmp_path):
     picture.save(tmp_path / 'a.png')
     torch.save(dict(state_dict={}), tmp_path / 'other.pth')
     args = (tmp_path / 'other.pth', tmp_path / 'a.png', '--out', tmp_path / 'out')
-    assert 'is not of this config' in mistake(capsys, 'predict', tiny[0], *args)
+    assert 'does not belong to this config' in mistake(capsys, 'predict', tiny[0], *args)
     assert not (tmp_path / 'out').exists()

@@ -79,7 +79,7 @@ def test_makes_masks_and_lists(capsys, archives, root):
     assert Image.open(masks[AUG[0]]).getpalette() == voc_colormap().ravel().tolist()
     out = capsys.readouterr().out
     assert 'trainaug, SegmentationClassAug: 6 images, 0 with problems, 6.25% void' in out
-    assert f'{root} is whole' in out
+    assert f'{root} is complete' in out
 
 
 def test_our_configs_read_it(made):
@@ -120,7 +120,7 @@ def killed_after(files: int, archives: Archives, root: Path) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
 
 
-def test_goes_on_after_being_killed_at_any_file(archives, made, tmp_path):
+def test_continues_after_being_killed_at_any_file(archives, made, tmp_path):
     expected = tree(made)
     root = tmp_path / 'killed' / 'VOC2012'
     for _ in range((len(expected) - 1) // 3):
@@ -145,7 +145,7 @@ def test_nothing_of_the_users_is_overwritten(archives, root, name):
     mine.parent.mkdir(parents=True)
     mine.write_bytes(encoded(np.full((6, 8), 3, np.uint8), 'PNG'))
     before = mine.read_bytes()
-    with pytest.raises(FileExistsError, match=f'^{mine} is there already and holds something else'):
+    with pytest.raises(FileExistsError, match=f'^{mine} already exists with other content'):
         archives.prepare(root)
     assert mine.read_bytes() == before
 
@@ -165,8 +165,8 @@ def test_wrong_checksum(capsys, archives, root, which):
     path.write_bytes(path.read_bytes()[:-1])
     sources = ('--voc', archives.voc, '--sbd', archives.sbd)
     sentence = mistake(capsys, 'prepare_voc', *sources, '--out', root.parent)
-    assert sentence.startswith(f'{path} is damaged or another file: its md5 checksum is ')
-    assert sentence.endswith('give the path of a whole copy, or its URL')
+    assert sentence.startswith(f'{path} is damaged or a different file: its md5 checksum is ')
+    assert sentence.endswith('give the path of an intact copy, or its URL')
     assert not root.exists()
 
 
@@ -224,14 +224,16 @@ def test_broken_mat(archives, root, data, sentence):
 @pytest.mark.parametrize('which', ['voc', 'sbd'])
 def test_no_archive(archives, root, which):
     getattr(archives, which).write_bytes(b'<html>moved</html>' * 100)
-    with pytest.raises(ValueError, match=f'{which}.t.* is no whole tar archive .* another copy'):
+    with pytest.raises(
+        ValueError, match=f'{which}.t.* is not a complete tar archive .* another copy'
+    ):
         archives.prepare(root)
 
 
 def test_archive_that_ends_early(archives, root):
     data = archives.sbd.read_bytes()
     archives.sbd.write_bytes(data[: len(data) // 2])
-    with pytest.raises(ValueError, match=r'sbd.tgz is no whole tar archive'):
+    with pytest.raises(ValueError, match=r'sbd.tgz is not a complete tar archive'):
         archives.prepare(root)
 
 
@@ -329,7 +331,7 @@ def test_check_lists_every_problem(capsys, made):
     ('name', 'content', 'sentence'),
     [
         ('trainaug', None, 'list {path} is missing'),
-        ('aug', '', 'list {path} is empty; give one name of an image a line'),
+        ('aug', '', 'list {path} is empty; write one image name per line'),
         ('val', '2007_000033\n\n', 'list {path} has an empty line (2); remove it'),
         ('val', '2007_000033\n2007_000033\n', 'val.txt names 2007_000033 2 times'),
         ('val', '2007_000033\n2007_000032\n', '2007_000032 is in both train.txt and val.txt'),

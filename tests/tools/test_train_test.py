@@ -34,7 +34,7 @@ def trained(tmp_path_factory, data) -> Path:
     return work_dir
 
 
-def test_resume_goes_on(trained, data, tmp_path):
+def test_resume_continues(trained, data, tmp_path):
     interrupted = tmp_path / 'work'
     interrupted.mkdir()
     shutil.copy(trained / 'iter_2.pth', interrupted)
@@ -139,7 +139,7 @@ def test_two_processes_train_on_cpu(data, tmp_path):
 @pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
 def test_amp_without_gpu(capsys, tmp_path):
     sentence = mistake(capsys, 'train', DEMO, '--work-dir', tmp_path, '--amp')
-    assert sentence == '--amp needs a GPU, and none is found here; train without it'
+    assert sentence == '--amp needs a GPU, but none was found; train without --amp'
 
 
 def test_missing_config(capsys):
@@ -214,7 +214,7 @@ def test_missing_checkpoint(capsys, data, tmp_path):
 def test_checkpoint_of_another_model(capsys, trained, data, tmp_path):
     args = [DEMO, trained / 'iter_2.pth', '--work-dir', tmp_path]
     sentence = mistake(capsys, 'test', *args, *small(data, 'model.decode_head.channels=32'))
-    assert 'is not of this config' in sentence
+    assert 'does not belong to this config' in sentence
     assert 'instead of' in sentence
 
 

@@ -51,7 +51,7 @@ def test_images_are_chosen_by_number_or_name(tiny, monkeypatch):
 @pytest.mark.parametrize(
     ('options', 'expected'),
     [
-        (('--figure', 'loss', '--out', 'f.png'), '--figure loss needs a checkpoint, and none'),
+        (('--figure', 'loss', '--out', 'f.png'), '--figure loss needs a checkpoint, but none'),
         (('--figure', 'weights', '--out', 'f.gif'), '--out must end in .png, .jpg, .pdf, but got'),
         (
             ('--figure', 'weights', '--indices', 5, '--out', 'f.png'),

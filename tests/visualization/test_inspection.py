@@ -72,7 +72,7 @@ def test_loss_image_averages_to_the_loss_that_is_trained(model, dataset):
 
 
 def test_binary_head_is_inspected_before_its_sigmoid(model, dataset):
-    """MMSegmentation's seg_logits of one channel have been through a sigmoid."""
+    """MMSegmentation applies a sigmoid to seg_logits of one channel."""
     torch.manual_seed(0)
     model.decode_head.conv_seg = nn.Conv2d(192, 1, 1)
     model.decode_head.out_channels = 1

@@ -1,7 +1,7 @@
 """Examine this machine: ``python -m mmseg_pacbal.doctor [--json FILE]``.
 
-Every op of this package is compared with float64 on every device, a model is trained, resumed and
-asked for a prediction, and what replaces something slower is timed beside it.
+Every op of this package is compared with float64 on every device; a model is trained, resumed and
+asked for a prediction; and each fast op is timed against what it replaces.
 """
 
 import argparse
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .. import cli
 from . import ops, speed, training
-from .examination import all_well, examine
+from .examination import all_passed, examine
 from .report import facts, pasteable, print_findings
 
 CHECKS = (*ops.CHECKS, *training.CHECKS, *speed.CHECKS)
@@ -22,15 +22,15 @@ def main() -> None:
         description='Examine this machine: every op on every device, training, resume, speed',
     )
     parser.add_argument('--json', metavar='FILE', help='also write everything to a JSON file')
-    parser.add_argument('--traceback', action='store_true', help='show the frames of an error')
+    parser.add_argument('--traceback', action='store_true', help='show the traceback of an error')
     cli.run(run, parser.parse_args())
 
 
 def run(args: argparse.Namespace) -> None:
-    """Examine, print and write.
+    """Run all checks, print the findings and write them to a file if one is named.
 
     Raises:
-        SystemExit: Something is not well; the code is 1.
+        SystemExit: A check failed; the code is 1.
     """
     known = facts()
     findings = examine(CHECKS)
@@ -39,5 +39,5 @@ def run(args: argparse.Namespace) -> None:
     if args.json:
         content = dict(facts=known, findings=[finding._asdict() for finding in findings])
         Path(args.json).write_text(json.dumps(content, indent=1) + '\n')
-    if not all_well(findings):
+    if not all_passed(findings):
         raise SystemExit(1)

@@ -1,4 +1,4 @@
-"""Checks, and what they find."""
+"""What a check is, and how checks are run."""
 
 import contextlib
 import io
@@ -13,10 +13,10 @@ from ...errors import one_sentence
 
 
 class Check(NamedTuple):
-    """One thing that may be wrong with a machine.
+    """A test of one thing that may be wrong with a machine.
 
-    ``function`` takes a device and says what it saw; it raises :class:`Skip` where it cannot
-    run, and anything else where something is not well. ``advice`` is what to do then.
+    ``function`` takes a device and returns what it saw; it raises :class:`Skip` where it cannot
+    run, and any other exception where it fails. ``advice`` says what to do then.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Check(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """What a check found; ``status`` is ``'well'``, ``'skipped'`` or ``'not well'``."""
+    """What a check found; ``status`` is ``'passed'``, ``'skipped'`` or ``'failed'``."""
 
     name: str
     device: str
@@ -51,8 +51,8 @@ def examine(checks: Iterable[Check]) -> list[Finding]:
     return [_find(check, device) for device in devices() for check in checks]
 
 
-def all_well(findings: Iterable[Finding]) -> bool:
-    return all(finding.status != 'not well' for finding in findings)
+def all_passed(findings: Iterable[Finding]) -> bool:
+    return all(finding.status != 'failed' for finding in findings)
 
 
 def _find(check: Check, device: torch.device) -> Finding:
@@ -61,10 +61,10 @@ def _find(check: Check, device: torch.device) -> Finding:
     try:
         with contextlib.redirect_stdout(printed), warnings.catch_warnings():
             warnings.simplefilter('ignore')
-            status, detail = 'well', check.function(device)
+            status, detail = 'passed', check.function(device)
     except Skip as reason:
         status, detail = 'skipped', str(reason)
-    except Exception as error:  # an examination ends with a list, not with the first fault
-        status, detail, advice = 'not well', one_sentence(error), check.advice
+    except Exception as error:  # one failure does not end the examination
+        status, detail, advice = 'failed', one_sentence(error), check.advice
     seconds = round(time.perf_counter() - start, 2)
     return Finding(check.name, str(device), status, detail, advice, seconds)

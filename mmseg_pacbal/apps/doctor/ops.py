@@ -26,7 +26,7 @@ VOID = 255
 
 
 def blocks(size: tuple[int, int] = (65, 97), images: int = 2) -> Tensor:
-    """Label maps of blocks with a bar of void, (N, H, W) int64."""
+    """Label maps of rectangular blocks and a bar of void, (N, H, W) int64."""
     y, x = torch.meshgrid(*map(torch.arange, size), indexing='ij')
     label = torch.stack([(y // (9 + n) + x // 13) % CLASSES for n in range(images)])
     label[:, size[0] // 3 : size[0] // 3 + 3] = VOID
@@ -34,7 +34,7 @@ def blocks(size: tuple[int, int] = (65, 97), images: int = 2) -> Tensor:
 
 
 def plain_weight_map(label: Tensor) -> Tensor:
-    """E_G with the default arguments as Eq. 1 to 5 have it, class by class, float64."""
+    """E_G with the default arguments, straight from Eq. 1 to 5: class by class, in float64."""
     label = F.pad(label[:, None].double(), (0, 1, 0, 1), mode='replicate')
     f_e = label.new_tensor([[[[1, -0.5], [-0.5, 0]]]])
     edges = torch.zeros_like(label[..., :-1, :-1])
@@ -53,19 +53,20 @@ def plain_weight_map(label: Tensor) -> Tensor:
 
 
 def compare(name: str, actual: Tensor, exact: Tensor, bound: float) -> None:
-    """Raise unless the largest error is at most bound * (the largest value)."""
+    """Raise if the largest error exceeds bound * (the largest value)."""
     error = (actual.cpu().double() - exact.cpu()).abs().max() / exact.abs().max().clamp(min=1e-30)
     if not error <= bound:
         raise ArithmeticError(
-            f'{name} is off by {float(error):.1e} of its largest value, where rounding explains '
-            f'{bound:.1e}'
+            f'{name} is off by {float(error):.1e} of its largest value, but rounding explains at '
+            f'most {bound:.1e}'
         )
 
 
 def check_weight_map(device: torch.device) -> str:
     label = blocks()
     exact = plain_weight_map(label)
-    # Two products with matrices of 65 and 97 columns, all terms positive: each adds its length.
+    # Two products with matrices of 65 and 97 columns, all terms positive: each adds a relative
+    # error of at most its length times eps.
     bound = sum(label.shape[1:]) * torch.finfo(torch.float32).eps
     dtypes = (torch.uint8, torch.int16, torch.int32, torch.int64)
     for dtype in dtypes:
@@ -131,7 +132,7 @@ def _check_loss(
     plain: Callable[[Tensor], Tensor],
     ours: Callable[[Tensor], Tensor],
 ) -> str:
-    """Value and gradient; half precision is computed in float32 from rounded logits."""
+    """Compare value and gradient; losses compute half-precision logits in float32."""
     done = computed(device, lambda t: t + t)
     for dtype in done:
         z = logits.to(device, dtype).requires_grad_()
@@ -140,8 +141,8 @@ def _check_loss(
         exact_z = z.detach().cpu().double().requires_grad_()
         exact = plain(exact_z)
         (exact_grad,) = torch.autograd.grad(exact, exact_z)
-        # Sums over n pixels in float32, each weight a float32: sqrt(n) roundings, and the last one.
-        # The largest gradient is a sum over the pixels that one logit reaches, at most all.
+        # Sums over n pixels in float32 with float32 weights: about sqrt(n) roundings and the last
+        # one. The largest gradient is a sum over the pixels that one logit reaches, at most all.
         n = exact_grad.shape[0] * 65 * 97
         bound = 2 * n**0.5 * torch.finfo(torch.float32).eps
         compare(f'{dtype} value', value.detach(), exact.detach(), bound)
@@ -150,10 +151,10 @@ def _check_loss(
 
 
 def computed(device: torch.device, op: Callable[[Tensor], Tensor]) -> list[torch.dtype]:
-    """The dtypes in which a device computes an op at all.
+    """The dtypes in which a device can compute an op.
 
     Raises:
-        Skip: There is none.
+        Skip: float32 is not among them.
     """
     done = []
     for dtype in DTYPES:

@@ -1,8 +1,7 @@
-"""What the doctor shows."""
+"""What the doctor prints."""
 
 import os
 from collections.abc import Sequence
-from importlib import metadata
 
 import torch
 from rich.console import Console
@@ -10,7 +9,7 @@ from rich.table import Table
 
 from ... import compat
 from ..provenance import provenance
-from .examination import Finding, all_well
+from .examination import Finding, all_passed
 
 PACKAGES = ('mmcv', 'mmcv-lite', 'opencv-python', 'triton', 'onnxruntime')
 VARIABLES = (
@@ -21,10 +20,10 @@ VARIABLES = (
 
 def facts() -> dict:
     """Versions, devices, settings and what compat fixed."""
-    versions = {name: _version(name) for name in PACKAGES}
+    versions = {name: compat.version(name) for name in PACKAGES}
     return dict(
         **provenance('cpu'),
-        mmseg_pacbal=_version('mmseg-pacbal'),
+        mmseg_pacbal=compat.version('mmseg-pacbal'),
         packages={name: version for name, version in versions.items() if version},
         cpu_capability=torch.backends.cpu.get_cpu_capability(),
         threads=torch.get_num_threads(),
@@ -37,27 +36,27 @@ def facts() -> dict:
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
-    """A table of all, then "all well" or a list of what is not, each with what to do."""
+    """Print a table, then "all checks passed" or a list of failures, each with what to do."""
     console = Console()
     if not console.is_terminal:
         console.width = 140
     table = Table('device', 'check', 'status', 'detail', 'seconds')
-    colours = {'well': 'green', 'skipped': 'yellow', 'not well': 'bold red'}
+    colours = {'passed': 'green', 'skipped': 'yellow', 'failed': 'bold red'}
     for f in findings:
         status = f'[{colours[f.status]}]{f.status}[/]'
         table.add_row(f.device, f.name, status, _plain(f.detail), f'{f.seconds:.1f}')
     console.print(table)
-    if all_well(findings):
-        console.print('all well')
+    if all_passed(findings):
+        console.print('all checks passed')
         return
-    console.print('not well:')
+    console.print('failed:')
     for f in findings:
-        if f.status == 'not well':
+        if f.status == 'failed':
             console.print(f'- {f.name} on {f.device}: {_plain(f.detail)}. {f.advice}')
 
 
 def pasteable(known: dict, findings: Sequence[Finding]) -> str:
-    """A block of Markdown: versions, and the findings that tell something."""
+    """A block of Markdown: versions, timings, and all checks that did not pass."""
     names = ('mmseg_pacbal', 'commit', 'python', 'torch', 'numpy', 'mmengine', 'mmsegmentation')
     versions = [f'{name} {known[name]}' for name in names]
     versions += [f'{name} {version}' for name, version in known['packages'].items()]
@@ -69,19 +68,12 @@ def pasteable(known: dict, findings: Sequence[Finding]) -> str:
         f'{known["environment"] or "nothing set"}',
     ]
     for f in findings:
-        if f.status != 'well' or f.name.startswith('speed'):
+        if f.status != 'passed' or f.name.startswith('speed'):
             lines.append(f'{f.status}: {f.name} on {f.device}: {f.detail}'[:300])
-    well = sum(f.status == 'well' for f in findings)
-    lines.append(f'{well} of {len(findings)} checks well')
+    passed = sum(f.status == 'passed' for f in findings)
+    lines.append(f'{passed} of {len(findings)} checks passed')
     return '\n'.join(['```text', *lines, '```'])
 
 
 def _plain(text: str) -> str:
-    return text.replace('[', r'\[')  # not a style of rich
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
+    return text.replace('[', r'\[')  # rich reads [...] as a style

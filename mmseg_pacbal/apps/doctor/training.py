@@ -1,4 +1,4 @@
-"""What a training run needs: precision, compiling, norms, labels, checkpoints, the demo's model."""
+"""What training needs: precision, compilation, norms, labels, checkpoints, the demo's model."""
 
 import tempfile
 from functools import cache
@@ -29,13 +29,13 @@ def small_model(device: torch.device) -> nn.Sequential:
 
 
 def images(label: Tensor) -> Tensor:
-    """Images that tell the classes, (N, 3, H, W)."""
+    """Images in which every class has a different colour, (N, 3, H, W)."""
     shades = torch.linspace(-1, 1, 256)[label] * 40
     return torch.stack([shades, shades.sin(), shades.cos()], dim=1)
 
 
 def check_autocast(device: torch.device) -> str:
-    """Some steps under autocast: the loss is float32, falls and stays finite."""
+    """Six steps under autocast: the loss is float32 and falls."""
     steps = []
     label = blocks().to(device)
     for dtype in (torch.bfloat16, *([torch.float16] if device.type == 'cuda' else [])):
@@ -56,14 +56,14 @@ def check_autocast(device: torch.device) -> str:
             values.append(float(value.detach()))
         if not values[-1] < values[0]:
             raise ArithmeticError(
-                f'{dtype}: in six steps the loss went {values[0]} to {values[-1]}'
+                f'{dtype}: in six steps the loss went from {values[0]} to {values[-1]}'
             )
         steps.append(str(dtype).removeprefix('torch.'))
     return f'{", ".join(steps)}; loss in float32, with loss scaling where it is float16'
 
 
 def check_compile(device: torch.device) -> str:
-    """``torch.compile`` of model and loss, against the same without it."""
+    """The loss of a compiled model against that of the same model without ``torch.compile``."""
     model, loss = small_model(device), BoundaryAwareLoss().to(device)
     label = blocks().to(device)
     x = images(label.cpu()).to(device)
@@ -77,10 +77,12 @@ def check_compile(device: torch.device) -> str:
             raise Skip(f'torch.compile finds no compiler here ({missing[0]})') from error
         raise
     expected = loss(model(x), label)
-    # The compiler may take sums in another order: the longest is the norm's, 2 * 65 * 97 float32.
+    # The compiler may reorder sums; the longest is that of the norm, over 2 * 65 * 97 values.
     bound = 2 * (2 * 65 * 97) ** 0.5 * torch.finfo(torch.float32).eps
     if not abs(float(value - expected)) <= bound * abs(float(expected)):
-        raise ArithmeticError(f'the loss is {float(value)} compiled and {float(expected)} else')
+        raise ArithmeticError(
+            f'the loss is {float(value)} compiled, but {float(expected)} without compilation'
+        )
     return 'forward and backward'
 
 
@@ -97,7 +99,7 @@ def check_norm(device: torch.device) -> str:
 
 
 def check_label(device: torch.device) -> str:
-    """A wrong label must be named in the first step, and in a later one within 64."""
+    """A wrong label is reported: at once in the first step, within 64 steps in a later one."""
     logits = torch.zeros(1, CLASSES, 4, 4, device=device)
     good = torch.zeros(1, 4, 4, dtype=torch.long, device=device)
     wrong = good.clone()
@@ -124,12 +126,12 @@ def check_pinned_memory(device: torch.device) -> str:
     label = blocks().pin_memory()
     if not torch.equal(label.to(device, non_blocking=True).cpu(), label):
         raise ArithmeticError('a label differs after it was copied from pinned memory')
-    return 'a label survives the way there and back'
+    return 'a label is the same after a copy to the GPU and back'
 
 
 @cache
 def demo(folder: str) -> tuple[Config, Path]:
-    """A short run of pac_bal_demo on generated data; its config and its work dir."""
+    """Train pac_bal_demo for a few iterations on generated data; its config and work dir."""
     cfg = _demo_config(Path(folder), 'unbroken')
     _run(cfg)
     return cfg, Path(cfg.work_dir)
@@ -161,29 +163,31 @@ def _run(cfg: Config, checkpoint: Path | None = None) -> Runner:
     return runner
 
 
-# One folder for the checks of a process, removed with it.
+# One folder for all checks of a process; it is removed when the process ends.
 _FOLDER = tempfile.TemporaryDirectory(prefix='mmseg_pacbal_doctor_')
 
 
 def _only_on_the_device_of_training(device: torch.device) -> None:
     if torch.device(get_device()).type != device.type or device.index:
-        raise Skip(f'training takes {get_device()} here')
+        raise Skip(f'training uses {get_device()} here')
 
 
 def check_demo(device: torch.device) -> str:
-    """Train the demo's model and have it predict an image."""
+    """Train the demo's model and predict an image with it."""
     _only_on_the_device_of_training(device)
     cfg, folder = demo(_FOLDER.name)
     inferencer = init_inferencer(cfg, folder / f'iter_{ITERATIONS}.pth', device=str(device))
     image = next(Path(cfg.data_root, 'JPEGImages').glob('*.jpg'))
     predicted = inferencer(str(image))['predictions']
     if predicted.min() < 0 or predicted.max() >= 7:
-        raise ArithmeticError(f'classes {predicted.min()} to {predicted.max()} are predicted of 7')
+        raise ArithmeticError(
+            f'predicted classes are {predicted.min()} to {predicted.max()}, but there are 0 to 6'
+        )
     return f'{ITERATIONS} iterations, a validation and a prediction of {predicted.shape}'
 
 
 def check_resume(device: torch.device) -> str:
-    """A run that is resumed in its middle ends where an unbroken one does."""
+    """A run that is resumed halfway ends with the same weights as an uninterrupted one."""
     _only_on_the_device_of_training(device)
     _, folder = demo(_FOLDER.name)
     cfg = _demo_config(Path(_FOLDER.name), 'resumed')
@@ -201,17 +205,17 @@ def check_resume(device: torch.device) -> str:
     if not all(value.isfinite().all() for value in second.values()):
         raise ArithmeticError('the resumed run ends with weights that are not finite')
     if differing:
-        return 'resumed; bits need --cfg-options randomness.deterministic=True on a GPU'
+        return 'resumed; equal bits need --cfg-options randomness.deterministic=True on a GPU'
     return 'equal to the last bit'
 
 
 CHECKS = (
     Check('autocast and loss scaling', check_autocast, 'Train without --amp, and report it'),
-    Check('torch.compile', check_compile, 'Do not compile the model here; training needs it not'),
+    Check('torch.compile', check_compile, 'Do not compile the model here; training works without'),
     Check('batch norm', check_norm, "Give --cfg-options with norm_cfg's type 'BN'"),
-    Check('label check', check_label, 'Check your masks by tools/train.py --check before training'),
+    Check('label check', check_label, 'Run tools/train.py --check on your masks before training'),
     Check('pinned memory', check_pinned_memory, 'Give train_dataloader.pin_memory=False'),
     Check('demo', check_demo, 'Run tools/demo.py --traceback to see where it fails'),
     Check('resume', check_resume, 'Do not rely on --resume here, and report it'),
 )
-assert VOID == 255  # images() has a shade for every value of a byte
+assert VOID == 255  # images() has a shade for each of the values 0..255

@@ -2,13 +2,13 @@
 
 VOC: Everingham et al., The PASCAL Visual Object Classes Challenge, IJCV 2010. SBD: Hariharan et
 al., Semantic Contours from Inverse Detectors, ICCV 2011, whose masks make 1,464 training images
-10,582. No file is written in place, so a run that is killed at any point leaves whole files.
+10,582. Every file is written under another name and then renamed, so that a run that is killed at
+any point leaves only complete files.
 """
 
 import gzip
 import io
 import os
-import posixpath
 import tarfile
 import zlib
 from collections.abc import Collection, Iterator
@@ -37,8 +37,8 @@ _SBD = PurePosixPath('benchmark_RELEASE/dataset')
 def prepare(voc: Path, sbd: Path, root: Path) -> None:
     """Make the folder ``VOC2012`` with ``SegmentationClassAug`` and the lists trainaug and aug.
 
-    ``SegmentationClassAug`` holds VOC's own mask where there is one, else SBD's. What is there
-    already is kept, so a second run goes on where the first stopped, or changes nothing.
+    ``SegmentationClassAug`` holds VOC's own mask where there is one, else SBD's. Existing files
+    are kept, so a second run continues where the first stopped, or changes nothing.
 
     Args:
         voc: ``VOCtrainval_11-May-2012.tar``.
@@ -47,8 +47,11 @@ def prepare(voc: Path, sbd: Path, root: Path) -> None:
 
     Raises:
         ValueError: An archive is broken, lacks something, or would write outside the folder.
-        FileExistsError: The folder holds another file of a name that is to be written.
+        FileExistsError: A file to be written already exists with other content.
+        RuntimeError: This Python is older than tarfile's data filter.
     """
+    if not hasattr(tarfile, 'data_filter'):
+        raise RuntimeError('unpacking needs Python 3.10.12, 3.11.4 or newer; update Python')
     for name, data in _files(voc, _VOC, 'Unpacking VOC'):
         _place(root / name, data)
     own = _own_lists(voc, root)
@@ -60,7 +63,7 @@ def prepare(voc: Path, sbd: Path, root: Path) -> None:
             _place(root / AUG_MASKS / mask.name, mask.read_bytes())
     lists = augmented_lists(own['train'], own['val'], sbd_names)
     require_complete(root, {**own, **lists})
-    for name, names in lists.items():  # last: what they name is there
+    for name, names in lists.items():  # last, when every file that they name exists
         _place(list_path(root, name), ''.join(f'{n}\n' for n in names).encode())
 
 
@@ -72,7 +75,7 @@ def sbd_mask(data: bytes, name: str) -> np.ndarray:
         name: Of the file, for messages.
 
     Raises:
-        ValueError: It holds no such mask.
+        ValueError: The file holds no such mask.
     """
     try:
         mask = loadmat(io.BytesIO(data), variable_names=['GTcls'])['GTcls']['Segmentation'][0, 0]
@@ -92,7 +95,7 @@ def palette_png(mask: np.ndarray) -> bytes:
 
 
 def _convert_sbd(sbd: Path, folder: Path, skip: Collection[str]) -> list[str]:
-    """Write SBD's masks but for some, and return the names of its two lists."""
+    """Write SBD's masks, except for those to skip, and return the names of its two lists."""
     lists: dict[str, list[str]] = {}
     for name, data in _files(sbd, _SBD, 'Converting SBD'):
         if name in ('train.txt', 'val.txt'):
@@ -115,7 +118,7 @@ def _own_lists(voc: Path, root: Path) -> dict[str, list[str]]:
 
 
 def _files(archive: Path, folder: PurePosixPath, description: str) -> Iterator[tuple[str, bytes]]:
-    """Name below a folder of an archive, and content, of every file in it."""
+    """Every file below a folder of an archive: its name relative to the folder, and its content."""
     try:
         with tarfile.open(archive) as tar:
             members = tar.getmembers()
@@ -128,30 +131,30 @@ def _files(archive: Path, folder: PurePosixPath, description: str) -> Iterator[t
                 if file := tar.extractfile(member):
                     yield str(path.relative_to(folder)), file.read()
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        reason = str(error).partition(':\n')[0]  # before what each compression says
+        reason = str(error).partition(':\n')[0]  # the rest repeats it for every compression
         raise ValueError(
-            f'{archive} is no whole tar archive ({reason}); take another copy'
+            f'{archive} is not a complete tar archive ({reason}); get another copy'
         ) from error
 
 
 def _refuse_escape(archive: Path, member: tarfile.TarInfo) -> None:
-    """Refuse what could write outside; links that stay inside do not harm, nor are they made."""
-    link = posixpath.normpath(posixpath.join(posixpath.dirname(member.name), member.linkname))
-    paths = [member.name]
-    if member.issym():
-        paths.append(link)
-    elif member.islnk():
-        paths.append(member.linkname)
+    """Refuse an archive that could write outside its folder, by name, by link or by device."""
     # A Windows path knows the separators, roots and drives of both systems.
-    if member.isdev() or any(p.anchor or '..' in p.parts for p in map(PureWindowsPath, paths)):
+    name = PureWindowsPath(member.name)
+    try:
+        if name.anchor or '..' in name.parts:
+            raise tarfile.OutsideDestinationError(member, member.name)
+        # As if unpacked below the archive itself: being a file, it has no links to follow there.
+        tarfile.data_filter(member, str(archive))
+    except tarfile.FilterError as error:
         raise ValueError(
             f'{archive} would write outside its folder or make a device ({member.name}); nothing '
-            'of it is unpacked, take the archive from its publisher'
-        )
+            'in it was unpacked; get the archive from its publisher'
+        ) from error
 
 
 def _place(path: Path, data: bytes) -> None:
-    """Write a file at once, or keep the same one."""
+    """Write a file atomically, or keep an identical one."""
     if path.exists():
         if path.read_bytes() != data:
             _refuse_to_overwrite(path)
@@ -163,7 +166,7 @@ def _place(path: Path, data: bytes) -> None:
 
 
 def _place_mask(path: Path, mask: np.ndarray) -> None:
-    """Write a mask at once, or keep one of the same values, however it is compressed."""
+    """Write a mask atomically, or keep one with the same values, however it is compressed."""
     if not path.exists():
         _place(path, palette_png(mask))
     elif not np.array_equal(read_mask(str(path)), mask):
@@ -172,5 +175,5 @@ def _place_mask(path: Path, mask: np.ndarray) -> None:
 
 def _refuse_to_overwrite(path: Path) -> None:
     raise FileExistsError(
-        f'{path} is there already and holds something else; move it away or give another --out'
+        f'{path} already exists with other content; move it away or give another --out'
     )

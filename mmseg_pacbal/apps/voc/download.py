@@ -1,4 +1,4 @@
-"""Files from a path or the web, resumed where a download stopped, known by their checksum."""
+"""Files from a path or a URL: a download resumes where it stopped, a checksum verifies the file."""
 
 import hashlib
 import time
@@ -23,24 +23,24 @@ _COLUMNS = (
 
 
 def fetch(source: str, folder: Path, md5: str) -> Path:
-    """The file at a path, or at a URL, from where it is downloaded once.
+    """The file at a path or a URL; what is at a URL is downloaded once.
 
     Args:
         source: A path or an ``http(s)://`` URL.
-        folder: Where downloads are kept; while one is incomplete its name ends in ``.part``.
-        md5: Of the whole file, hexadecimal.
+        folder: Where downloads are kept; the name of an incomplete one ends in ``.part``.
+        md5: Checksum of the complete file, hexadecimal.
 
     Raises:
         FileNotFoundError: There is no file at the path, or nothing at the URL.
-        ConnectionError: The download stopped; the next call goes on from there.
-        ValueError: The file is not the one that has this checksum.
+        ConnectionError: The download stopped; the next call continues from there.
+        ValueError: The file has another checksum.
     """
     if urlsplit(source).scheme not in ('http', 'https'):
-        _check_md5(Path(source), md5, 'give the path of a whole copy, or its URL')
+        _check_md5(Path(source), md5, 'give the path of an intact copy, or its URL')
         return Path(source)
     path = folder / Path(urlsplit(source).path).name
     if path.exists():
-        _check_md5(path, md5, 'remove it, to have it downloaded again')
+        _check_md5(path, md5, 'remove it to download it again')
         return path
     folder.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f'{path.name}.part')
@@ -63,18 +63,18 @@ def _check_md5(path: Path, md5: str, advice: str) -> None:
             digest.update(chunk)
     if digest.hexdigest() != md5:
         raise ValueError(
-            f'{path} is damaged or another file: its md5 checksum is {digest.hexdigest()}, but '
+            f'{path} is damaged or a different file: its md5 checksum is {digest.hexdigest()}, but '
             f'that of the published file is {md5}; {advice}'
         )
 
 
 def _download(url: str, part: Path) -> None:
-    """Append to ``part`` what is missing of it, in several attempts."""
+    """Append what is missing to ``part``, in several attempts."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             return _append(url, part)
         except HTTPError as error:
-            if error.code == 416:  # nothing lies beyond what is there
+            if error.code == 416:  # there is nothing beyond the bytes already downloaded
                 return None
             raise FileNotFoundError(f'{url} cannot be downloaded: {error}') from error
         except (OSError, HTTPException) as error:
@@ -82,7 +82,7 @@ def _download(url: str, part: Path) -> None:
                 have = part.stat().st_size if part.exists() else 0
                 raise ConnectionError(
                     f'the download of {url} stopped after {have:,} bytes ({error}); run the '
-                    'command again to go on from there'
+                    'command again to continue from there'
                 ) from error
             time.sleep(_PAUSE)
 
@@ -92,7 +92,7 @@ def _append(url: str, part: Path) -> None:
     request = Request(url, headers={'Range': f'bytes={have}-'} if have else {})
     with urlopen(request, timeout=_TIMEOUT) as response:
         resumed = response.headers.get('Content-Range', '').startswith(f'bytes {have}-')
-        start = have if resumed else 0  # a server without ranges sends all of it anew
+        start = have if resumed else 0  # a server without ranges sends the whole file
         length = response.headers.get('Content-Length')
         total = start + int(length) if length else None
         with part.open('ab' if resumed else 'wb') as file, Progress(*_COLUMNS) as progress:

@@ -1,4 +1,4 @@
-"""The tree of PASCAL VOC 2012 with SBD's masks: its folders, its lists, and what must hold."""
+"""The tree of PASCAL VOC 2012 with SBD's masks: its folders, its lists and their checks."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -26,13 +26,13 @@ def list_path(root: Path, name: str) -> Path:
 def augmented_lists(
     train: Sequence[str], val: Sequence[str], sbd: Sequence[str]
 ) -> dict[str, list[str]]:
-    """``trainaug`` (VOC's training images and SBD's, but for ``val``) and what it adds, ``aug``."""
+    """``trainaug`` (VOC's and SBD's training images without ``val``) and what it adds, ``aug``."""
     trainaug = {*train, *sbd} - {*val}
     return dict(trainaug=sorted(trainaug), aug=sorted(trainaug - {*train}))
 
 
 def list_problems(lists: dict[str, list[str]]) -> list[str]:
-    """What is wrong with lists by themselves, one sentence each: counts, doubles, overlaps."""
+    """What is wrong with the lists alone, one sentence each: counts, duplicates, overlaps."""
     problems = []
     for name, names in lists.items():
         if len(names) != COUNTS[name]:
@@ -59,18 +59,20 @@ def require_complete(root: Path, lists: dict[str, list[str]]) -> None:
     """Check lists that are about to be written.
 
     Raises:
-        ValueError: A list has not the number of names it must have, or a file is missing.
+        ValueError: A list has the wrong number of names, or a file is missing.
     """
     wanted = [s for name, names in lists.items() for s in samples(root, name, names)]
     missing = [path for sample in wanted for path in sample if path and not Path(path).is_file()]
     problems = list_problems(lists) + [f'{path} is missing' for path in dict.fromkeys(missing)]
     if problems:
         more = f'; and {len(problems) - 3:,} more' if len(problems) > 3 else ''
-        raise ValueError(f'the archives do not make a whole VOC: {"; ".join(problems[:3])}{more}')
+        raise ValueError(
+            f'the archives do not make a complete VOC: {"; ".join(problems[:3])}{more}'
+        )
 
 
 def check_tree(root: Path) -> list[str]:
-    """Read every image and mask that the lists name, and print one line on each list.
+    """Read every image and mask that the lists name, and print one line for each list.
 
     Args:
         root: The folder ``VOC2012``.

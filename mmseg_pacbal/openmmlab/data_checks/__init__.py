@@ -1,1 +1,1 @@
-"""Checks of data: of files, of samples, of the loaders of a config, and of what is loaded."""
+"""Checks of data: of files, of samples, of the data loaders of a config, and during loading."""

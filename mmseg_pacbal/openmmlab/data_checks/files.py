@@ -1,7 +1,7 @@
-"""Checks of images, masks and lists of any data set; what is wrong is one sentence with the name.
+"""Checks of images, masks and lists of any data set; every error is one sentence naming the file.
 
 Files are read as MMSegmentation's ``LoadImageFromFile`` and ``LoadAnnotations`` read them: images
-by OpenCV, which turns any mode into colour and an EXIF-rotated image upright, masks by Pillow.
+by OpenCV, which converts any mode to colour and applies an EXIF rotation, and masks by Pillow.
 """
 
 import io
@@ -17,28 +17,28 @@ from PIL import Image, UnidentifiedImageError
 
 
 class Sample(NamedTuple):
-    """Files of one sample."""
+    """The files of one sample."""
 
     image: str
     mask: str | None = None
 
 
-def read_list(path: str | Path, kind: str = 'an image') -> list[str]:
-    """Names of a list, one a line; ``kind`` is what they are the names of.
+def read_list(path: str | Path, kind: str = 'image') -> list[str]:
+    """The names in a list file, one per line; ``kind`` says what they name, in errors.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no text, is empty or has an empty line.
+        ValueError: The file is not text, is empty or has an empty line.
     """
     try:
         text = Path(path).read_text(encoding='utf-8-sig')  # Windows may put a mark at the start
     except FileNotFoundError:
         raise FileNotFoundError(f'list {path} is missing') from None
     except UnicodeDecodeError:
-        raise ValueError(f'list {path} is no text; give one name of {kind} a line') from None
+        raise ValueError(f'list {path} is not text; write one {kind} name per line') from None
     names = [line.strip() for line in text.splitlines()]
     if not names:
-        raise ValueError(f'list {path} is empty; give one name of {kind} a line')
+        raise ValueError(f'list {path} is empty; write one {kind} name per line')
     if '' in names:
         raise ValueError(f'list {path} has an empty line ({names.index("") + 1}); remove it')
     return names
@@ -49,10 +49,10 @@ def read_image(path: str) -> np.ndarray:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is empty, truncated or no image.
+        ValueError: The file is empty, truncated or not an image.
     """
     data = _read('image', path)
-    _open('image', path, data)  # strict, where OpenCV may fill up what a truncated file lacks
+    _open('image', path, data)  # OpenCV may fill in what a truncated file lacks; Pillow raises
     try:
         pixels = mmcv.imfrombytes(data, flag='color', backend='cv2')
     except cv2.error:
@@ -67,7 +67,8 @@ def read_mask(path: str) -> np.ndarray:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is empty, truncated, no image or has no single channel of integers.
+        ValueError: The file is empty, truncated or not an image, or its pixels are not single
+            integers.
     """
     return mask_values(path, open_mask(path))
 
@@ -100,10 +101,10 @@ def mask_values(path: str, image: Image.Image) -> np.ndarray:
 
 
 def check_size(sample: Sample, image: Sequence[int], mask: Sequence[int]) -> None:
-    """Check that a mask is as large as its image; sizes are (H, W) in pixels.
+    """Check that a mask and its image have the same size; sizes are (H, W) in pixels.
 
     Raises:
-        ValueError: It is not.
+        ValueError: They differ.
     """
     if tuple(image) != tuple(mask):
         raise ValueError(
@@ -116,7 +117,7 @@ def check_values(path: str, mask: np.ndarray, accepted: np.ndarray) -> None:
     """Check the values of a mask.
 
     Args:
-        path: Of the mask.
+        path: Path of the mask.
         mask: Integers (H, W).
         accepted: bool (256,), whether a value may occur.
 
@@ -141,7 +142,7 @@ def accepted_values(
     reduce_zero_label: bool = False,
     label_map: dict[int, int] | None = None,
 ) -> np.ndarray:
-    """Which values of a mask ``LoadAnnotations`` maps to a class or to void, bool (256,)."""
+    """Whether ``LoadAnnotations`` maps each value of a mask to a class or to void, bool (256,)."""
     mapped = labels_of_values(reduce_zero_label, label_map)
     return (mapped < num_classes) | (mapped == ignore_index)
 
@@ -176,8 +177,8 @@ def _open(what: str, path: str, data: bytes) -> Image.Image:
         image = Image.open(io.BytesIO(data))
         image.load()
     except UnidentifiedImageError:
-        raise ValueError(f'{what} {path} is no image') from None
-    except Exception as error:  # each format of Pillow has its own
+        raise ValueError(f'{what} {path} is not an image') from None
+    except Exception as error:  # each image format of Pillow raises its own type
         raise ValueError(
             f'{what} {path} is damaged ({error}); copy or download it again'
         ) from error

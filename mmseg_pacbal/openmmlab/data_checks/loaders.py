@@ -30,14 +30,15 @@ def check_data(cfg: Config, *loaders: str) -> None:
 
     Raises:
         FileNotFoundError: A folder, list, image or mask is missing; the message names it.
-        ValueError: A data set cannot be built, is empty, or has not the model's classes.
+        ValueError: A data set cannot be built, is empty, or differs from the model in its number
+            of classes.
     """
     for loader, dataset_cfg in _dataset_configs(cfg, loaders):
         _check_files(loader, _build(cfg, loader, dataset_cfg))
 
 
 def verify_data(cfg: Config, *loaders: str) -> list[str]:
-    """Find all there is to find: what :func:`check_data` checks, and every file is read.
+    """Find every problem: run the checks of :func:`check_data`, and read every file.
 
     Args:
         cfg: A config.
@@ -73,14 +74,14 @@ def _unused(dataset: BaseSegDataset) -> list[str]:
 
 
 def _dataset_configs(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[str, ConfigDict]]:
-    init_default_scope(cfg.get('default_scope', 'mmseg'))  # which the runner would do later
+    init_default_scope(cfg.get('default_scope', 'mmseg'))  # the runner would do it later
     for loader in loaders:
         for _, dataset_cfg in datasets(cfg, loader):
             yield loader, dataset_cfg
 
 
 def _build(cfg: Config, loader: str, dataset_cfg: ConfigDict) -> BaseSegDataset:
-    """A data set whose folders, list and classes are as they should be, if not its files."""
+    """Build a data set after checking its folders, list and classes, but not its files."""
     cls = DATASETS.get(dataset_cfg.type)
     if cls is None:
         raise ValueError(f'{loader}: there is no data set type {dataset_cfg.type!r}')
@@ -92,7 +93,7 @@ def _build(cfg: Config, loader: str, dataset_cfg: ConfigDict) -> BaseSegDataset:
         raise ValueError(f'{loader}: {one_sentence(error)}') from error
     if not len(dataset):
         raise ValueError(
-            f'{loader}: {dataset_cfg.type} finds no image *{dataset.img_suffix} in '
+            f'{loader}: {dataset_cfg.type} finds no images *{dataset.img_suffix} in '
             f'{dataset.data_prefix["img_path"]}'
         )
     _check_classes(cfg, len(dataset.metainfo['classes']), dataset_cfg.type)

@@ -1,4 +1,4 @@
-"""Pipelines whose errors name the file, and that let no wrong mask pass."""
+"""Pipelines whose errors name the file, and which refuse wrong masks."""
 
 from collections.abc import Iterator
 
@@ -14,11 +14,11 @@ from .samples import accepted_in_files, mask_reader, sample_of, verify_sample
 class CheckedPipeline(Compose):
     """The pipeline of a data set, with a check of each sample as it is loaded.
 
-    MMSegmentation's own says neither which file it could not read nor that a mask has another
-    size than its image (a crop that fits into both trains on the wrong pixels).
+    MMSegmentation's own pipeline does not report which file it could not read, nor that a mask and
+    its image differ in size (a crop that fits into both would train on the wrong pixels).
 
     Args:
-        dataset: Its pipeline is taken over, not built anew.
+        dataset: Its existing pipeline is used; none is built.
     """
 
     def __init__(self, dataset: BaseSegDataset) -> None:
@@ -31,8 +31,8 @@ class CheckedPipeline(Compose):
         """Load and transform a sample.
 
         Raises:
-            ValueError: A file of it is missing or broken, its mask has the wrong size or values,
-                or a transform fails on it; the message names the file.
+            ValueError: A file is missing or broken, the mask has the wrong size or values, or a
+                transform fails; the message names the file.
         """
         sample = sample_of(data)
         try:
@@ -40,7 +40,7 @@ class CheckedPipeline(Compose):
         except Exception as error:
             problems = verify_sample(sample, self.accepted_in_files, read=self.read).problems
             reason = '; '.join(problems) or f'image {sample.image} cannot be used: {error}'
-            # On one line, since of what a worker of the data loader says the last one is shown.
+            # On one line, since only the last line of an error in a loader's worker is shown.
             raise ValueError(' '.join(reason.split())) from error
 
     def _run(self, data: dict, sample: Sample) -> dict | None:

@@ -1,4 +1,4 @@
-"""Every check of :mod:`.verify` on every sample, in threads, under a progress bar."""
+"""Every check of :mod:`.files` on every sample, in threads, with a progress bar."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -63,11 +63,11 @@ def verify_sample(
     ignore_index: int = 255,
     read: Callable[[str], np.ndarray] = read_mask,
 ) -> Verdict:
-    """Read the files of a sample and check all there is to check.
+    """Read the files of a sample and run every check on them.
 
     Args:
-        sample: Its files.
-        accepted: bool (256,), the values that its mask may hold.
+        sample: The files.
+        accepted: bool (256,), whether the mask may hold a value.
         ignore_index: The value of void.
         read: Gives the values of the mask at a path; see :func:`mask_reader`.
     """
@@ -104,13 +104,13 @@ def verify_samples(
     name: str = 'Checking',
     read: Callable[[str], np.ndarray] = read_mask,
 ) -> list[Verdict]:
-    """:func:`verify_sample` of many, in threads, under a progress bar with a name."""
+    """:func:`verify_sample` for many samples, in threads, with a named progress bar."""
     verify = partial(verify_sample, accepted=accepted, ignore_index=ignore_index, read=read)
     pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
     try:
         return list(track(pool.map(verify, samples), name, total=len(samples)))
     finally:
-        pool.shutdown(cancel_futures=True)  # or an interrupt would wait for all that is left
+        pool.shutdown(cancel_futures=True)  # else an interrupt would wait for all that is left
 
 
 def absent_classes(dataset: BaseSegDataset, verdicts: Sequence[Verdict]) -> list[str]:
@@ -122,7 +122,7 @@ def absent_classes(dataset: BaseSegDataset, verdicts: Sequence[Verdict]) -> list
 
 
 def summary(name: str, verdicts: Sequence[Verdict], absent: Sequence[str] = ()) -> str:
-    """One line on many verdicts: how many, how many with problems, void, absent classes."""
+    """One line: how many images there are, how many have problems, void, and absent classes."""
     pixels = max(1, sum(v.pixels for v in verdicts))
     broken = sum(bool(v.problems) for v in verdicts)
     void = sum(v.void for v in verdicts) / pixels
@@ -135,10 +135,10 @@ def report(problems: Sequence[str]) -> None:
     """Print problems.
 
     Raises:
-        ValueError: There are some.
+        ValueError: There is a problem.
     """
     for problem in problems:
         print(problem)
     if problems:
         found = f'{len(problems):,} problems were' if len(problems) > 1 else '1 problem was'
-        raise ValueError(f'{found} found in the data, listed above; mend the files named there')
+        raise ValueError(f'{found} found in the data, listed above; fix the files named there')

@@ -60,7 +60,7 @@ def read_classes(path: str | Path) -> Classes:
             f'{path} does not exist; write the name of a class on each line, the first one for '
             'value 0 of the masks, or set data_root=...'
         )
-    entries = [_entry(path, i, line) for i, line in enumerate(read_list(path, 'a class'), 1)]
+    entries = [_entry(path, i, line) for i, line in enumerate(read_list(path, 'class'), 1)]
     void = None
     if entries[-1][0].lower() == 'void' and entries[-1][1]:
         void = entries.pop()[1]

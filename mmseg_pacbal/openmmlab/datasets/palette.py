@@ -1,4 +1,4 @@
-"""Label maps as pictures with a palette: the values are the classes, viewers show colours."""
+"""Label maps as palette pictures: the pixel values are classes, and viewers show colours."""
 
 from collections.abc import Sequence
 
@@ -24,5 +24,5 @@ def palette_image(label: np.ndarray, palette: Sequence | np.ndarray) -> Image.Im
         palette: RGB of each value, (K, 3).
     """
     image = Image.fromarray(label.astype(np.uint8))
-    image.putpalette(np.array(palette, np.uint8).tobytes())  # which turns the mode from L to P
+    image.putpalette(np.array(palette, np.uint8).tobytes())  # this changes the mode from L to P
     return image

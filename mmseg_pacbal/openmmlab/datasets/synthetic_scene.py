@@ -1,4 +1,4 @@
-"""Synthetic scenes that hold every hard case of the paper's section 3.1.
+"""Synthetic scenes with every hard case of the paper's section 3.1.
 
 Boundaries everywhere; complicated outlines and thin parts (star, ring, bar); objects that
 overlap, touch or leave the frame; objects under 100 pixels.
@@ -16,7 +16,7 @@ PALETTE = voc_colormap()[: len(CLASSES)].tolist()
 VOID = 255
 MIN_SIDE = 64
 
-# Scenes of another version are other data: raise it with every change of the pixels.
+# Scenes of another version are different data: raise it with every change of the pixels.
 VERSION = 1
 _TEXTURES = ('', 'checks', 'stripes', 'dots', 'coarse', 'fine', 'gradient')
 
@@ -30,7 +30,7 @@ def void_rim(label: np.ndarray) -> np.ndarray:
     Returns:
         A copy with 255 wherever one of the 4 neighbours has another value.
     """
-    # The cross spares thin diagonals, yet leaves no two classes in contact, even by a corner.
+    # The cross keeps thin diagonals, yet leaves no two classes in contact, not even at a corner.
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
     changes = cv2.dilate(label, cross) != cv2.erode(label, cross)
     return np.where(changes, np.uint8(VOID), label)
@@ -47,7 +47,7 @@ def _texture(rng: np.random.Generator, family: str, size: tuple[int, int]) -> np
     if family in ('coarse', 'fine'):
         return _noise(rng, size, 3.0 if family == 'coarse' else 0.7)
     y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
-    # The orientation belongs to the family, so it varies little.
+    # The orientation is characteristic of the family, so it varies little.
     angle = rng.uniform(-0.35, 0.35)
     period = rng.uniform(60, 120) if family == 'gradient' else rng.uniform(5, 8)
     u = (x * np.cos(angle) + y * np.sin(angle)) * (2 * np.pi / period) + rng.uniform(0, 6)
@@ -63,7 +63,8 @@ def _texture(rng: np.random.Generator, family: str, size: tuple[int, int]) -> np
 
 def _colour(rng: np.random.Generator, hue: float, value: float) -> np.ndarray:
     """An RGB colour near a hue in degrees and a value in 0..255, float32 (3,)."""
-    # 25 degrees of spread on hues 60 apart: neighbours overlap, colour alone does not decide.
+    # Hues are 60 degrees apart and spread by 25, so neighbours overlap and colour alone does not
+    # give the class away.
     hue = rng.normal(hue, 25) % 360 / 2
     hsv = np.array([[[hue, rng.uniform(70, 200), value]]]).astype(np.uint8)
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0].astype(np.float32)
@@ -77,7 +78,7 @@ def _coloured(rng: np.random.Generator, field: np.ndarray, hue: float) -> np.nda
 
 
 def _background(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-    """Cloudy ground under plain blobs and strokes of any colour, float32 (H, W, 3) in 0..255."""
+    """A cloudy background with blobs and strokes of any colour, float32 (H, W, 3) in 0..255."""
     hue = rng.uniform(0, 360)
     field = 0.6 * _noise(rng, size, 12) + 0.4 * _noise(rng, size, 1.5)
     image: np.ndarray = 0.7 * _coloured(rng, field, hue) + 0.3 * rng.uniform(60, 200)
@@ -96,13 +97,13 @@ def _background(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
 
 
 def _regular(radius: float | np.ndarray, corners: int, angle: float) -> np.ndarray:
-    """Corners (N, 2) as x, y around the origin; `radius` in pixels, one or one per corner."""
+    """Corners (N, 2) as x, y around the origin; `radius` in pixels, for all or for each corner."""
     theta = angle + np.arange(corners) * (2 * np.pi / corners)
     return np.stack([np.cos(theta), np.sin(theta)], 1) * np.reshape(radius, (-1, 1))
 
 
 def _outline(rng: np.random.Generator, name: str, radius: float) -> list[tuple[np.ndarray, int]]:
-    """Polygons (N, 2) of a class and what each fills in: 1 the object, 0 a hole in it."""
+    """Polygons (N, 2) of a class and the value that fills each: 1 for the object, 0 for a hole."""
     angle = rng.uniform(0, 2 * np.pi)
     if name in ('disk', 'ring'):
         circle = _regular(radius, 48, angle) * (1, rng.uniform(0.8, 1))
@@ -125,7 +126,7 @@ def _outline(rng: np.random.Generator, name: str, radius: float) -> list[tuple[n
 
 
 def _patch(outline: list[tuple[np.ndarray, int]]) -> np.ndarray:
-    """Fill an outline on a square of odd side around its origin, uint8 0 or 1 with a free edge."""
+    """Fill an outline in a square of odd side around its origin, uint8 0 or 1, with a margin."""
     reach = int(max(np.abs(polygon).max() for polygon, _ in outline)) + 3
     patch = np.zeros((2 * reach + 1, 2 * reach + 1), np.uint8)
     for polygon, value in outline:
@@ -135,7 +136,7 @@ def _patch(outline: list[tuple[np.ndarray, int]]) -> np.ndarray:
 
 
 def _centres(label: np.ndarray, patch: np.ndarray, class_id: int, relation: str) -> np.ndarray:
-    """Where a patch can be centred to stand in a relation to what is painted, (N, 2) as y, x."""
+    """Where a patch can be centred so that it has a relation to what is painted, (N, 2) as y, x."""
 
     def shared(painted: np.ndarray, shape: np.ndarray) -> np.ndarray:
         ground = painted.astype(np.float32)
@@ -160,7 +161,7 @@ def _centres(label: np.ndarray, patch: np.ndarray, class_id: int, relation: str)
 def _plan(rng: np.random.Generator, side: int) -> Iterator[tuple[int, float, str]]:
     """Yield class, radius in pixels and relation of 3 to 7 objects, the small ones last.
 
-    Large objects grow with the shorter side of the image; small is small in pixels.
+    Large objects scale with the shorter side of the image; small ones have a fixed size in pixels.
     """
     count = int(rng.integers(3, 8))
     kinds = rng.permutation(np.arange(1, len(CLASSES)))
@@ -191,7 +192,7 @@ def render_scene(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.nd
         if not len(centres):
             centres = _centres(label, patch, class_id, 'any')
         if not len(centres):
-            continue  # only a second object of a class can find no place at all
+            continue  # only a second object of a class can have no place at all
         y, x = rng.choice(centres)
         reach = patch.shape[0] // 2
         canvas = np.pad(np.zeros_like(label), reach)

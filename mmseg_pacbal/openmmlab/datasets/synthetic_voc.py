@@ -1,4 +1,4 @@
-"""Synthetic scenes in the VOC devkit layout, for a demo without data or network."""
+"""Synthetic scenes in the VOC devkit layout, for a demo that needs neither data nor network."""
 
 import json
 import os
@@ -19,16 +19,16 @@ _RECORD = 'synthetic_voc.json'
 
 @DATASETS.register_module()
 class SyntheticVOCDataset(BaseSegDataset):
-    """The demo's data: :func:`generate_synthetic_voc` at ``data_root``, made if not yet there.
+    """The demo's data: :func:`generate_synthetic_voc` at ``data_root``, made if it does not exist.
 
     Args:
-        data_root: The VOC2012 folder to make or to find.
+        data_root: The VOC2012 folder to make or to use.
         generate: Arguments of :func:`generate_synthetic_voc`.
         **kwargs: Those of MMSegmentation's ``BaseSegDataset``.
     """
 
     METAINFO: ClassVar[dict] = dict(classes=CLASSES, palette=PALETTE)
-    makes_its_data = True  # nothing to check before it is built
+    makes_its_data = True  # so there is nothing to check before it is built
 
     def __init__(self, data_root: str, generate: dict | None = None, **kwargs) -> None:
         generate_synthetic_voc(data_root, **(generate or {}))
@@ -36,7 +36,7 @@ class SyntheticVOCDataset(BaseSegDataset):
 
 
 def _lists(num_train: int, num_val: int) -> dict[str, list[str]]:
-    """Image names of every list; taking turns keeps an image's list whatever the counts."""
+    """Image names of every list; alternating keeps an image in its list for any counts."""
     trainaug = [f'2012_{index:06d}' for index in range(1, num_train + 1)]
     train, aug = trainaug[::2], trainaug[1::2]
     val = [f'2011_{index:06d}' for index in range(1, num_val + 1)]
@@ -92,17 +92,17 @@ def generate_synthetic_voc(
 ) -> Path:
     """Make `root` a VOC2012 folder of synthetic scenes, or find it already made.
 
-    The folder appears complete or not at all, also where several processes call at once. Scene
-    `index` of a split depends on `seed`, `size`, the split and `index` only. As in VOC with its
+    The folder appears complete or not at all, even if several processes call this at once. Scene
+    `index` of a split depends only on `seed`, `size`, the split and `index`. As in VOC with its
     SBD extension, `train` and `val` have masks with void rims in `SegmentationClass`, and
-    `trainaug` (`train` and `aug`, half of it each) has masks without in `SegmentationClassAug`.
+    `trainaug` (half `train`, half `aug`) has masks without rims in `SegmentationClassAug`.
 
     Args:
         root: The folder that a config names as `data_root`, such as `data/VOCdevkit/VOC2012`.
         num_train: Images in `trainaug`, at least 2.
         num_val: Images in `val`, at least 1.
         size: Height and width of every image in pixels, each at least `MIN_SIDE`.
-        seed: Not negative.
+        seed: 0 or more.
 
     Returns:
         `root` as a path.

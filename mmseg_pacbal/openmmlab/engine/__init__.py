@@ -1,6 +1,6 @@
 """Training that may be interrupted at any moment and continues as if it had not been.
 
-Configs name its parts, as ``configs/_base_/runtime.py`` does; nothing puts them in place unasked.
+Configs name its parts, as ``configs/_base_/runtime.py`` does; no part is used unless it is named.
 """
 
 from . import hooks

@@ -13,12 +13,12 @@ from ...configs import set_values, walk
 
 
 def start_processes(cfg: Config, launcher: str, local_rank: int) -> None:
-    """Set the launcher; where there is no GPU, several processes talk through gloo.
+    """Set the launcher; without a GPU, several processes communicate through gloo.
 
     Args:
         cfg: Changed in place; every change is printed.
         launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
-        local_rank: Of this process on its machine, where the launcher does not tell.
+        local_rank: Rank of this process on its machine, used if the launcher does not set it.
     """
     cfg.launcher = launcher
     os.environ.setdefault('LOCAL_RANK', str(local_rank))
@@ -27,16 +27,16 @@ def start_processes(cfg: Config, launcher: str, local_rank: int) -> None:
         wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False, device_ids=None)
         set_values([('', cfg)], 'model_wrapper_cfg', wrapper)
         norms = [place for place in walk(cfg._cfg_dict) if place[1].get('type') == 'SyncBN']
-        set_values(norms, 'type', 'BN')  # torch has SyncBN on GPUs only
+        set_values(norms, 'type', 'BN')  # SyncBN of torch needs a GPU
 
 
 def end_process(code: int) -> None:
-    """End this process with a code; one of several with gloo without tearing Python down.
+    """End this process with an exit code; under gloo, skip Python's own shutdown.
 
-    Threads of gloo let go of a collective's tensors some time after it has returned. One that
-    waits for the interpreter while Python ends aborts the process, and
-    ``destroy_process_group`` does not wait for it, since ``DistributedDataParallel`` keeps the
-    group. Other processes are not waited for: after an error they may wait for this one.
+    Threads of gloo release a collective's tensors some time after the collective has returned. A
+    thread that waits for the interpreter during shutdown aborts the process, and
+    ``destroy_process_group`` does not wait for such threads, since ``DistributedDataParallel``
+    keeps the group. Other processes are not waited for: after an error they may wait for this one.
     """
     if get_backend() == 'gloo':
         _leave_at_once(code)

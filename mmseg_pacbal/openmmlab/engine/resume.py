@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 
 
 def find_checkpoints(work_dir: str | Path) -> list[Path]:
-    """Checkpoints of training in a folder, the newest (by the number in its name) first."""
+    """Training checkpoints in a folder, newest first by the numbers in their names."""
     numbers = {}
     for path in Path(work_dir).glob('*.pth'):
         number = re.search(r'_(\d+)$', path.stem)
@@ -18,10 +18,10 @@ def find_checkpoints(work_dir: str | Path) -> list[Path]:
 
 
 def last_whole_checkpoint(work_dir: str | Path) -> Path | None:
-    """The checkpoint to continue from, None where there is none.
+    """The checkpoint to continue from; None if there is none.
 
-    It is the one that the file ``last_checkpoint`` names; where that is missing or damaged, the
-    newest one in the folder that is whole, and a printed line says so.
+    It is the one that the file ``last_checkpoint`` names. If that one is missing or damaged, it is
+    the newest intact one in the folder, and a printed line says so.
 
     Raises:
         ValueError: There are checkpoints, but all of them are damaged.
@@ -37,16 +37,16 @@ def last_whole_checkpoint(work_dir: str | Path) -> Path | None:
         damaged.append(str(path))
     if damaged:
         raise ValueError(
-            f'no checkpoint in {work_dir} is whole, {" and ".join(damaged)} missing, cut off or '
+            f'no checkpoint in {work_dir} is intact: {" and ".join(damaged)} missing, cut off or '
             'damaged; copy one there, or start anew in another work_dir'
         )
     return None
 
 
 def is_whole(path: str | Path) -> bool:
-    """Whether a file is a checkpoint as torch.save writes them, to the last byte (CRC-32).
+    """Whether a file is an intact archive as torch.save writes it: every byte is checked (CRC-32).
 
-    Nothing in it is executed: that it holds what it should is for the loader to say.
+    Nothing in it is executed. Whether its content is a checkpoint is checked when it is loaded.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -56,14 +56,14 @@ def is_whole(path: str | Path) -> bool:
 
 
 def resume_from(runner: Runner, path: str | Path) -> None:
-    """Have a runner that has not started continue from a checkpoint."""
-    # Not through its config: a copy of that lies in the work dir, and a run that is started
-    # with it later must not take this checkpoint along.
+    """Make a runner that has not started continue from a checkpoint."""
+    # Not through its config: a copy of that is saved in the work dir, and a later run that is
+    # started with the copy must not start from this checkpoint.
     runner._resume, runner._load_from = True, str(path)
 
 
 def _named(work_dir: Path) -> list[Path]:
-    """What ``last_checkpoint`` names, beside it if the folder was moved; nothing if empty."""
+    """What ``last_checkpoint`` names, beside it if the folder was moved; empty if it names none."""
     file = work_dir / 'last_checkpoint'
     name = file.read_text().strip() if file.is_file() else ''
     if not name:

@@ -1,4 +1,4 @@
-"""The runner that configs name: its loaders check what they load."""
+"""The runner that our configs name: its data loaders check every sample."""
 
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -14,8 +14,8 @@ from ..data_checks.pipeline import CheckedPipeline, base_datasets
 class CheckedRunner(Runner):
     """mmengine's Runner with a :class:`CheckedPipeline` in every data set of MMSegmentation.
 
-    An error names the file, and no wrong mask passes. MMSegmentation's ``tools/train.py`` builds it
-    where a config says ``runner_type='CheckedRunner'``.
+    Errors name the file, and wrong masks are refused. MMSegmentation's ``tools/train.py`` builds it
+    if the config says ``runner_type='CheckedRunner'``.
     """
 
     @classmethod
@@ -28,14 +28,14 @@ class CheckedRunner(Runner):
         dataloader: DataLoader | dict, seed: int | None = None, diff_rank_seed: bool = False
     ) -> DataLoader:
         loader = Runner.build_dataloader(dataloader, seed, diff_rank_seed)
-        # Before the workers start, which take a copy of the data set.
+        # Before the workers start, since each of them copies the data set.
         for dataset in base_datasets(loader.dataset):
             dataset.pipeline = CheckedPipeline(dataset)
         return loader
 
 
 def build_runner(cfg: Config) -> Runner:
-    """The runner that a config names; a :class:`CheckedRunner` where it names none."""
+    """The runner that a config names; a :class:`CheckedRunner` if it names none."""
     if 'runner_type' not in cfg:
         set_values([('', cfg)], 'runner_type', 'CheckedRunner')
     return RUNNERS.build(cfg)

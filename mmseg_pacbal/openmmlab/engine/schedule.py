@@ -1,4 +1,4 @@
-"""The learning rate of a run whose length was changed between two starts."""
+"""The learning rate of a run that is resumed with another length."""
 
 import warnings
 
@@ -6,11 +6,11 @@ from mmengine.runner import Runner
 
 
 def follow_schedule(runner: Runner, iterations: int) -> None:
-    """Bring the schedulers to where the config has them after some iterations, in place.
+    """Set the schedulers to their state after some iterations of the config's schedule, in place.
 
-    A checkpoint carries the schedule it was trained with, its end included: beyond that end
-    the learning rate would stay at its last value, for PolyLR zero. Here the schedule is
-    played from the start instead, so that it is the one of a run with this config.
+    A checkpoint holds the schedule it was trained with, including its end, beyond which the
+    learning rate would stay at its last value: zero for PolyLR. Here the config's schedule is
+    replayed from its start instead, as in a run that was started with this config.
     """
     if not isinstance(runner.param_schedulers, list):
         return
@@ -19,7 +19,7 @@ def follow_schedule(runner: Runner, iterations: int) -> None:
         group.update(initial)
     runner.param_schedulers = runner.build_param_scheduler(runner.cfg.param_scheduler)
     with warnings.catch_warnings():
-        # "scheduler.step() before optimizer.step()", which is meant here
+        # "scheduler.step() before optimizer.step()", which is intended here
         warnings.simplefilter('ignore', UserWarning)
         for _ in range(iterations):
             for scheduler in runner.param_schedulers:

@@ -1,4 +1,4 @@
-"""Random numbers that depend on the seed and a position alone, not on what was drawn before."""
+"""Random numbers that depend only on the seed and a position, not on earlier draws."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -11,12 +11,12 @@ from mmengine.runner import set_random_seed
 from mmseg.registry import DATA_SAMPLERS
 from torch.utils.data import Dataset
 
-# What a seed is derived for, so that a sample and an iteration of the same number differ.
+# First part of a key, so that sample n and iteration n get different seeds.
 _SAMPLE, _ITERATION = 0, 1
 
 
 def derived_seed(seed: int, *key: int) -> int:
-    """A seed of 32 bits for each key of a seed, by NumPy's SeedSequence.
+    """A 32-bit seed for each pair of seed and key, from NumPy's SeedSequence.
 
     Args:
         seed: 0 or more.
@@ -26,7 +26,7 @@ def derived_seed(seed: int, *key: int) -> int:
 
 
 def shared_seed(seed: int | None) -> int | None:
-    """The first process's seed: all draw from one order of the data, whatever else they draw."""
+    """The seed of the first process, so that all processes draw from the same order of the data."""
     shared = [seed]
     broadcast_object_list(shared)
     return shared[0]
@@ -39,15 +39,15 @@ def seed_iteration(seed: int, iteration: int) -> None:
 
 @DATA_SAMPLERS.register_module()
 class SeededSampler(InfiniteSampler):
-    """mmengine's InfiniteSampler, with a seed for every sample and a start anywhere.
+    """mmengine's InfiniteSampler with a seed for every sample, which can start at any sample.
 
-    Yields pairs (seed, index), which ``ResumableTrainLoop`` hands to a :class:`SeededDataset`. The
-    order is InfiniteSampler's. The seed is derived from the
-    sample's position in the order over all processes: how many there are changes neither.
+    Yields pairs (seed, index), which ``ResumableTrainLoop`` passes to a :class:`SeededDataset`.
+    The order is that of InfiniteSampler, and the seed is derived from the position in that order,
+    which is shared by all processes: neither depends on the number of processes.
 
     Attributes:
-        start: How many samples of this process are passed over. They are only counted, not
-            read: a million take less than a second.
+        start: How many samples of this process to skip. They are only counted, not read: a
+            million take less than a second.
     """
 
     start = 0
@@ -60,13 +60,13 @@ class SeededSampler(InfiniteSampler):
 
 
 class SeededDataset(Dataset):
-    """A data set that is read with the pairs (seed, index) of :class:`SeededSampler`.
+    """A data set that is indexed with the pairs (seed, index) of :class:`SeededSampler`.
 
-    Python, NumPy and torch are seeded in the process that reads, just before it reads: a random
-    crop is the same whichever worker makes it, and whatever was made before.
+    Python, NumPy and torch are seeded in the process that reads a sample, just before it reads: a
+    random crop is the same in any worker and after any other samples.
 
     Args:
-        dataset: What is read with an index alone.
+        dataset: Any data set that is indexed with an integer.
     """
 
     def __init__(self, dataset: Any) -> None:

@@ -1,4 +1,4 @@
-"""The training loop whose iterations do not depend on when the run was started."""
+"""A training loop that can be resumed at any iteration without changing the result."""
 
 from collections.abc import Sequence
 
@@ -11,27 +11,27 @@ from torch.utils.data import DataLoader
 from .schedule import follow_schedule
 from .seeding import SeededDataset, SeededSampler, seed_iteration, shared_seed
 
-# Under this name a checkpoint tells the last iteration whose validation it has seen the end of.
+# The key under which a checkpoint stores the last iteration whose validation was finished.
 _VALIDATED = 'last_validated'
 
 
 @LOOPS.register_module()
 class ResumableTrainLoop(IterBasedTrainLoop):
-    """mmengine's IterBasedTrainLoop, resumed bit for bit at any iteration.
+    """mmengine's IterBasedTrainLoop, which can be resumed bit for bit at any iteration.
 
     Every random number is drawn after seeding with the run's seed and the number of the
     iteration, or of the sample (:class:`SeededSampler`), so there is no random state to save.
-    Beside that, a resumed run
+    A resumed run also
 
-    - takes the order of the data from the checkpoint's seed, and starts in its middle at once
-      (mmengine draws a new order where the config has no seed, and reads every batch up to
-      there);
-    - first makes up for a validation that was due and of which the checkpoint knows no end;
-    - follows the config's schedule where ``max_iters`` was changed (:func:`follow_schedule`).
+    - takes the order of the data from the checkpoint's seed and enters it at the right position
+      without reading earlier batches (mmengine reads them all, and draws a new order if the config
+      has no seed);
+    - first runs a validation that was due but had not finished when the run stopped;
+    - follows the config's schedule if ``max_iters`` was changed (:func:`follow_schedule`).
 
     Args:
         runner: Any runner of mmengine.
-        dataloader: Config of a loader with a :class:`SeededSampler`, whose seeds are handed to the
+        dataloader: Config of a loader with a :class:`SeededSampler`, whose seeds are passed to the
             data set.
         **kwargs: As in IterBasedTrainLoop.
 
@@ -44,7 +44,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         self._own_seed = 'seed' in dataloader['sampler']
 
     def run(self) -> nn.Module:
-        """Train from the iteration of the checkpoint, or from the first one."""
+        """Train from the iteration of the checkpoint, or from the first."""
         planned = self.runner.message_hub.runtime_info.get('max_iters')
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
@@ -71,12 +71,14 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         if planned not in (None, self._max_iters):
             follow_schedule(self.runner, self._iter)
             print_log(
-                f'max_iters was {planned} and is {self._max_iters} now: the learning rate goes '
-                f'on as in a run of {self._max_iters} iterations from its start',
+                f'max_iters was {planned} and is {self._max_iters} now: the learning rate '
+                f'continues as in a run planned for {self._max_iters} iterations',
                 logger='current',
             )
         if self._iter >= self._max_iters:
-            print_log(f'iteration {self._iter} of {self._max_iters} is reached', logger='current')
+            print_log(
+                f'iteration {self._iter} of {self._max_iters} is already reached', logger='current'
+            )
         self._validate_if_due()
 
     def _validate_if_due(self) -> None:
@@ -85,7 +87,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         due = self._iter >= self.val_begin and (self._iter % self.val_interval == 0 or last)
         hub = self.runner.message_hub
         if self.runner.val_loop and due and hub.runtime_info.get(_VALIDATED) != self._iter:
-            # Told before, since the checkpoint of a best score is written within.
+            # Before the validation, since that writes the checkpoint of a best score.
             hub.update_info(_VALIDATED, self._iter)
             seed_iteration(self.runner.seed, self._iter)  # for a metric that samples
             self.runner.val_loop.run()
@@ -97,7 +99,7 @@ def _seeded_loader(runner: Runner, dataloader: dict) -> DataLoader:
         raise ValueError(
             "train_cfg.type='ResumableTrainLoop' needs train_dataloader.sampler.type="
             f"'SeededSampler' and no batch_sampler, but the sampler is {sampler!r} and the batch "
-            f'sampler {dataloader.get("batch_sampler")!r}; name the former, or train with '
+            f'sampler {dataloader.get("batch_sampler")!r}; set the sampler, or train with '
             "train_cfg.type='IterBasedTrainLoop'"
         )
     dataset = SeededDataset(DATASETS.build(dataloader['dataset']))

@@ -1,4 +1,4 @@
-"""Measures of what mIoU hides, registered in MMSegmentation's METRICS."""
+"""Metrics that show what mIoU hides, registered in MMSegmentation's METRICS."""
 
 from .boundary_metric import BoundaryMetric
 from .hard_region_metric import HardRegionMetric

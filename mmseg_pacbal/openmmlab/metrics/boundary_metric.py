@@ -20,18 +20,18 @@ class BoundaryMetric(CountMetric):
     Results, in per cent, means over the classes that occur: ``mBIoU`` (Boundary IoU, Cheng et
     al. 2021), ``trimap_mIoU@W`` for each width W (DeepLab) and ``mBF1`` (boundary F1, Csurka et
     al. 2013). A table of all classes is logged. Counts are added over the data set and over
-    processes; docs/boundary_metrics.md defines each measure and says what it makes of void.
+    processes; docs/boundary_metrics.md defines each measure and how it treats void.
 
     Args:
         ratio: Width of the bands of Boundary IoU, as a share of the image's diagonal.
         widths: Widths of the trimaps, in pixels on either side of a boundary, increasing.
-        tolerance: Distance at which contours still match in boundary F1, as a share of the
+        tolerance: Largest distance at which contours match in boundary F1, as a share of the
             image's diagonal.
         **kwargs: ``ignore_index``, the void label (255), and ``collect_device``, ``prefix`` and
             ``collect_dir`` of ``BaseMetric``.
 
     Raises:
-        ValueError: An argument is not one of those above.
+        ValueError: An argument is unknown or has a value that is not accepted.
     """
 
     def __init__(

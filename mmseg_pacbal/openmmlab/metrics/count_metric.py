@@ -1,4 +1,4 @@
-"""Metrics whose result is made of counts that add up over images and processes."""
+"""Metrics computed from counts that add up over images and processes."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -13,14 +13,14 @@ Counts = dict[str, np.ndarray]
 
 
 class CountMetric(BaseMetric):
-    """Base of metrics that count in each image and make scores of the sums.
+    """Base of metrics that count in each image and compute scores from the sums.
 
     Args:
         ignore_index: The void label.
         **kwargs: ``collect_device``, ``prefix`` and ``collect_dir`` of ``BaseMetric``.
 
     Raises:
-        ValueError: ignore_index is no integer.
+        ValueError: ignore_index is not an integer.
     """
 
     def __init__(self, ignore_index: int = 255, **kwargs) -> None:
@@ -33,7 +33,7 @@ class CountMetric(BaseMetric):
         """Count in each image; the counts of an image are one result.
 
         Raises:
-            ValueError: An image has no ground truth, sizes differ, or a label is no class.
+            ValueError: An image has no ground truth, sizes differ, or a label is not a class.
         """
         num_classes = len(self.dataset_meta['classes'])
         for sample in data_samples:
@@ -42,7 +42,7 @@ class CountMetric(BaseMetric):
                 metric = type(self).__name__
                 raise ValueError(
                     f'{metric} compares with ground truth, but {name} has none; test on a split '
-                    f'with labels, or take {metric} out of the evaluators of the config'
+                    f'with labels, or remove {metric} from the evaluators of the config'
                 )
             prediction, truth = (_array(sample[k]) for k in ('pred_sem_seg', 'gt_sem_seg'))
             try:
@@ -52,16 +52,16 @@ class CountMetric(BaseMetric):
             self.results.append(self.count(*maps, num_classes))
 
     def compute_metrics(self, results: list[Counts]) -> dict[str, float]:
-        """Scores of the counts of all images, added up."""
+        """Add up the counts of all images and compute the scores."""
         total = {name: reduce(np.add, [r[name] for r in results]) for name in results[0]}
         return self.scores(total)
 
     def count(self, prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> Counts:
-        """Counts of an image, of which :func:`class_maps` made both maps, (H, W)."""
+        """Counts in one image, given two maps (H, W) from :func:`class_maps`."""
         raise NotImplementedError
 
     def scores(self, total: Counts) -> dict[str, float]:
-        """What is reported of the counts of the whole data set, in per cent."""
+        """Scores, in per cent, from the counts of the whole data set."""
         raise NotImplementedError
 
 

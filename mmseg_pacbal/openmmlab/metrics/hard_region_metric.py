@@ -16,18 +16,18 @@ class HardRegionMetric(CountMetric):
     """mIoU and mean accuracy of each region of :func:`region_masks`.
 
     Results, in per cent: ``<region>_mIoU`` and ``<region>_mAcc``, such as ``thin_parts_mIoU``. A
-    class called ``background`` is no object. After an evaluation, ``total`` holds the counts of
-    the data set, (R, 3, C).
+    class called ``background`` is not an object. After an evaluation, ``total`` holds the counts
+    of the data set, (R, 3, C).
 
     Args:
-        width: Of the band near boundaries, in pixels.
+        width: Width of the band near boundaries, in pixels.
         area: Objects of fewer pixels are small.
         radius: Parts in which no disc of this radius fits are thin.
         **kwargs: ``ignore_index``, the void label (255), and ``collect_device``, ``prefix`` and
             ``collect_dir`` of ``BaseMetric``.
 
     Raises:
-        ValueError: A size is no positive integer.
+        ValueError: A size is not a positive integer.
     """
 
     total: np.ndarray

@@ -53,13 +53,13 @@ def doctor_environment() -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_healthy_machine_is_well(whole):
+def test_healthy_machine_passes(whole):
     result, found = whole
     assert result.returncode == 0, result.stdout + result.stderr
-    assert 'all well' in result.stdout
+    assert 'all checks passed' in result.stdout
     status = {finding['name']: finding['status'] for finding in found['findings']}
     assert set(status) == set(CHECKS)
-    assert {name for name, value in status.items() if value != 'well'} <= {
+    assert {name for name, value in status.items() if value != 'passed'} <= {
         'pinned memory',
         'torch.compile',  # where there is no compiler
     }
@@ -90,7 +90,7 @@ def test_output_ends_with_a_block_to_paste(whole):
 def broken(monkeypatch, name: str, target, attribute: str, value) -> examination.Finding:
     monkeypatch.setattr(target, attribute, value)
     finding = find(name)
-    assert finding.status == 'not well'
+    assert finding.status == 'failed'
     assert finding.advice == CHECKS[name].advice
     return finding
 
@@ -187,7 +187,7 @@ def test_broken_compiler(monkeypatch):
         return lambda x: model(x) * 1.5
 
     finding = broken(monkeypatch, 'torch.compile', torch, 'compile', compile_)
-    assert 'compiled and' in finding.detail
+    assert 'compiled, but' in finding.detail
     broken(monkeypatch, 'torch.compile', torch, 'compile', lambda model, **k: raise_error)
 
 
@@ -212,11 +212,11 @@ def test_broken_norm(monkeypatch):
 def test_label_check_that_sees_nothing(monkeypatch):
     monkeypatch.setattr(LabelCheck, '__call__', lambda self, label, *rest: label.clamp(max=0))
     finding = find('label check')
-    assert finding.status == 'not well'
+    assert finding.status == 'failed'
     assert 'was not found in 65 steps' in finding.detail
 
 
-def test_late_label_check_is_well(monkeypatch):
+def test_late_label_check_passes(monkeypatch):
     monkeypatch.setattr(LabelCheck, 'CALLS_BETWEEN_LOOKS', {'cpu': 64})
     assert find('label check').detail == 'found after 63 more steps'
 
@@ -231,9 +231,9 @@ def no_demo_yet():
 @pytest.mark.slow
 def test_resume_that_loses_something(monkeypatch, no_demo_yet):
     monkeypatch.setattr(training, '_run', forgetful(training._run))
-    assert find('demo').status == 'well'
+    assert find('demo').status == 'passed'
     finding = find('resume')
-    assert finding.status == 'not well'
+    assert finding.status == 'failed'
     assert 'tensors differ' in finding.detail
 
 
@@ -254,7 +254,7 @@ def test_training_that_fails(monkeypatch, no_demo_yet):
     monkeypatch.setattr(training, 'build_runner', raise_error)
     for name in ('demo', 'resume'):
         finding = find(name)
-        assert finding.status == 'not well'
+        assert finding.status == 'failed'
         assert finding.detail == 'RuntimeError: broken on purpose'
 
 
@@ -280,22 +280,22 @@ def found() -> list[examination.Finding]:
 
 
 def test_findings_are_listed_with_what_to_do(found, capsys):
-    assert [f.status for f in found] == ['well', 'not well', 'skipped']
+    assert [f.status for f in found] == ['passed', 'failed', 'skipped']
     print_findings(found)
     out = capsys.readouterr().out
     assert 'fine [bold]' in out
-    assert 'not well:\n- bad on cpu: RuntimeError: broken on purpose. Ask\n' in out
-    assert 'all well' not in out
+    assert 'failed:\n- bad on cpu: RuntimeError: broken on purpose. Ask\n' in out
+    assert 'all checks passed' not in out
     print_findings(found[::2])
-    assert 'all well' in capsys.readouterr().out
+    assert 'all checks passed' in capsys.readouterr().out
 
 
-def test_block_leaves_out_what_is_well(found):
+def test_block_leaves_out_what_passed(found):
     block = pasteable(facts(), found)
-    assert 'not well: bad on cpu' in block
+    assert 'failed: bad on cpu' in block
     assert 'skipped: absent on cpu: not here' in block
     assert 'fine' not in block
-    assert '1 of 3 checks well' in block
+    assert '1 of 3 checks passed' in block
 
 
 @pytest.mark.parametrize(('function', 'code'), [(raise_error, 1), (lambda device: '', None)])

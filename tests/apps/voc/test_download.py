@@ -80,13 +80,13 @@ def test_downloads_once(server, tmp_path):
 
 
 @pytest.mark.parametrize('have', [1, 2500, 4999, 5000])
-def test_goes_on_where_it_was_interrupted(server, tmp_path, have):
+def test_continues_where_it_was_interrupted(server, tmp_path, have):
     (tmp_path / 'file.tar.part').write_bytes(DATA[:have])
     assert fetch(server.url, tmp_path, MD5).read_bytes() == DATA
     assert server.ranges == [f'bytes={have}-']
 
 
-def test_goes_on_when_the_connection_breaks(server, tmp_path):
+def test_continues_when_the_connection_breaks(server, tmp_path):
     server.cut_after = 1500
     assert fetch(server.url, tmp_path, MD5).read_bytes() == DATA
     assert server.ranges == [None, 'bytes=1500-', 'bytes=3000-', 'bytes=4500-']
@@ -117,7 +117,7 @@ def test_damaged_download_is_removed(server, tmp_path):
 
 def test_damaged_file_of_the_user_stays(server, tmp_path):
     (tmp_path / 'file.tar').write_bytes(DATA[:-1])
-    with pytest.raises(ValueError, match=r'file.tar is damaged .*remove it, to have it downloaded'):
+    with pytest.raises(ValueError, match=r'file.tar is damaged .*remove it to download it again'):
         fetch(server.url, tmp_path, MD5)
     assert (tmp_path / 'file.tar').read_bytes() == DATA[:-1]
     assert server.ranges == []

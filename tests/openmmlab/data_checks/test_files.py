@@ -76,7 +76,7 @@ def test_broken_files(tmp_path, suffix, what, read):
     with pytest.raises(ValueError, match=f'^{what} {path} is empty; copy or download it again$'):
         read(str(path))
     path.write_text('<html>404</html>')
-    with pytest.raises(ValueError, match=f'^{what} {path} is no image$'):
+    with pytest.raises(ValueError, match=f'^{what} {path} is not an image$'):
         read(str(path))
     truncate(save(path, PIXELS))
     with pytest.raises(ValueError, match=f'^{what} {path} is damaged .*(?i:truncated)'):
@@ -154,7 +154,7 @@ def test_list(tmp_path):
     for content, sentence in (
         (b'', 'is empty'),
         (b'a\n\nb\n', r'has an empty line \(2\); remove it'),
-        (b'\xff\xd8\xff', 'is no text'),
+        (b'\xff\xd8\xff', 'is not text'),
     ):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=f'^list {path} {sentence}'):

@@ -106,5 +106,5 @@ def test_missing_and_not_text(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'classes\.txt does not exist; write the name of'):
         read_classes(tmp_path / 'classes.txt')
     (tmp_path / 'classes.txt').write_bytes(b'\xff\xd8\xff')
-    with pytest.raises(ValueError, match='is no text; give one name of a class a line'):
+    with pytest.raises(ValueError, match='is not text; write one class name per line'):
         read_classes(tmp_path / 'classes.txt')

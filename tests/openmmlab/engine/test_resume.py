@@ -1,4 +1,4 @@
-"""The checkpoint to go on from: what last_checkpoint names, or the newest whole one."""
+"""The checkpoint to continue from: the one last_checkpoint names, or the newest intact one."""
 
 import pytest
 import torch
@@ -83,7 +83,7 @@ def test_nothing_whole(work_dir):
     for path in find_checkpoints(work_dir):
         cut(path)
     with pytest.raises(
-        ValueError, match=f'no checkpoint in {work_dir} is whole, .*iter_2.pth missing'
+        ValueError, match=f'no checkpoint in {work_dir} is intact: .*iter_2.pth missing'
     ):
         last_whole_checkpoint(work_dir)
 

@@ -45,7 +45,7 @@ def test_seeds_differ_and_stay():
     seeds = [derived_seed(*key) for key in keys]
     assert len(set(seeds)) == len(keys)
     assert all(0 <= s < 2**32 for s in seeds)
-    # Another value would change the data of every run that goes on from an earlier checkpoint.
+    # Another value would change the data of every run that continues from an earlier checkpoint.
     assert derived_seed(0, 1, 2) == 1016617948
 
 

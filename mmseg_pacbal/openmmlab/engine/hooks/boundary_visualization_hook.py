@@ -39,22 +39,22 @@ class BoundaryVisualizationHook(Hook):
     Before the first iteration and after every ``interval`` iterations it adds
 
     - ``boundary_<name of the image>``: image, label, E_G, the loss that the head trains with
-      and the prediction, beside each other. The images are the same every time, evenly spaced
+      and the prediction, side by side. The images are the same every time, evenly spaced
       over the validation set;
     - ``mean_E_G`` (not before the first iteration): the mean of E_G, before any ``normalize``,
-      over the pixels of the training batch that are not void. It tells by how much the literal
-      weights enlarge the loss. With several processes the batch is that of the first one.
+      over the pixels of the training batch that are not void: the factor by which the literal
+      weights enlarge the loss. With several processes, the batch of the first one is used.
 
-    Where the decode head has no BoundaryAwareLoss, E_G is that of one with the default arguments.
-    Training is not changed by the hook: weights, statistics and random states stay as they are.
+    If the decode head has no BoundaryAwareLoss, E_G is that of one with the default arguments.
+    The hook does not change training: weights, statistics and random states stay as they are.
 
     Args:
         interval: Number of iterations between two sets of pictures.
         num_images: Number of validation images.
 
     Raises:
-        ValueError: interval or num_images is no positive integer; when training starts, there
-            are no validation images, or a loss has no value for every pixel.
+        ValueError: interval or num_images is not a positive integer; or, when training starts,
+            there are no validation images, or a loss does not give a value for every pixel.
     """
 
     def __init__(self, interval: int = 500, num_images: int = 3) -> None:
@@ -68,8 +68,8 @@ class BoundaryVisualizationHook(Hook):
         if runner.val_loop is None:
             raise ValueError(
                 'BoundaryVisualizationHook draws validation images, but the config has none: '
-                'val_cfg is None; give val_cfg, val_dataloader and val_evaluator, or take the '
-                'hook out of custom_hooks'
+                'val_cfg is None; set val_cfg, val_dataloader and val_evaluator, or remove the '
+                'hook from custom_hooks'
             )
         self._add_pictures(runner, runner.iter)
 
@@ -106,7 +106,7 @@ class BoundaryVisualizationHook(Hook):
 def mean_weight(
     loss: BoundaryAwareLoss, data_samples: Sequence[SegDataSample], ignore_index: int
 ) -> float:
-    """Mean of E_G over the pixels of some samples that are not void; 0 where all are."""
+    """Mean of E_G over the pixels of some samples that are not void; 0 if all are void."""
     total, count = 0.0, 0
     for sample in data_samples:
         label: Tensor = sample.gt_sem_seg.data.long()  # (1, H, W)
@@ -119,7 +119,7 @@ def mean_weight(
 
 @contextmanager
 def undisturbed(model: nn.Module) -> Iterator[None]:
-    """Put back train or eval mode of every module, and the random states, when done."""
+    """Restore the train or eval mode of every module, and the random states, at the end."""
     modes = [(module, module.training) for module in model.modules()]
     states = random.getstate(), np.random.get_state()
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
@@ -134,7 +134,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
 
 
 def rendered(figure: Figure) -> np.ndarray:
-    """A figure as a picture, (H, W, 3) uint8."""
+    """Render a figure as a picture, (H, W, 3) uint8."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return img_from_canvas(canvas)

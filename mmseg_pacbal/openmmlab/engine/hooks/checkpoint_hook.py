@@ -1,4 +1,4 @@
-"""Checkpoints that are whole, or not there."""
+"""Checkpoints that are complete or absent, never partial."""
 
 import os
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ from mmseg.registry import HOOKS
 
 @register_backend('atomic')
 class AtomicBackend(LocalBackend):
-    """Local files that get their name only once they are whole and on the disk."""
+    """Local files that get their name only when they are complete and on the disk."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write a file; a reader sees the old one or the new one, never a part.
+        """Write a file; a reader sees the old or the new content, never a part of it.
 
         Raises:
-            OSError: It could not be written; what had this name before is still there.
+            OSError: The file could not be written; an earlier file of this name is still there.
         """
         path = Path(filepath)
         partial = path.with_name(f'{path.name}.partial')
@@ -37,23 +37,23 @@ class AtomicBackend(LocalBackend):
                 partial.unlink(missing_ok=True)
             raise OSError(
                 f'{path} could not be written ({error.strerror}); the earlier checkpoints are '
-                'whole: make room and resume the run'
+                'intact: free some space and resume the run'
             ) from error
 
 
 @HOOKS.register_module()
 class AtomicCheckpointHook(CheckpointHook):
-    """mmengine's CheckpointHook, safe at every moment of writing.
+    """mmengine's CheckpointHook, safe to interrupt at any moment.
 
-    Local checkpoints are written by :class:`AtomicBackend`, and those that ``max_keep_ckpts``
-    or a better score outdates are removed after the new one is written (mmengine: before).
+    Local checkpoints are written by :class:`AtomicBackend`. Those that ``max_keep_ckpts`` or a
+    better score makes obsolete are removed after the new one is written (by mmengine: before).
     """
 
-    file_backend: Any  # which CheckpointHook chooses when training starts
+    file_backend: Any  # CheckpointHook chooses it when training starts
 
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
-        if type(self.file_backend) is LocalBackend:  # others have their own ways to write
+        if type(self.file_backend) is LocalBackend:  # other backends write in their own ways
             self.backend_args = dict(backend='atomic')
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
@@ -66,7 +66,7 @@ class AtomicCheckpointHook(CheckpointHook):
 
     @contextmanager
     def _removing_last(self) -> Iterator[None]:
-        """Put off what is removed within until all is written; forget it where that fails."""
+        """Delay removals inside the block until all is written; drop them if that fails."""
         backend = self.file_backend
         self.file_backend = later = _RemovingLater(backend)
         try:
@@ -75,26 +75,26 @@ class AtomicCheckpointHook(CheckpointHook):
             self.file_backend = backend
         best = getattr(self, 'best_ckpt_path_dict', {}).values()
         current = {self.last_ckpt, getattr(self, 'best_ckpt_path', None), *best}
-        for path in set(later.outdated) - current:
+        for path in set(later.obsolete) - current:
             backend.remove(path)
 
 
 class _RemovingLater:
-    """A file backend that notes what to remove."""
+    """A file backend that only records what to remove."""
 
     def __init__(self, backend: Any) -> None:
         self.backend = backend
-        self.outdated: list[str] = []
+        self.obsolete: list[str] = []
 
     def remove(self, path: str) -> None:
-        self.outdated.append(path)
+        self.obsolete.append(path)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.backend, name)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the new name itself on the disk, where the system can (Windows cannot)."""
+    """Flush the new file name itself to the disk, where the system supports it (not Windows)."""
     if os.name == 'posix':
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""The record of a test, whole with any number of processes."""
+"""The JSON record of a test, written by one process only."""
 
 from mmengine.dist import master_only
 from mmengine.hooks import LoggerHook
@@ -8,9 +8,9 @@ from mmseg.registry import HOOKS
 
 @HOOKS.register_module()
 class MainProcessLoggerHook(LoggerHook):
-    """mmengine's LoggerHook, whose JSON file of a test the main process alone writes.
+    """mmengine's LoggerHook, but only the main process writes the JSON record of a test.
 
-    In mmengine 0.10.7 all processes write their own into one and the same file, at once.
+    In mmengine 0.10.7 all processes write their records to the same file at the same time.
     """
 
     @master_only

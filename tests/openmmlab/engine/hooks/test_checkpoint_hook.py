@@ -1,4 +1,4 @@
-"""Checkpoints are whole or not there, and the last whole one is never removed."""
+"""Checkpoints are complete or absent, and the last complete one is never removed."""
 
 import os
 import stat
@@ -93,7 +93,7 @@ def test_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
         AtomicBackend().put(b'new', path)
     assert str(error.value) == (
         f'{path} could not be written (No space left on device); the earlier checkpoints are '
-        'whole: make room and resume the run'
+        'intact: free some space and resume the run'
     )
     assert names(tmp_path) == ['iter_4.pth']
     assert path.read_bytes() == b'whole'
