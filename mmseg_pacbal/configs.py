@@ -16,7 +16,8 @@ _CONFIG_ROOTS = (_PACKAGE / '.mim' / 'configs', _PACKAGE.parent / 'configs')
 
 # Variables that a config uses in several places. mmengine copies their values to those places when
 # it reads the file, so overriding a variable later would change nothing: see _spread.
-SPREAD = ('data_root', 'crop_size', 'max_iters', 'optimizer')
+DATASET_SPREAD = ('data_root', 'img_suffix', 'seg_map_suffix')
+SPREAD = (*DATASET_SPREAD, 'crop_size', 'max_iters', 'optimizer')
 
 
 def config(name: str) -> str:
@@ -104,6 +105,19 @@ def datasets(cfg: Config, loader: str) -> Iterator[tuple[str, ConfigDict]]:
             yield path, node
 
 
+def heads(cfg: Config) -> Iterator[tuple[str, ConfigDict]]:
+    """Configs of the model's heads, auxiliary ones included, with their names."""
+    # Test-time augmentation wraps the model.
+    where = 'model.module' if 'module' in cfg.model else 'model'
+    model = setting(cfg, where)
+    for name in ('decode_head', 'auxiliary_head'):
+        found = model.get(name) or []
+        if isinstance(found, (list, tuple)):
+            yield from ((f'{where}.{name}.{i}', head) for i, head in enumerate(found))
+        else:
+            yield f'{where}.{name}', found
+
+
 def evaluators(cfg: Config) -> list[ConfigDict]:
     """Configs of the test's metrics; a config may have one or a list."""
     test = cfg.test_evaluator
@@ -134,9 +148,9 @@ def _spread(cfg: Config, options: dict) -> None:
         if name.split('.')[0] == 'optimizer':
             place, _, key = f'optim_wrapper.{name}'.rpartition('.')
             set_values([(place, setting(cfg, place))], key, setting(cfg, name))
-    if 'data_root' in options:
-        for name in ('train', 'val', 'test'):
-            set_values(datasets(cfg, f'{name}_dataloader'), 'data_root', cfg.data_root)
+    for key in DATASET_SPREAD:
+        for name in ('train', 'val', 'test') if key in options else ():
+            set_values(datasets(cfg, f'{name}_dataloader'), key, cfg[key])
     if 'crop_size' in options:
         cfg.crop_size = _pair(cfg.crop_size)
         nodes = walk(cfg.train_dataloader, 'train_dataloader')

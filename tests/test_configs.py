@@ -18,6 +18,8 @@ NAMES = sorted(
     for path in CONFIGS.rglob('*.py')
     if not {'_base_', 'ablation'} & set(path.parts)  # test_ablation.py has the latter
 )
+# What these leave open follows from data: tests/tools/test_folder_data.py trains them.
+OPEN = ['pac_bal_folder.py', 'pac_bal_timm.py']
 BASELINE = 'mmseg::deeplabv3/deeplabv3_r101-d8_4xb4-20k_voc12aug-512x512.py'
 
 
@@ -46,7 +48,7 @@ def batch(num_classes: int, size: int = 65) -> tuple[torch.Tensor, list[SegDataS
     return images, samples
 
 
-@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('name', [name for name in NAMES if name not in OPEN])
 def test_trains_one_step(name):
     model = build(load(name)).train()
     images, samples = batch(model.decode_head.num_classes)

@@ -17,6 +17,7 @@ from mmseg_pacbal import configs
 from mmseg_pacbal.apps import cli
 from mmseg_pacbal.metrics.region_report import region_csv, region_table
 from mmseg_pacbal.openmmlab.checkpoint_checks import check_checkpoint
+from mmseg_pacbal.openmmlab.completion import load_complete_config
 from mmseg_pacbal.openmmlab.data_checks.loaders import check_data
 from mmseg_pacbal.openmmlab.engine import build_runner
 from mmseg_pacbal.openmmlab.metrics import HardRegionMetric
@@ -66,7 +67,7 @@ def model_names(models: list[tuple[str, str]]) -> list[str]:
 
 def prepare(config: str, checkpoint: str, args: argparse.Namespace) -> Config:
     """The config with this tool's metric, after a check of its data and the checkpoint."""
-    cfg = configs.load_config(config, args.cfg_options)
+    cfg = load_complete_config(config, args.cfg_options)
     cfg.work_dir = cli.work_dir(args, cfg)
     cfg.load_from = checkpoint
     # The config that training left in its work dir may have other values.

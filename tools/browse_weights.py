@@ -15,8 +15,8 @@ from mmengine.model import BaseModel
 from mmengine.runner import set_random_seed
 from mmseg.registry import DATASETS, MODELS
 
-from mmseg_pacbal import configs
 from mmseg_pacbal.apps import cli
+from mmseg_pacbal.openmmlab.completion import load_complete_config
 from mmseg_pacbal.openmmlab.data_checks.loaders import check_data
 from mmseg_pacbal.openmmlab.inference import turns_bgr_to_rgb
 from mmseg_pacbal.openmmlab.inspection import last_head, spaced_indices, weigh_sample
@@ -43,7 +43,7 @@ def pixels(packed: dict, model: BaseModel) -> np.ndarray:
 def main(args: argparse.Namespace) -> None:
     if args.num < 1:
         raise ValueError(f'--num must be 1 or more, but got {args.num}')
-    cfg = configs.load_config(args.config, args.cfg_options)
+    cfg = load_complete_config(args.config, args.cfg_options)
     check_data(cfg, 'train_dataloader')
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     model = MODELS.build(cfg.model)

@@ -8,8 +8,8 @@ from pathlib import Path
 from mmengine.runner import Runner
 from prettytable import PrettyTable
 
-from mmseg_pacbal import configs
 from mmseg_pacbal.apps import cli
+from mmseg_pacbal.openmmlab.completion import load_complete_config
 from mmseg_pacbal.openmmlab.data_checks.loaders import check_data
 from mmseg_pacbal.openmmlab.engine import build_runner
 from mmseg_pacbal.openmmlab.inspection import inspect_sample
@@ -34,7 +34,7 @@ def measure(runner: Runner) -> dict[str, float]:
 
 def main(args: argparse.Namespace) -> None:
     started = time.time()
-    cfg = configs.load_config(args.config, args.cfg_options)
+    cfg = load_complete_config(args.config, args.cfg_options)
     cfg.work_dir = args.work_dir
     check_data(cfg, 'train_dataloader', 'val_dataloader')
     runner = build_runner(cfg)

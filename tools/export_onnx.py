@@ -22,11 +22,11 @@ from mmengine.runner import load_checkpoint
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_pacbal import configs
 from mmseg_pacbal.apps import cli
 from mmseg_pacbal.datasets.synthetic_scene import render_scene
 from mmseg_pacbal.layers import PyramidAtrousConv
 from mmseg_pacbal.openmmlab.checkpoint_checks import check_checkpoint
+from mmseg_pacbal.openmmlab.completion import load_complete_config
 from mmseg_pacbal.openmmlab.inference import turns_bgr_to_rgb
 
 MAX_DIFFERENCE = 1e-3  # of logits
@@ -131,7 +131,7 @@ def main(args: argparse.Namespace) -> None:
         raise ImportError(f'not installed: {", ".join(missing)}; pip install "mmseg-pacbal[onnx]"')
     import onnxruntime
 
-    model = load_model(configs.load_config(args.config, args.cfg_options), args.checkpoint)
+    model = load_model(load_complete_config(args.config, args.cfg_options), args.checkpoint)
     image = read_image(args.image)
     height, width = image.shape[2] * 2 // 3, image.shape[3] // 2
     pair = torch.cat([image[..., :height, :width], image[..., -height:, -width:]])

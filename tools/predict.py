@@ -19,9 +19,9 @@ import numpy as np
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
-from mmseg_pacbal import configs
 from mmseg_pacbal.apps import cli
 from mmseg_pacbal.datasets.palette import palette_image
+from mmseg_pacbal.openmmlab.completion import load_complete_config
 from mmseg_pacbal.openmmlab.data_checks.files import read_image
 from mmseg_pacbal.openmmlab.inference import init_inferencer
 from mmseg_pacbal.visualization import paint
@@ -136,7 +136,7 @@ def save(job: Job, image: np.ndarray, label: np.ndarray, palette: Sequence) -> N
 def main(args: argparse.Namespace) -> None:
     if args.batch_size < 1:
         raise ValueError(f'--batch-size must be 1 or more, but got {args.batch_size}')
-    cfg = configs.load_config(args.config, args.cfg_options)
+    cfg = load_complete_config(args.config, args.cfg_options)
     jobs = find_jobs(Path(args.source), Path(args.out))
     check_results(jobs, args.overwrite)
     inferencer = init_inferencer(cfg, args.checkpoint, args.device)

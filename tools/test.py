@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmseg_pacbal import configs
 from mmseg_pacbal.apps import cli
 from mmseg_pacbal.openmmlab.checkpoint_checks import check_checkpoint
+from mmseg_pacbal.openmmlab.completion import load_complete_config
 from mmseg_pacbal.openmmlab.data_checks.loaders import check_data
 from mmseg_pacbal.openmmlab.engine import build_runner
 from mmseg_pacbal.openmmlab.engine.processes import start_processes
@@ -30,7 +31,7 @@ def save_predictions(cfg: Config, folder: str) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    cfg = configs.load_config(args.config, args.cfg_options)
+    cfg = load_complete_config(args.config, args.cfg_options)
     cfg.work_dir = cli.work_dir(args, cfg)
     cfg.load_from = args.checkpoint
     cfg.resume = False  # the config that a resumed run left in its work dir may have it

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from mmengine.device import get_device
 
-from mmseg_pacbal import configs
 from mmseg_pacbal.apps import cli
 from mmseg_pacbal.openmmlab.checkpoint_checks import check_checkpoint, check_initial_weights
+from mmseg_pacbal.openmmlab.completion import load_complete_config
 from mmseg_pacbal.openmmlab.data_checks.loaders import check_data, verify_data
 from mmseg_pacbal.openmmlab.data_checks.samples import report
 from mmseg_pacbal.openmmlab.engine import (
@@ -56,7 +56,7 @@ def find_start(args: argparse.Namespace, work_dir: str) -> str | Path | None:
 
 
 def main(args: argparse.Namespace) -> None:
-    cfg = configs.load_config(args.config, args.cfg_options)
+    cfg = load_complete_config(args.config, args.cfg_options)
     if args.check:
         return report([*map(cli.with_flags, verify_data(cfg, *LOADERS))])
     cfg.work_dir = cli.work_dir(args, cfg)

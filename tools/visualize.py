@@ -19,8 +19,8 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 
-from mmseg_pacbal import configs
 from mmseg_pacbal.apps import cli
+from mmseg_pacbal.openmmlab.completion import load_complete_config
 from mmseg_pacbal.openmmlab.data_checks.loaders import check_data
 from mmseg_pacbal.openmmlab.inference import init_inferencer
 from mmseg_pacbal.openmmlab.inspection import (
@@ -102,7 +102,7 @@ def draw(args: argparse.Namespace, cfg: Config, dataset: BaseDataset) -> Figure:
 
 
 def main(args: argparse.Namespace) -> None:
-    cfg = configs.load_config(args.config, args.cfg_options)
+    cfg = load_complete_config(args.config, args.cfg_options)
     check_args(args)
     check_data(cfg, 'test_dataloader')
     init_default_scope(cfg.get('default_scope', 'mmseg'))

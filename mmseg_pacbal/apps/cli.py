@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config, DictAction
 
@@ -23,7 +24,7 @@ _FLAGS = {
 
 
 class Options(DictAction):
-    """mmengine's DictAction, with a clear error for an option that has no value."""
+    """mmengine's DictAction, with a clear error for a missing value, and with spaces in values."""
 
     def __call__(
         self,
@@ -38,6 +39,14 @@ class Options(DictAction):
                     f'{option_string} takes KEY=VALUE, such as max_iters=8000, but got {value!r}'
                 )
         super().__call__(parser, namespace, values, option_string)
+
+    @staticmethod
+    def _parse_iterable(val: str) -> Any:
+        # mmengine removes all spaces, those of a path as well.
+        plain = val.strip('\'"')
+        if ' ' in plain and not set(plain) & set(',()[]'):
+            return plain
+        return DictAction._parse_iterable(val)
 
 
 def parser(description: str, default_config: str | None = None) -> argparse.ArgumentParser:

@@ -7,13 +7,16 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 
-def check_checkpoint(model: nn.Module, path: str | Path, *, resume: bool = False) -> None:
+def check_checkpoint(model: nn.Module, path: str | Path, *, resume: bool = False) -> dict:
     """Check that a checkpoint has exactly the model's weights, by name and size.
 
     Args:
         model: The model that will load the weights.
         path: Path of the checkpoint.
         resume: Whether it must hold the state of training too.
+
+    Returns:
+        What the checkpoint says of itself, its ``meta``.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -30,6 +33,7 @@ def check_checkpoint(model: nn.Module, path: str | Path, *, resume: bool = False
     problems = _misfits(model, _shapes(checkpoint))
     if problems:
         raise ValueError(f'checkpoint {path} does not belong to this config: {_first(problems)}')
+    return checkpoint.get('meta') or {}
 
 
 def check_initial_weights(model: nn.Module, load_from: str | None) -> None:

@@ -9,8 +9,10 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import DATASETS
 
-from ..configs import load_config
+from ..configs import load_config, set_values
 from .checkpoint_checks import check_checkpoint
+from .completion import complete
+from .datasets.folder import reads_classes_file
 
 
 def init_inferencer(
@@ -37,10 +39,13 @@ def init_inferencer(
     """
     cfg = copy.deepcopy(config) if isinstance(config, Config) else load_config(str(config))
     cfg.visualizer.vis_backends = None  # prediction does not log anything
+    complete(cfg)
+    if cfg.model.backbone.get('type') == 'TIMMBackbone':
+        set_values([('model.backbone', cfg.model.backbone)], 'pretrained', False)  # no download
     inferencer = MMSegInferencer(cfg, str(checkpoint), device=device)
     inferencer.show_progress = False
-    check_checkpoint(inferencer.model, str(checkpoint))
-    inferencer.model.dataset_meta = dataset_meta(cfg)
+    meta = check_checkpoint(inferencer.model, str(checkpoint))
+    inferencer.model.dataset_meta = dataset_meta(cfg, meta.get('dataset_meta'))
     return inferencer
 
 
@@ -52,10 +57,23 @@ def turns_bgr_to_rgb(model: BaseSegmentor) -> bool:
     return preprocessor._channel_conversion  # mmengine, onedl-mmsegmentation
 
 
-def dataset_meta(cfg: Config) -> dict:
-    """Classes and palette of a config's test data set, without reading the data."""
+def dataset_meta(cfg: Config, of_checkpoint: dict | None = None) -> dict:
+    """Classes and palette of a config's test data set, without reading the data.
+
+    Args:
+        cfg: A config.
+        of_checkpoint: What a checkpoint says of its data set; it counts where that is a
+            ``FolderDataset``, whose ``classes.txt`` need not be there.
+
+    Raises:
+        FileNotFoundError: Nothing says what the classes are.
+    """
     dataset = cfg.test_dataloader.dataset
+    cls = DATASETS.get(dataset.type)
+    if reads_classes_file(cls):
+        meta = of_checkpoint or cls.classes_of(dataset).metainfo
+        return {name: meta[name] for name in ('classes', 'palette')}
     # The class itself may look for its files when it is constructed.
-    bare = type('Bare', (BaseSegDataset,), dict(METAINFO=DATASETS.get(dataset.type).METAINFO))
+    bare = type('Bare', (BaseSegDataset,), dict(METAINFO=cls.METAINFO))
     meta = bare(metainfo=dataset.get('metainfo'), lazy_init=True).metainfo
     return {name: meta[name] for name in ('classes', 'palette')}

@@ -261,7 +261,10 @@ def test_list_that_names_missing_files(capsys, data):
     _, option = write_list(data, b'00\n70\n80\n')
     image, mask = f'{data}/images/train', f'{data}/labels/train'
     last = mistake(capsys, data, options=[option])[1]
-    assert last == f'train_dataloader: {image}/70.jpg and 3 more are missing'
+    assert last == (
+        f'train_dataloader: image {image}/70.jpg is missing, and so are 3 more files; complete the '
+        'data set, in which every image needs a mask of its name'
+    )
     assert mistake(capsys, data, '--check', options=[option])[0] == [
         f'train_dataloader: image {image}/70.jpg is missing',
         f'train_dataloader: mask {mask}/70.png is missing',

@@ -188,7 +188,7 @@ def test_incomplete_data(capsys, tmp_path):
     for name in ('train', 'aug', 'val'):
         (lists / f'{name}.txt').write_text('2007_000032\n2007_000039\n')
     sentence = mistake(capsys, 'train', config, *options)
-    assert '2007_000032.jpg and 3 more are missing' in sentence
+    assert '2007_000032.jpg is missing, and so are 3 more files; complete' in sentence
 
 
 def test_wrong_number_of_classes(capsys, data, tmp_path):

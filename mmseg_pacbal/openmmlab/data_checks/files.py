@@ -23,21 +23,22 @@ class Sample(NamedTuple):
     mask: str | None = None
 
 
-def read_list(path: str | Path) -> list[str]:
-    """The names in a list file, one per line.
+def read_list(path: str | Path, kind: str = 'image') -> list[str]:
+    """The names in a list file, one per line; ``kind`` says what they name, in errors.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The file is not text, is empty or has an empty line.
     """
     try:
-        names = [line.strip() for line in Path(path).read_text(encoding='utf-8').splitlines()]
+        text = Path(path).read_text(encoding='utf-8-sig')  # Windows may put a mark at the start
     except FileNotFoundError:
         raise FileNotFoundError(f'list {path} is missing') from None
     except UnicodeDecodeError:
-        raise ValueError(f'list {path} is not text; write one image name per line') from None
+        raise ValueError(f'list {path} is not text; write one {kind} name per line') from None
+    names = [line.strip() for line in text.splitlines()]
     if not names:
-        raise ValueError(f'list {path} is empty; write one image name per line')
+        raise ValueError(f'list {path} is empty; write one {kind} name per line')
     if '' in names:
         raise ValueError(f'list {path} has an empty line ({names.index("") + 1}); remove it')
     return names
@@ -69,7 +70,25 @@ def read_mask(path: str) -> np.ndarray:
         ValueError: The file is empty, truncated or not an image, or its pixels are not single
             integers.
     """
-    image = _open('mask', path, _read('mask', path))
+    return mask_values(path, open_mask(path))
+
+
+def open_mask(path: str) -> Image.Image:
+    """A mask file, decoded.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is empty, truncated or not an image.
+    """
+    return _open('mask', path, _read('mask', path))
+
+
+def mask_values(path: str, image: Image.Image) -> np.ndarray:
+    """The values of a mask that was read from a path, integers (H, W).
+
+    Raises:
+        ValueError: The image has no single channel of integers.
+    """
     mask = np.asarray(image)
     if mask.dtype == bool:
         mask = mask.astype(np.uint8)
@@ -124,13 +143,21 @@ def accepted_values(
     label_map: dict[int, int] | None = None,
 ) -> np.ndarray:
     """Whether ``LoadAnnotations`` maps each value of a mask to a class or to void, bool (256,)."""
+    mapped = labels_of_values(reduce_zero_label, label_map)
+    return (mapped < num_classes) | (mapped == ignore_index)
+
+
+def labels_of_values(
+    reduce_zero_label: bool = False, label_map: dict[int, int] | None = None
+) -> np.ndarray:
+    """The label that ``LoadAnnotations`` makes of each value of a mask, uint8 (256,)."""
     value = np.arange(256)
     if reduce_zero_label:
         value = np.where((value == 0) | (value == 255), 255, value - 1)
     mapped = value.copy()
     for old, new in (label_map or {}).items():
         mapped[value == old] = new
-    return (mapped < num_classes) | (mapped == ignore_index)
+    return mapped.astype(np.uint8)
 
 
 def _read(what: str, path: str) -> bytes:

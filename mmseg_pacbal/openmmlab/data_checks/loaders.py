@@ -8,10 +8,17 @@ from mmengine.registry import init_default_scope
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from ...configs import datasets
+from ...configs import datasets, heads
 from ...errors import one_sentence
 from .files import read_list
-from .samples import accepted_in_files, sample_of, summary, verify_samples
+from .samples import (
+    absent_classes,
+    accepted_in_files,
+    mask_reader,
+    sample_of,
+    summary,
+    verify_samples,
+)
 
 
 def check_data(cfg: Config, *loaders: str) -> None:
@@ -52,10 +59,18 @@ def verify_data(cfg: Config, *loaders: str) -> list[str]:
             accepted_in_files(dataset),
             dataset.ignore_index,
             loader,
+            mask_reader(dataset),
         )
-        print(summary(f'{loader}, {dataset.data_prefix["img_path"]}', verdicts))
+        name = f'{loader}, {dataset.data_prefix["img_path"]}'
+        print(summary(name, verdicts, absent_classes(dataset, verdicts)))
         problems += [f'{loader}: {p}' for verdict in verdicts for p in verdict.problems]
+        problems += [f'{loader}: {p}' for p in _unused(dataset)]
     return list(dict.fromkeys(problems))
+
+
+def _unused(dataset: BaseSegDataset) -> list[str]:
+    masks = getattr(dataset, 'unused_masks', ())
+    return [f'mask {path} has no image in {dataset.data_prefix["img_path"]}' for path in masks]
 
 
 def _dataset_configs(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[str, ConfigDict]]:
@@ -107,20 +122,20 @@ def _check_folders(loader: str, cfg: Config) -> None:
 
 def _check_files(loader: str, dataset: BaseSegDataset) -> None:
     samples = (sample_of(dataset.get_data_info(i)) for i in range(len(dataset)))
-    missing = [path for sample in samples for path in sample if path and not Path(path).is_file()]
+    files = ((kind, path) for s in samples for kind, path in s._asdict().items() if path)
+    missing = [f'{kind} {path}' for kind, path in files if not Path(path).is_file()]
     if missing:
-        more = f' and {len(missing) - 1} more' if len(missing) > 1 else ''
-        are = 'are' if more else 'is'
-        raise FileNotFoundError(f'{loader}: {missing[0]}{more} {are} missing')
+        more = f', and so are {len(missing) - 1} more files' if len(missing) > 1 else ''
+        raise FileNotFoundError(
+            f'{loader}: {missing[0]} is missing{more}; complete the data set, in which every image '
+            'needs a mask of its name'
+        )
 
 
 def _check_classes(cfg: Config, num_classes: int, dataset_type: str) -> None:
-    model = cfg.model.get('module', cfg.model)  # test-time augmentation wraps the model
-    for name in ('decode_head', 'auxiliary_head'):
-        heads = model.get(name) or []
-        for head in heads if isinstance(heads, (list, tuple)) else [heads]:
-            if head.num_classes != num_classes:
-                raise ValueError(
-                    f'model.{name}.num_classes is {head.num_classes}, but {dataset_type} has '
-                    f'{num_classes} classes; set model.{name}.num_classes={num_classes}'
-                )
+    for name, head in heads(cfg):
+        if head.num_classes != num_classes:
+            raise ValueError(
+                f'{name}.num_classes is {head.num_classes}, but {dataset_type} has '
+                f'{num_classes} classes; set {name}.num_classes={num_classes}'
+            )

@@ -8,7 +8,7 @@ from mmseg.datasets import BaseSegDataset
 from torch.utils.data import Dataset
 
 from .files import Sample, accepted_values, check_size, check_values
-from .samples import accepted_in_files, sample_of, verify_sample
+from .samples import accepted_in_files, mask_reader, sample_of, verify_sample
 
 
 class CheckedPipeline(Compose):
@@ -24,6 +24,7 @@ class CheckedPipeline(Compose):
     def __init__(self, dataset: BaseSegDataset) -> None:
         self.transforms = dataset.pipeline.transforms
         self.accepted_in_files = accepted_in_files(dataset)
+        self.read = mask_reader(dataset)
         self.accepted = accepted_values(len(dataset.metainfo['classes']), dataset.ignore_index)
 
     def __call__(self, data: dict) -> dict | None:
@@ -37,7 +38,7 @@ class CheckedPipeline(Compose):
         try:
             return self._run(data, sample)
         except Exception as error:
-            problems = verify_sample(sample, self.accepted_in_files).problems
+            problems = verify_sample(sample, self.accepted_in_files, read=self.read).problems
             reason = '; '.join(problems) or f'image {sample.image} cannot be used: {error}'
             # On one line, since only the last line of an error in a loader's worker is shown.
             raise ValueError(' '.join(reason.split())) from error

@@ -10,15 +10,31 @@ import numpy as np
 from mmseg.datasets import BaseSegDataset
 from rich.progress import track
 
-from .files import Sample, accepted_values, check_size, check_values, read_image, read_mask
+from .files import (
+    Sample,
+    accepted_values,
+    check_size,
+    check_values,
+    labels_of_values,
+    read_image,
+    read_mask,
+)
 
 
 class Verdict(NamedTuple):
-    """Problems of a sample, one sentence each, and how many pixels of its mask are void."""
+    """What is found in a sample.
+
+    Attributes:
+        problems: One sentence each.
+        pixels: Of the mask.
+        void: How many of them are void.
+        values: That occur in the mask.
+    """
 
     problems: tuple[str, ...] = ()
     pixels: int = 0
     void: int = 0
+    values: frozenset[int] = frozenset()
 
 
 def accepted_in_files(dataset: BaseSegDataset) -> np.ndarray:
@@ -36,13 +52,24 @@ def sample_of(data_info: dict) -> Sample:
     return Sample(data_info['img_path'], data_info.get('seg_map_path'))
 
 
-def verify_sample(sample: Sample, accepted: np.ndarray, ignore_index: int = 255) -> Verdict:
+def mask_reader(dataset: BaseSegDataset) -> Callable[[str], np.ndarray]:
+    """How the masks of a data set are read: its own way, or as ``LoadAnnotations`` does."""
+    return getattr(dataset, 'read_mask', read_mask)
+
+
+def verify_sample(
+    sample: Sample,
+    accepted: np.ndarray,
+    ignore_index: int = 255,
+    read: Callable[[str], np.ndarray] = read_mask,
+) -> Verdict:
     """Read the files of a sample and run every check on them.
 
     Args:
         sample: The files.
         accepted: bool (256,), whether the mask may hold a value.
         ignore_index: The value of void.
+        read: Gives the values of the mask at a path; see :func:`mask_reader`.
     """
     problems = []
 
@@ -54,20 +81,31 @@ def verify_sample(sample: Sample, accepted: np.ndarray, ignore_index: int = 255)
             return None
 
     image = attempt(read_image, sample.image)
-    mask = attempt(read_mask, sample.mask) if sample.mask else None
+    mask = attempt(read, sample.mask) if sample.mask else None
     if mask is None:
         return Verdict(tuple(problems))
     attempt(check_values, sample.mask, mask, accepted)
     if image is not None:
         attempt(check_size, sample, image.shape[:2], mask.shape)
-    return Verdict(tuple(problems), mask.size, int(np.count_nonzero(mask == ignore_index)))
+    void = int(np.count_nonzero(mask == ignore_index))
+    return Verdict(tuple(problems), mask.size, void, _values(mask))
+
+
+def _values(mask: np.ndarray) -> frozenset[int]:
+    if mask.dtype != np.uint8:
+        return frozenset(np.unique(mask).tolist())
+    return frozenset(np.flatnonzero(np.bincount(mask.ravel())).tolist())  # several times faster
 
 
 def verify_samples(
-    samples: Sequence[Sample], accepted: np.ndarray, ignore_index: int = 255, name: str = 'Checking'
+    samples: Sequence[Sample],
+    accepted: np.ndarray,
+    ignore_index: int = 255,
+    name: str = 'Checking',
+    read: Callable[[str], np.ndarray] = read_mask,
 ) -> list[Verdict]:
     """:func:`verify_sample` for many samples, in threads, with a named progress bar."""
-    verify = partial(verify_sample, accepted=accepted, ignore_index=ignore_index)
+    verify = partial(verify_sample, accepted=accepted, ignore_index=ignore_index, read=read)
     pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
     try:
         return list(track(pool.map(verify, samples), name, total=len(samples)))
@@ -75,12 +113,22 @@ def verify_samples(
         pool.shutdown(cancel_futures=True)  # else an interrupt would wait for all that is left
 
 
-def summary(name: str, verdicts: Sequence[Verdict]) -> str:
-    """One line: how many images there are, how many have problems, and the share of void."""
+def absent_classes(dataset: BaseSegDataset, verdicts: Sequence[Verdict]) -> list[str]:
+    """Names of the classes that no mask of a data set holds."""
+    labels = labels_of_values(dataset.reduce_zero_label, dataset.label_map)
+    values = frozenset().union(*(v.values for v in verdicts))
+    present = {int(labels[value]) for value in values if 0 <= value < 256}
+    return [name for i, name in enumerate(dataset.metainfo['classes']) if i not in present]
+
+
+def summary(name: str, verdicts: Sequence[Verdict], absent: Sequence[str] = ()) -> str:
+    """One line: how many images there are, how many have problems, void, and absent classes."""
     pixels = max(1, sum(v.pixels for v in verdicts))
     broken = sum(bool(v.problems) for v in verdicts)
     void = sum(v.void for v in verdicts) / pixels
-    return f'{name}: {len(verdicts):,} images, {broken:,} with problems, {void:.2%} void'
+    line = f'{name}: {len(verdicts):,} images, {broken:,} with problems, {void:.2%} void'
+    more = f' and {len(absent) - 5} more classes' if len(absent) > 5 else ''
+    return f'{line}, no pixel of {", ".join(absent[:5])}{more}' if absent else line
 
 
 def report(problems: Sequence[str]) -> None:

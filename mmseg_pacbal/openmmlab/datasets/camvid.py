@@ -2,16 +2,17 @@
 
 from typing import ClassVar
 
-from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
+
+from .folder import FolderDataset
 
 
 @DATASETS.register_module()
-class CamVidDataset(BaseSegDataset):
+class CamVidDataset(FolderDataset):
     """CamVid with the 11 classes and the split of SegNet (Brostow et al. 2008).
 
-    Layout below ``data_root``: images ``images/{train,val}/*.jpg`` and label maps
-    ``labels/{train,val}/*.png`` of the same names, values 0..10 and 255 for void.
+    Its layout is that of :class:`FolderDataset`, with values 0..10 and 255 for void; it needs no
+    ``classes.txt``.
     """
 
     METAINFO: ClassVar[dict] = dict(

@@ -6,6 +6,7 @@ from mmseg.registry import RUNNERS
 from torch.utils.data import DataLoader
 
 from ...configs import set_values
+from ..completion import complete
 from ..data_checks.pipeline import CheckedPipeline, base_datasets
 
 
@@ -16,6 +17,11 @@ class CheckedRunner(Runner):
     Errors name the file, and wrong masks are refused. MMSegmentation's ``tools/train.py`` builds it
     if the config says ``runner_type='CheckedRunner'``.
     """
+
+    @classmethod
+    def from_cfg(cls, cfg: Config) -> Runner:
+        complete(cfg)  # done already where our tools have read the config
+        return super().from_cfg(cfg)
 
     @staticmethod
     def build_dataloader(

@@ -22,6 +22,7 @@ from mmseg_pacbal.openmmlab.data_checks.files import (
 from mmseg_pacbal.openmmlab.data_checks.pipeline import CheckedPipeline, base_datasets
 from mmseg_pacbal.openmmlab.data_checks.samples import (
     Verdict,
+    absent_classes,
     accepted_in_files,
     report,
     summary,
@@ -173,6 +174,7 @@ def test_sample_lists_all_its_problems(tmp_path):
         ),
         pixels=4,
         void=2,
+        values=frozenset({0, 7, 255}),
     )
     missing = verify_sample(Sample('b.jpg', 'b.png'), accepted)
     assert missing == Verdict(('image b.jpg is missing', 'mask b.png is missing'))
@@ -186,7 +188,21 @@ def test_many_samples_keep_their_order(tmp_path):
     samples = [Sample(image, path) for path in (void, 'none.png', whole) * 5]
     verdicts = verify_samples(samples, accepted_values(3))
     assert [len(v.problems) for v in verdicts] == [0, 1, 0] * 5
-    assert summary('train', verdicts) == 'train: 15 images, 5 with problems, 50.00% void'
+    line = 'train: 15 images, 5 with problems, 50.00% void'
+    assert summary('train', verdicts) == line
+    assert summary('train', verdicts, ['a', 'b']) == f'{line}, no pixel of a, b'
+    many = summary('train', verdicts, [*'abcdefg'])
+    assert many == f'{line}, no pixel of a, b, c, d, e and 2 more classes'
+
+
+def test_absent_classes(tmp_path):
+    dataset = small_dataset(tmp_path)
+    verdicts = [Verdict(values=frozenset({0, 255})), Verdict(values=frozenset({300, -1}))]
+    assert absent_classes(dataset, verdicts) == ['b', 'c']
+    dataset.label_map = {0: 2, 1: 0, 2: 255}  # of classes chosen in another order
+    assert absent_classes(dataset, verdicts) == ['a', 'b']
+    dataset.label_map, dataset.reduce_zero_label = None, True
+    assert absent_classes(dataset, [Verdict(values=frozenset({0, 2}))]) == ['a', 'c']
 
 
 def test_report(capsys):

@@ -1,0 +1,71 @@
+"""What a config leaves open until its data and its backbone are known."""
+
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS
+
+from ..configs import datasets, heads, load_config, set_values
+from .datasets.classes_file import Classes
+from .datasets.folder import reads_classes_file
+from .timm_backbone import follow_timm
+
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+def load_complete_config(path: str, options: dict | None = None) -> Config:
+    """:func:`.configs.load_config`, then :func:`complete`."""
+    cfg = load_config(path, options)
+    complete(cfg)
+    return cfg
+
+
+def complete(cfg: Config) -> None:
+    """Set what follows from ``classes.txt`` and from a timm backbone.
+
+    - ``num_classes`` of all heads, where the data is a ``FolderDataset``;
+    - ``in_channels`` of all heads, and where it has to be ``out_indices``, ``output_stride`` and
+      ``in_index``, where the backbone is timm's (:func:`.timm_backbone.follow_timm`).
+
+    Args:
+        cfg: Changed in place; every change is printed.
+
+    Raises:
+        FileNotFoundError: There is no ``classes.txt``.
+        ValueError: It does not fit, training and validation have different classes, or the backbone
+            does not suit a segmentation head.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    follow_classes(cfg)
+    follow_timm(cfg)
+
+
+def follow_classes(cfg: Config) -> None:
+    """Give all heads as many classes as ``classes.txt`` names; see :func:`complete`."""
+    found = {}
+    for loader in LOADERS:
+        for path, node in datasets(cfg, loader) if cfg.get(loader) else ():
+            classes = _classes_of(cfg, node)
+            if classes:
+                found[path] = classes.names
+    for path, names in found.items():
+        first = next(iter(found))
+        if names != found[first]:
+            raise ValueError(
+                f'{first} has the classes {", ".join(found[first])}, but {path} has '
+                f'{", ".join(names)}; give both the same classes.txt'
+            )
+        set_values(heads(cfg), 'num_classes', len(names))
+
+
+def _classes_of(cfg: Config, dataset: ConfigDict) -> Classes | None:
+    cls: Any = DATASETS.get(dataset.get('type'))
+    if not reads_classes_file(cls):
+        return None
+    try:
+        return cls.classes_of(dataset)
+    except FileNotFoundError:
+        if all(head.num_classes for _, head in heads(cfg)):
+            return None  # to predict, a config that was completed before needs no data
+        raise

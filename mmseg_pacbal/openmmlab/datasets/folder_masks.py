@@ -1,0 +1,139 @@
+"""Masks as class indices, as palette images, or as colours of a ``classes.txt``."""
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmseg.registry import TRANSFORMS
+from PIL import Image
+
+from ..data_checks.files import labels_of_values, mask_values, open_mask
+from .classes_file import VOID, Colour
+
+_COLOUR_MODES = ('RGB', 'RGBA')
+
+
+@TRANSFORMS.register_module()
+class LoadMask(BaseTransform):
+    """Load the mask of a ``FolderDataset``: MMSegmentation's ``LoadAnnotations``, and RGB masks.
+
+    Reads ``seg_map_path``, ``value_of_colour``, ``reduce_zero_label`` and ``label_map`` of a
+    sample; adds ``gt_seg_map``, uint8 (H, W). A sample without ``seg_map_path`` is left as it is:
+    where images are predicted, MMSegmentation takes its own ``LoadAnnotations`` out, but not this.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Load a mask.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: See :func:`read_folder_mask`, or a value is beyond a byte.
+        """
+        path = results.get('seg_map_path')
+        if path is None:
+            return results
+        values = read_folder_mask(path, results.get('value_of_colour'))
+        if values.min() < 0 or values.max() > 255:
+            raise ValueError(f'mask {path} holds values beyond 0..255, up to {values.max()}')
+        table = labels_of_values(results['reduce_zero_label'], results['label_map'])
+        results['gt_seg_map'] = cv2.LUT(values.astype(np.uint8), table)
+        results['seg_fields'].append('gt_seg_map')
+        return results
+
+
+def read_folder_mask(path: str, value_of_colour: Mapping[Colour, int] | None = None) -> np.ndarray:
+    """The values of a mask file, integers (H, W): its own, or those of its colours.
+
+    Args:
+        path: Of a grey or palette image, whose values count, or of an RGB image.
+        value_of_colour: The value of each colour of an RGB image; empty where ``classes.txt`` gives
+            none, None where there is no ``classes.txt``.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is damaged, not an image, a JPEG, has another mode, holds a colour
+            without a value, or its values and its colours say different classes.
+    """
+    image = open_mask(path)
+    if image.format == 'JPEG':
+        raise ValueError(
+            f'mask {path} is a JPEG, which changes values; save masks as PNG, from their source'
+        )
+    if image.mode in _COLOUR_MODES and value_of_colour is not None:
+        return _values_of_colours(path, _opaque(path, image), value_of_colour)
+    values = mask_values(path, image)
+    if value_of_colour and image.mode in ('L', 'P'):
+        _check_one_meaning(path, image, values, value_of_colour)
+    return values
+
+
+def _opaque(path: str, image: Image.Image) -> np.ndarray:
+    """uint8 (H, W, 3)."""
+    pixels = np.asarray(image)
+    if pixels.shape[2] == 4 and pixels[..., 3].min() < 255:
+        raise ValueError(f'mask {path} has transparent pixels; save it as RGB, without alpha')
+    return pixels[..., :3]
+
+
+def _values_of_colours(path: str, pixels: np.ndarray, table: Mapping[Colour, int]) -> np.ndarray:
+    if not table:
+        raise ValueError(
+            f'mask {path} is an RGB image, but classes.txt gives no colours; add one to each line '
+            "('name R G B'), or save the mask with one channel, the index of a class in each pixel"
+        )
+    colours = np.array([*table], np.uint8).reshape(-1, 1, 3)
+    order = np.argsort(_codes(colours)[:, 0])
+    known, values = _codes(colours)[order, 0], np.array([*table.values()], np.uint8)[order]
+    codes = _codes(pixels)
+    index = np.minimum(np.searchsorted(known, codes), len(known) - 1)
+    unknown = known[index] != codes
+    if unknown.any():
+        _raise_unknown(path, pixels, unknown, len(table))
+    return values[index]
+
+
+def _codes(pixels: np.ndarray) -> np.ndarray:
+    """(..., 3) uint8 -> one integer for each colour."""
+    wide = pixels.astype(np.uint32)
+    return wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
+
+
+def _raise_unknown(path: str, pixels: np.ndarray, unknown: np.ndarray, known: int) -> None:
+    y, x = (int(i) for i in np.argwhere(unknown)[0])
+    colour = ' '.join(map(str, pixels[y, x].tolist()))
+    raise ValueError(
+        f'mask {path} holds colour {colour} at x={x}, y={y}, and {np.count_nonzero(unknown)} of '
+        f'{unknown.size} pixels have none of the {known} colours in classes.txt; add the colour '
+        "there (of void as a last line 'void R G B'), and save masks without smoothing"
+    )
+
+
+def _check_one_meaning(
+    path: str, image: Image.Image, values: np.ndarray, table: Mapping[Colour, int]
+) -> None:
+    """Raise where a mask would have other classes if its colours counted in place of its values.
+
+    Tools that turn an RGB mask into a palette image number its colours in any order. A palette
+    counts as no more than decoration where a colour in use has no class, or two share one. Grey
+    masks are asked only where white, 255, may be a class and not void.
+    """
+    used = np.unique(values).tolist()
+    if image.mode == 'P':
+        used = [value for value in used if value != VOID]
+        entries = image.getpalette('RGB') or []
+        shown = [tuple(entries[3 * value : 3 * value + 3]) for value in used]
+    elif VOID in used:
+        shown = [(value, value, value) for value in used]
+    else:
+        return  # greys that no one would draw
+    classes = [table.get(colour) for colour in shown]
+    if None in classes or len({*classes}) < len(classes):
+        return
+    for value, other in zip(used, classes, strict=True):
+        if value != other:
+            raise ValueError(
+                f'mask {path} holds value {value} in the colour that classes.txt gives to '
+                f'{"void" if other == VOID else f"class {other}"}; save it as RGB if its colours '
+                'count, or remove the colours from classes.txt if its values count'
+            )

@@ -1,0 +1,170 @@
+"""timm's models as backbones: what their features are like is found out before one is built."""
+
+import difflib
+import math
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import torch
+from mmengine.config import Config, ConfigDict
+
+from ..configs import heads, set_values, setting
+
+# What MMSegmentation's TIMMBackbone does not hand to timm under the same name.
+_NOT_TIMM = {'type', '_scope_', 'init_cfg', 'norm_layer'}
+_NOT_TIMM |= {'model_name', 'pretrained', 'checkpoint_path', 'in_channels'}
+_TRIAL = (97, 161)  # height and width in pixels: odd, as images of a data set may be
+_GOOD = 'resnet50, efficientnet_b0, mobilenetv3_large_100 or convnext_tiny'
+
+
+class Feature(NamedTuple):
+    """A feature of a timm model.
+
+    Attributes:
+        channels: Of it.
+        stride: Pixels of the image for one of the feature, in either direction.
+        number: What ``out_indices`` calls it.
+        shape: Of an image of ``_TRIAL`` pixels, (C, H, W).
+    """
+
+    channels: int
+    stride: int
+    number: int
+    shape: tuple[int, ...]
+
+
+def follow_timm(cfg: Config) -> None:
+    """Make a config with MMSegmentation's ``TIMMBackbone`` fit the timm model that it names.
+
+    The features are those of ``output_stride`` where the model can be made with it. Else its own
+    are taken, up to the deepest of that stride, so that ``in_index=-1`` is that one. The heads'
+    ``in_channels`` follow, and of pretrained weights the mean and the standard deviation.
+
+    Args:
+        cfg: Changed in place; every change is printed. With another backbone it is left as it is.
+
+    Raises:
+        ImportError: timm cannot be imported.
+        ValueError: There is no such model, it has no feature of that stride, does not take images
+            of any size, or has no feature ``in_index``.
+    """
+    model = setting(cfg, 'model.module') if 'module' in cfg.model else cfg.model
+    backbone = model.backbone
+    if backbone.get('type') != 'TIMMBackbone':
+        return
+    timm, stride = _import_timm(), backbone.get('output_stride')
+    _check_name(timm, backbone.model_name)
+    features = _features(timm, backbone, stride)
+    if not features:
+        features = _up_to_stride(backbone.model_name, _features(timm, backbone, None), stride)
+        place = [('model.backbone', backbone)]
+        set_values(place, 'output_stride', None)
+        set_values(place, 'out_indices', tuple(feature.number for feature in features))
+    _check_grid(backbone.model_name, features)
+    for path, head in heads(cfg):
+        channels = _channels(path, head.get('in_index', -1), features)
+        set_values([(path, head)], 'in_channels', channels)
+    pretrained = timm.get_pretrained_cfg(backbone.model_name)
+    if backbone.get('pretrained', True) and pretrained:
+        # Images are normalised as those that the weights were trained with.
+        for key in ('mean', 'std'):
+            value = [round(255 * share, 3) for share in getattr(pretrained, key)]
+            set_values([('model.data_preprocessor', model.data_preprocessor)], key, value)
+
+
+def _import_timm() -> ModuleType:
+    try:
+        import timm
+    except Exception as error:  # torchvision, which it needs, raises RuntimeError
+        raise ImportError(
+            "model.backbone.type='TIMMBackbone' needs timm, and a torchvision that fits torch, but "
+            f'timm cannot be imported ({error}); pip install timm'
+        ) from error
+    return timm
+
+
+def _check_name(timm: ModuleType, name: str) -> None:
+    if ':' not in name and not timm.is_model(name):  # such as hf-hub:...
+        close = difflib.get_close_matches(name, timm.list_models(), n=3)
+        hint = f'did you mean {" or ".join(close)}? ' if close else ''
+        raise ValueError(
+            f'timm has no model.backbone.model_name={name!r}; {hint}timm.list_models() names all'
+        )
+
+
+def _features(timm: ModuleType, backbone: ConfigDict, stride: int | None) -> list[Feature]:
+    """Features of a model made with an output stride; none where it does not take that."""
+    name, in_channels = backbone.model_name, backbone.get('in_channels', 3)
+    arguments = {key: value for key, value in backbone.items() if key not in _NOT_TIMM}
+    arguments |= dict(features_only=True, in_chans=in_channels, output_stride=stride)
+    try:
+        with torch.device('meta'):  # shapes alone, in no time
+            model = timm.create_model(name, pretrained=False, **arguments).eval()
+    except Exception as error:
+        if stride is not None:
+            return []
+        raise ValueError(
+            f'timm cannot make model.backbone.model_name={name!r} a backbone '
+            f'({type(error).__name__}: {error}); choose another, such as {_GOOD}'
+        ) from error
+    info = model.feature_info
+    if stride is not None and info.reduction()[-1] != stride:
+        return []
+    shapes = _shapes(name, model, in_channels)
+    return [
+        Feature(*entry)
+        for entry in zip(info.channels(), info.reduction(), info.out_indices, shapes, strict=True)
+    ]
+
+
+@torch.no_grad()
+def _shapes(name: str, model: torch.nn.Module, in_channels: int) -> list[tuple[int, ...]]:
+    try:
+        features = model(torch.zeros(1, in_channels, *_TRIAL, device='meta'))
+    except Exception as error:
+        raise ValueError(
+            f'model.backbone.model_name={name!r} does not take images of any size '
+            f'({str(error).rstrip(".")}); '
+            f'choose one that does, such as {_GOOD}, or set the options by which this one does '
+            '(of a ViT model.backbone.dynamic_img_size=True model.backbone.dynamic_img_pad=True)'
+        ) from error
+    return [tuple(feature.shape[1:]) for feature in features]
+
+
+def _up_to_stride(name: str, features: list[Feature], stride: int) -> list[Feature]:
+    """Features up to the last one of a stride."""
+    fitting = [i for i, feature in enumerate(features) if feature.stride == stride]
+    if not fitting:
+        strides = ', '.join(str(feature.stride) for feature in features)
+        raise ValueError(
+            f'model.backbone.model_name={name!r} cannot be made with output_stride={stride}, and '
+            f'its own features have strides {strides}; give one of these as '
+            f'model.backbone.output_stride, or choose another model, such as {_GOOD}'
+        )
+    return features[: fitting[-1] + 1]
+
+
+def _check_grid(name: str, features: Sequence[Feature]) -> None:
+    """Check that features are (C, H, W), and that their pixels cover the image evenly."""
+    height, width = _TRIAL
+    for channels, stride, _, shape in features:
+        rows, columns = ({side // stride, math.ceil(side / stride)} for side in _TRIAL)
+        if len(shape) != 3 or shape[0] != channels or {shape[1]} - rows or {shape[2]} - columns:
+            raise ValueError(
+                f'model.backbone.model_name={name!r} makes of {width}x{height} pixels a feature of '
+                f'{shape}, where ({channels}, {max(rows)}, {max(columns)}) would cover the image '
+                f'evenly; choose another, such as {_GOOD}'
+            )
+
+
+def _channels(path: str, in_index: Any, features: Sequence[Feature]) -> Any:
+    """Channels of one feature, or of several."""
+    if isinstance(in_index, (list, tuple)):
+        return [_channels(path, index, features) for index in in_index]
+    if not -len(features) <= in_index < len(features):
+        raise ValueError(
+            f'{path}.in_index must select from the {len(features)} features of the backbone, '
+            f'{-len(features)}..{len(features) - 1}, but got {in_index}'
+        )
+    return features[in_index].channels

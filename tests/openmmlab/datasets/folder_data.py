@@ -1,0 +1,59 @@
+"""A small data set in the layout of ``FolderDataset``, and ways to write its masks."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+COLOURS = np.array([(0, 0, 0), (250, 170, 30), (0, 0, 142)], np.uint8)
+CLASSES = ('background', 'traffic light', 'car')
+VOID_COLOUR = (224, 224, 192)
+NAMES = ('a b', 'c', 'sub/d')
+SIZE = (48, 64)
+
+
+def label(seed: int = 0) -> np.ndarray:
+    """Blocks of the three classes and of void, uint8 (48, 64)."""
+    blocks = np.random.default_rng(seed).choice([0, 1, 2, 255], (6, 8)).astype(np.uint8)
+    blocks[0, :4] = (0, 1, 2, 255)
+    return blocks.repeat(8, 0).repeat(8, 1)
+
+
+def in_colours(values: np.ndarray) -> np.ndarray:
+    """uint8 (H, W, 3)."""
+    table = np.zeros((256, 3), np.uint8)
+    table[: len(COLOURS)], table[255] = COLOURS, VOID_COLOUR
+    return table[values]
+
+
+def save_mask(path: Path, values: np.ndarray, kind: str = 'index') -> None:
+    """Save values as grey, as a palette image, or in the colours of classes.txt."""
+    image = Image.fromarray(in_colours(values) if kind == 'rgb' else values)
+    if kind == 'palette':
+        image.putpalette(in_colours(np.arange(256)).tobytes())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)
+
+
+def write_classes(root: Path, colours: bool = True) -> None:
+    lines = [
+        f'{name} {" ".join(map(str, colour))}' if colours else name
+        for name, colour in zip(CLASSES, COLOURS.tolist(), strict=True)
+    ]
+    if colours:
+        lines.append('void ' + ' '.join(map(str, VOID_COLOUR)))
+    root.mkdir(parents=True, exist_ok=True)
+    (root / 'classes.txt').write_text('\n'.join(lines) + '\n')
+
+
+def write_folder(root: Path, kind: str = 'index', colours: bool = True) -> Path:
+    """Three images and their masks for training and for validation."""
+    write_classes(root, colours)
+    rng = np.random.default_rng(0)
+    for split in ('train', 'val'):
+        for seed, name in enumerate(NAMES):
+            image = root / 'images' / split / f'{name}.jpg'
+            image.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (*SIZE, 3), np.uint8)).save(image)
+            save_mask(root / 'labels' / split / f'{name}.png', label(seed), kind)
+    return root

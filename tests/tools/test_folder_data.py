@@ -1,0 +1,287 @@
+"""Your own data with the tools: trained, checked, labelled, and one sentence on what is wrong."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from PIL import Image
+
+from mmseg_pacbal import configs, init_inferencer
+from mmseg_pacbal.openmmlab.completion import complete
+from mmseg_pacbal.openmmlab.engine import build_runner
+from tests.openmmlab.datasets.folder_data import (
+    CLASSES,
+    COLOURS,
+    NAMES,
+    in_colours,
+    label,
+    save_mask,
+    write_folder,
+)
+from tests.running import ROOT, call_tool, failure
+
+CONFIG = ROOT / 'configs' / 'pac_bal_folder.py'
+SMALL = [
+    *('model.backbone.stem_channels=4', 'model.backbone.base_channels=4'),
+    *('model.decode_head.in_channels=32', 'model.decode_head.channels=8'),
+    *('crop_size=32,32', 'max_iters=2', 'train_dataloader.batch_size=2'),
+    *(f'{name}_dataloader.num_workers=0' for name in ('train', 'val', 'test')),
+    *(f'{name}_dataloader.persistent_workers=False' for name in ('train', 'val', 'test')),
+]
+
+
+def arguments(data: Path, *args: object, options: tuple[str, ...] = ()) -> list:
+    work = ('--work-dir', data.parent / 'work')
+    return [CONFIG, *args, *work, '--cfg-options', f'data_root={data}', *SMALL, *options]
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    return write_folder(tmp_path / 'my data')
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory) -> Path:
+    """The folder of a run on RGB masks; its data is gone."""
+    root = tmp_path_factory.mktemp('trained')
+    data = write_folder(root / 'data', 'rgb')
+    call_tool('train', *arguments(data))
+    data.rename(root / 'moved')
+    return root / 'work'
+
+
+def test_classes_follow_into_model_metric_and_pictures(data, capsys):
+    call_tool('train', *arguments(data))
+    out = capsys.readouterr().out
+    assert 'config: model.decode_head.num_classes = 3\n' in out
+    assert all(re.search(rf'\| +{name} +\|', out) for name in CLASSES)  # the metric's table
+    (saved,) = (data.parent / 'work').glob('pac_bal_folder.py')
+    assert Config.fromfile(saved).model.decode_head.num_classes == 3
+    checkpoint = torch.load(data.parent / 'work' / 'iter_2.pth', weights_only=False)
+    assert checkpoint['state_dict']['decode_head.conv_seg.weight'].shape[0] == 3
+    assert checkpoint['meta']['dataset_meta']['classes'] == CLASSES
+    assert checkpoint['meta']['dataset_meta']['palette'] == COLOURS.tolist()
+
+
+def test_auxiliary_heads_and_wrapped_models_follow(data):
+    cfg = configs.load_config(str(CONFIG), {'data_root': str(data)})
+    head = dict(type='FCNHead', num_classes=19)
+    cfg.model.auxiliary_head = [head, dict(head)]
+    complete(cfg)
+    assert [head.num_classes for _, head in configs.heads(cfg)] == [3, 3, 3]
+    assert [name for name, _ in configs.heads(cfg)][1:] == [
+        'model.auxiliary_head.0',
+        'model.auxiliary_head.1',
+    ]
+    cfg.model = dict(type='SegTTAModel', module=cfg.model)
+    cfg.model.module.decode_head.num_classes = None
+    complete(cfg)
+    assert cfg.model.module.decode_head.num_classes == 3
+
+
+def test_classes_follow_under_other_tools(data):
+    """MMSegmentation's own tools/train.py builds the runner that the config names."""
+    cfg = configs.load_config(str(CONFIG), {'data_root': str(data)})
+    assert cfg.model.decode_head.num_classes is None
+    cfg.work_dir = str(data.parent / 'work')
+    runner = build_runner(cfg)
+    assert runner.model.decode_head.num_classes == 3
+    assert runner.cfg.model.decode_head.num_classes == 3  # which is printed and saved
+
+
+def test_other_configs_are_left_as_they_are():
+    for name in ('pac_bal_camvid.py', 'pac_bal_voc.py', 'pac_bal_demo.py'):
+        cfg = Config.fromfile(ROOT / 'configs' / name)
+        before = cfg.to_dict()
+        complete(cfg)
+        assert cfg.to_dict() == before, name
+
+
+def test_different_classes_for_training_and_validation(data):
+    other = write_folder(data.parent / 'other', colours=False)
+    (other / 'classes.txt').write_text('a\nb\n')
+    cfg = configs.load_config(str(CONFIG), {'data_root': str(data)})
+    cfg.val_dataloader.dataset.data_root = str(other)
+    with pytest.raises(ValueError, match='has the classes background, traffic light, car, but val'):
+        complete(cfg)
+
+
+def test_prediction_needs_no_data(trained, tmp_path, capsys):
+    photo = tmp_path / 'holiday photo.png'
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)).save(photo)
+    saved, checkpoint = trained / 'pac_bal_folder.py', trained / 'iter_2.pth'
+    call_tool('predict', saved, checkpoint, photo, '--out', tmp_path / 'out')
+    mask = Image.open(tmp_path / 'out' / 'masks' / 'holiday photo.png')
+    assert mask.size == (50, 40)
+    assert np.asarray(mask).max() < 3
+    assert mask.getpalette('RGB')[:9] == COLOURS.ravel().tolist()
+    meta = init_inferencer(saved, checkpoint, 'cpu').model.dataset_meta
+    assert tuple(meta['classes']) == CLASSES
+
+
+def test_prediction_with_the_shipped_config_reads_classes_txt(trained, data, tmp_path):
+    state = torch.load(trained / 'iter_2.pth', weights_only=False)['state_dict']
+    torch.save(dict(state_dict=state), tmp_path / 'weights.pth')
+    options = {'data_root': str(data)} | dict(option.split('=') for option in SMALL[:4])
+    cfg = configs.load_config(str(CONFIG), {k: _number(v) for k, v in options.items()})
+    model = init_inferencer(cfg, tmp_path / 'weights.pth', 'cpu').model
+    assert model.dataset_meta == dict(classes=CLASSES, palette=COLOURS.tolist())
+
+
+def _number(text: str) -> int | str:
+    return int(text) if text.isdecimal() else text
+
+
+def test_test_tool_and_figure(trained, data, tmp_path, capsys):
+    work = ('--work-dir', tmp_path / 'test')
+    checkpoint = trained / 'iter_2.pth'
+    options = ('--cfg-options', f'data_root={data}')
+    call_tool('test', trained / 'pac_bal_folder.py', checkpoint, *work, *options)
+    assert 'mIoU' in capsys.readouterr().out
+    figure = ('--figure', 'weights', '--out', tmp_path / 'weights.png', '--images', 'a b')
+    call_tool('visualize', trained / 'pac_bal_folder.py', *figure, *options)
+    assert (tmp_path / 'weights.png').is_file()
+
+
+@pytest.mark.parametrize('kind', ['index', 'palette', 'rgb'])
+def test_check_of_sound_data(kind, capsys, tmp_path):
+    data = write_folder(tmp_path / 'data', kind)
+    call_tool('train', *arguments(data, '--check'))
+    out = capsys.readouterr().out
+    void = np.mean([label(seed) == 255 for seed in range(3)])
+    line = f'train_dataloader, {data}/images/train: 3 images, 0 with problems, {void:.2%} void\n'
+    assert line in out
+
+
+def test_check_names_classes_that_never_occur(data, capsys):
+    for path in sorted((data / 'labels' / 'train').rglob('*.png')):
+        save_mask(path, np.where(label() == 1, 255, 0).astype(np.uint8))
+    call_tool('train', *arguments(data, '--check'))
+    share = f'{np.mean(label() == 1):.2%} void, no pixel of traffic light, car\n'
+    assert f'0 with problems, {share}' in capsys.readouterr().out
+
+
+def save(pixels: np.ndarray) -> Callable[[Path], None]:
+    return lambda path: Image.fromarray(pixels).save(path)
+
+
+WRONG_COLOUR = in_colours(label())
+WRONG_COLOUR[0, 0] = (9, 8, 7)
+# What is done to the mask of image "a b", and the sentence on it.
+BROKEN = {
+    'no mask': (Path.unlink, 'mask {mask} is missing'),
+    'another size': (
+        save(label()[:40, :50]),
+        'mask {mask} is 50x40 pixels, but its image {image} is 64x48',
+    ),
+    'unknown colour': (
+        save(WRONG_COLOUR),
+        'mask {mask} holds colour 9 8 7 at x=0, y=0, and 1 of 3072 pixels have none of the 4 ',
+    ),
+    '16 bits': (
+        save(np.where(label() == 2, 300, label().astype(np.uint16))),
+        'mask {mask} holds 300, but accepted are 0..2 and 255',
+    ),
+    'no class': (
+        save(np.where(label() == 2, 3, label()).astype(np.uint8)),
+        'mask {mask} holds 3, but accepted are 0..2 and 255',
+    ),
+}
+
+
+def break_mask(data: Path, kind: str, split: str = 'train', name: str = 'a b') -> str:
+    """Break the mask of an image; the sentence on it."""
+    image, mask = data / f'images/{split}/{name}.jpg', data / f'labels/{split}/{name}.png'
+    damage, sentence = BROKEN[kind]
+    damage(mask)
+    return sentence.format(image=image, mask=mask)
+
+
+def test_check_lists_every_mask_that_does_not_fit(data, capsys):
+    places = [(split, name) for split in ('train', 'val') for name in NAMES]
+    broken = zip(places, BROKEN, strict=False)
+    expected = [f'{s}_dataloader: {break_mask(data, kind, s, n)}' for (s, n), kind in broken]
+    out, last = failure(capsys, 'train', *arguments(data, '--check'))
+    listed = [line for line in out.splitlines() if 'dataloader: ' in line]
+    assert len(listed) == len(BROKEN)
+    for line, sentence in zip(listed, expected, strict=True):
+        assert line.startswith(sentence)
+    assert last.startswith(f'{len(BROKEN)} problems were found in the data')
+
+
+@pytest.mark.parametrize(
+    'kind',
+    ['16 bits', *(pytest.param(k, marks=pytest.mark.slow) for k in BROKEN if k != '16 bits')],
+)
+def test_training_names_the_mask(kind, data, capsys):
+    sentence = break_mask(data, kind).removeprefix('mask ')
+    assert sentence in failure(capsys, 'train', *arguments(data))[1]
+
+
+def test_check_names_masks_without_images(data, capsys):
+    (data / 'images/val/a b.jpg').unlink()
+    out, _ = failure(capsys, 'train', *arguments(data, '--check'))
+    assert f'mask {data}/labels/val/a b.png has no image in {data}/images/val\n' in out
+
+
+def no_data(data: Path) -> None:
+    data.rename(data.with_name('elsewhere'))
+
+
+def no_classes(data: Path) -> None:
+    (data / 'classes.txt').unlink()
+
+
+def one_class(data: Path) -> None:
+    (data / 'classes.txt').write_text('car\n')
+
+
+def too_many_classes(data: Path) -> None:
+    (data / 'classes.txt').write_text(''.join(f'{i} class\n' for i in range(300)))
+
+
+def no_validation(data: Path) -> None:
+    (data / 'images/val').rename(data / 'images/test')
+
+
+def no_images(data: Path) -> None:
+    for path in sorted((data / 'images/train').rglob('*.jpg')):
+        path.rename(path.with_suffix('.heic'))
+
+
+def other_names(data: Path) -> None:
+    for path in sorted((data / 'labels/train').rglob('*.png')):
+        path.rename(path.with_name(f'{path.stem}_mask.png'))
+
+
+REFUSED = [
+    (no_data, 'data_root {data} does not exist; put the data set there or give --cfg-options data'),
+    (no_classes, '{data}/classes.txt does not exist; write the name of a class on each line'),
+    (one_class, '{data}/classes.txt names 1 class, but accepted are 2 to 255'),
+    (too_many_classes, '{data}/classes.txt names 300 classes, but accepted are 2 to 255'),
+    (no_validation, 'val_dataloader: img_path {data}/images/val does not exist; complete'),
+    (no_images, 'train_dataloader: {data}/images/train holds no images (.jpg, .jpeg, .png, '),
+    (other_names, 'train_dataloader: no mask has the name of an image, such as '),
+]
+
+
+@pytest.mark.parametrize(('damage', 'sentence'), REFUSED, ids=lambda x: getattr(x, '__name__', ''))
+def test_data_that_does_not_fit_is_refused(damage, sentence, data, capsys):
+    damage(data)
+    _, last = failure(capsys, 'train', *arguments(data))
+    assert last.startswith(sentence.format(data=data))
+    assert not (data.parent / 'work').exists()
+
+
+def test_the_ending_that_a_sentence_names_is_the_one_that_works(data, capsys):
+    other_names(data)
+    _, last = failure(capsys, 'train', *arguments(data, options=('val_dataloader.batch_size=1',)))
+    assert last.endswith('give --cfg-options seg_map_suffix=_mask.png')
+    for path in sorted((data / 'labels/val').rglob('*.png')):
+        path.rename(path.with_name(f'{path.stem}_mask.png'))
+    call_tool('train', *arguments(data, '--check', options=('seg_map_suffix=_mask.png',)))
+    assert '3 images, 0 with problems' in capsys.readouterr().out
