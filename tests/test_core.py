@@ -121,3 +121,9 @@ def test_error_says_that_the_metric_needs_torchmetrics():
         'sys.modules["torchmetrics"] = None\nfrom mmseg_pacbal import BoundaryQuality\n'
     )
     assert result.stderr.strip().endswith('to install it: pip install torchmetrics')
+
+
+@pytest.mark.parametrize('tool', sorted((ROOT / 'tools').glob('*.py')), ids=lambda path: path.stem)
+def test_error_of_a_tool_says_what_to_install(tool):
+    result = run_without_openmmlab('import runpy; runpy.run_path(sys.argv[1])', tool)
+    assert 'this tool needs MMSegmentation, which is not installed' in result.stderr

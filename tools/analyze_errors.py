@@ -6,6 +6,9 @@ and regions.png. With --compare CONFIG2 CHECKPOINT2 two models are shown side by
 apply to both.
 """
 
+import mmseg_pacbal.apps  # noqa: F401 (first: it says what to install)
+
+# isort: split
 import argparse
 from pathlib import Path
 

@@ -6,6 +6,9 @@ one with the default arguments if the config trains with another loss; normalize
 the mean of the one sample here.
 """
 
+import mmseg_pacbal.apps  # noqa: F401 (first: it says what to install)
+
+# isort: split
 import argparse
 from pathlib import Path
 

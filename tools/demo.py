@@ -1,5 +1,8 @@
 """Train PAC + BAL on generated data, test it and draw what it learned: python tools/demo.py"""
 
+import mmseg_pacbal.apps  # noqa: F401 (first: it says what to install)
+
+# isort: split
 import argparse
 import json
 import time

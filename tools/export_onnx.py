@@ -6,6 +6,9 @@ of the config's data preprocessor, and batch norms are folded into convolutions.
 runs it on an image and on a smaller batch beside PyTorch; the exit code is 1 if they differ.
 """
 
+import mmseg_pacbal.apps  # noqa: F401 (first: it says what to install)
+
+# isort: split
 import argparse
 import importlib.util
 import sys

@@ -7,6 +7,9 @@ images are read as 8-bit colour, without their transparency. The data set is not
 Files that cannot be read are listed at the end, and the exit code is then 1.
 """
 
+import mmseg_pacbal.apps  # noqa: F401 (first: it says what to install)
+
+# isort: split
 import argparse
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence

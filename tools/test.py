@@ -1,5 +1,8 @@
 """Measure mIoU of a checkpoint: python tools/test.py CONFIG CHECKPOINT"""
 
+import mmseg_pacbal.apps  # noqa: F401 (first: it says what to install)
+
+# isort: split
 import argparse
 
 from mmengine.config import Config

@@ -1,5 +1,8 @@
 """Train a segmentation model: python tools/train.py configs/pac_bal_voc.py"""
 
+import mmseg_pacbal.apps  # noqa: F401 (first: it says what to install)
+
+# isort: split
 import argparse
 from pathlib import Path
 

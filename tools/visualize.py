@@ -9,6 +9,9 @@ The images come from the config's test data set: four, evenly spaced, or those c
 or --images. The suffix of --out selects PNG, JPEG or PDF.
 """
 
+import mmseg_pacbal.apps  # noqa: F401 (first: it says what to install)
+
+# isort: split
 import argparse
 from collections.abc import Sequence
 from pathlib import Path

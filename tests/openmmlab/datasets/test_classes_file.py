@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from mmseg_pacbal.openmmlab.datasets.palette import voc_colormap
 
+from mmseg_pacbal.datasets.palette import voc_colormap
 from mmseg_pacbal.openmmlab.datasets.classes_file import Classes, read_classes
 
 
