@@ -58,6 +58,7 @@ class Study:
     dataset: str
     baseline: str
     rows: dict[str, Row]
+    seeds: tuple[int, ...] = (0, 1, 2)
 
     def reported_difference(self, name: str) -> float | None:
         """What the paper reports for a row beside its baseline, in points of mIoU."""
@@ -101,9 +102,10 @@ def load_study(name: str, dataset: str) -> Study:
 
     Args:
         name: ``'table1'``, ``'table2'`` or ``'table3'`` of the paper, another shipped study, or
-            the path of a YAML file of the same form as those: ``baseline``, the name of a row,
-            and ``rows``, which maps names to ``config`` and, optionally, ``takes``, ``options`` (as
-            ``--cfg-options``), ``reported`` and ``reported_difference``, see :class:`Row`.
+            the path of a YAML file of the same form as those: ``baseline``, the name of a row;
+            ``rows``, which maps names to ``config`` and, optionally, ``takes``, ``options`` (as
+            ``--cfg-options``), ``reported`` and ``reported_difference``, see :class:`Row`; and,
+            optionally, ``seeds``, a list.
         dataset: Replaces ``{dataset}`` in the names of the configs.
 
     Raises:
@@ -138,7 +140,12 @@ def _study(name: str, dataset: str, content: dict) -> Study:
         raise ValueError(
             f'study {name}: baseline {content["baseline"]!r} is none of its rows, {", ".join(rows)}'
         )
-    return Study(name, dataset, content['baseline'], rows)
+    unknown = content.keys() - {'baseline', 'rows', 'seeds'}
+    if unknown:
+        raise ValueError(
+            f'study {name} says {", ".join(sorted(unknown))}; known are baseline, rows and seeds'
+        )
+    return Study(name, dataset, content['baseline'], rows, tuple(content.get('seeds', (0, 1, 2))))
 
 
 def _paper_table(name: str) -> dict:
