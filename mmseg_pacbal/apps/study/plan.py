@@ -1,5 +1,6 @@
 """A study: configs to compare, each trained with several seeds."""
 
+import copy
 import functools
 import hashlib
 import json
@@ -189,7 +190,9 @@ def plan_runs(study: Study, rows: Iterable[str], seeds: Sequence[int], options: 
 
 def _run(study: Study, row: Row, seed: int, options: dict) -> Run:
     taken = {name: setting(_load(place), name) for name, place in row.takes.items()}
-    options = {**options, **taken, **row.options, 'randomness.seed': seed}
+    # mmengine takes `_delete_` out of the options that it merges.
+    own = copy.deepcopy(row.options)
+    options = {**options, **taken, **own, 'randomness.seed': seed}
     cfg = load_config(_path(row.config), options)
     metrics = evaluators(cfg)
     if all(metric.type != 'BoundaryMetric' for metric in metrics):
