@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ...markdown import to_markdown
 from .plan import Study
+from .rank import FEWEST_ROWS, rank_correlation, rank_sentence
 from .verdict import Comparison, adjust, compare, verdict
 
 PRIMARY = ('mIoU', 'trimap_mIoU@4', 'mBF1')  # docs/study_plan.md: the others decide nothing
@@ -91,9 +92,23 @@ def full_report(study: Study, records: Sequence[dict], seeds: Iterable[int]) -> 
         summaries = summarise(study, records, metric)
         parts.append(markdown(study, summaries))
         if metric in PRIMARY and len(summaries) > 1:
-            parts.append(verdicts(study, summaries))
+            parts.append(verdicts(study, summaries) + order(summaries))
     parts += [commits(records), missing(study, records, seeds)]
     return '\n'.join(part for part in parts if part)
+
+
+def order(summaries: Iterable[Summary]) -> str:
+    """A line that says whether the measured differences follow the reported ones; empty where
+    fewer than ``FEWEST_ROWS`` rows have both."""
+    pairs = [
+        (s.reported_difference, s.paired.difference)
+        for s in summaries
+        if s.reported_difference is not None and s.paired.difference is not None
+    ]
+    if len(pairs) < FEWEST_ROWS:
+        return ''
+    reported, measured = zip(*pairs, strict=True)
+    return f'- {rank_sentence(rank_correlation(reported, measured))}\n'
 
 
 def commits(records: Sequence[dict]) -> str:
