@@ -56,7 +56,7 @@ def reliability_plot(totals: Totals) -> Figure:
 
     On the diagonal a model is as often right as it says; below it is overconfident.
     """
-    figure = Figure(figsize=(3.3 * len(REGIONS), 3.8), layout='constrained')
+    figure = Figure(figsize=(3.3 * len(REGIONS), 4.2), layout='compressed')
     panels = figure.subplots(1, len(REGIONS), sharex=True, sharey=True)
     for r, (panel, region) in enumerate(zip(panels, REGIONS, strict=True)):
         panel.plot([0, 1], [0, 1], color='0.6', linewidth=0.8)
