@@ -1,8 +1,5 @@
 """Label -> weight map of U-Net: more weight where two objects are close."""
 
-from collections.abc import Iterator
-
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -65,19 +62,15 @@ def border_weight_map(
 
 def _two_nearest(label: np.ndarray, left_out: tuple) -> np.ndarray:
     """Distances to the nearest and the second nearest object, (H, W) -> (2, H, W) float32."""
+    import cv2  # importing this package brings little beyond torch
+
     nearest, second = np.full((2, *label.shape), np.inf, np.float32)
-    for outside in _outsides(label, left_out):
-        distance = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        second = np.minimum(second, np.maximum(nearest, distance))
-        nearest = np.minimum(nearest, distance)
+    for value in set(np.unique(label).tolist()) - set(left_out):
+        mask = (label == value).view(np.uint8)
+        count, component = cv2.connectedComponents(mask, connectivity=8)
+        for index in range(1, count):
+            outside = (component != index).view(np.uint8)
+            distance = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+            second = np.minimum(second, np.maximum(nearest, distance))
+            nearest = np.minimum(nearest, distance)
     return np.stack([nearest, second])
-
-
-def _outsides(label: np.ndarray, left_out: tuple) -> Iterator[np.ndarray]:
-    """For each object what does not belong to it: (H, W) uint8, 1 outside and 0 within."""
-    for value in np.unique(label):
-        if value not in left_out:
-            mask = (label == value).view(np.uint8)
-            count, component = cv2.connectedComponents(mask, connectivity=8)
-            for index in range(1, count):
-                yield (component != index).view(np.uint8)
