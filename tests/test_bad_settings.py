@@ -12,7 +12,6 @@ from mmseg.registry import METRICS, MODELS
 from mmseg.structures import SegDataSample
 
 from mmseg_pacbal import BoundaryAwareLoss, PyramidAtrousConv
-from mmseg_pacbal.openmmlab.engine import CheckedRunner
 from mmseg_pacbal.ops import boundary_edges, boundary_weight_map, lean_cross_entropy
 from mmseg_pacbal.ops import pyramid_atrous_conv2d as pyramid
 from tests.running import DEMO, ROOT, call_tool
@@ -278,10 +277,3 @@ def test_error_of_a_tool_names_flag_value_and_what_is_accepted(
     assert message.count('error: ') == 1
     assert given in message
     assert accepted in message
-
-
-def test_a_backbone_of_timm_without_timm(monkeypatch):
-    monkeypatch.setattr('mmseg_pacbal.openmmlab.engine.runner.find_spec', lambda name: None)
-    model = dict(type='EncoderDecoder', backbone=dict(type='TIMMBackbone'))
-    with pytest.raises(ImportError, match=r'model\.backbone needs timm; pip install timm'):
-        CheckedRunner.build_model(None, model)

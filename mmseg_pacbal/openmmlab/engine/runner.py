@@ -1,14 +1,11 @@
 """The runner that our configs name: its data loaders check every sample."""
 
-from importlib.util import find_spec
-
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
-from torch import nn
 from torch.utils.data import DataLoader
 
-from ...configs import set_values, walk
+from ...configs import set_values
 from ..completion import complete
 from ..data_checks.pipeline import CheckedPipeline, base_datasets
 
@@ -25,17 +22,6 @@ class CheckedRunner(Runner):
     def from_cfg(cls, cfg: Config) -> Runner:
         complete(cfg)  # done already where our tools have read the config
         return super().from_cfg(cfg)
-
-    def build_model(self, model: nn.Module | dict) -> nn.Module:
-        """As mmengine does.
-
-        Raises:
-            ImportError: A part of it is of timm, and that is not installed.
-        """
-        for path, part in walk(model, 'model'):
-            if part.get('type') == 'TIMMBackbone' and find_spec('timm') is None:
-                raise ImportError(f'{path} needs timm; pip install timm torchvision')
-        return super().build_model(model)
 
     @staticmethod
     def build_dataloader(
