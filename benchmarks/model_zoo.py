@@ -54,6 +54,7 @@ def config_files() -> list[Path]:
     folders = (ROOT / 'configs', ROOT / 'configs' / 'ablation')
     ours = [path for folder in folders for path in sorted(folder.glob('*.py'))]
     ours = [path for path in ours if path.stem not in ('pac_bal_folder', 'pac_bal_timm')]
+    ours = [path for path in ours if not path.stem.endswith('_lite0')]  # few have timm installed
     return ours + [STOCK / f'{name}.py' for name in STOCK_NAMES]
 
 

@@ -13,7 +13,7 @@ ARROWS = {
     'ops': set(),
     'losses': {'ops'},
     'layers': {'ops'},
-    'metrics': {'ops'},
+    'metrics': {'ops', 'markdown'},
     'datasets': {'ops'},
     'visualization': {'ops', 'metrics'},
     'openmmlab': {

@@ -1,15 +1,16 @@
 """Where a model errs: python tools/analyze_errors.py CONFIG CHECKPOINT --out DIR
 
 mIoU and mean accuracy over the test data set, split by what makes segmentation hard: boundaries,
-small objects, thin parts, touching classes. The results are regions.md, regions.csv (every class)
-and regions.png. With --compare CONFIG2 CHECKPOINT2 two models are shown side by side; --cfg-options
-apply to both.
+small objects, thin parts, touching classes; and calibration, at boundaries and inside. The results
+are regions.md, regions.csv (every class) and regions.png, and the same of calibration (every bin).
+With --compare CONFIG2 CHECKPOINT2 two models are shown side by side; --cfg-options apply to both.
 """
 
 import mmseg_pacbal.apps  # noqa: F401 (first: it says what to install)
 
 # isort: split
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +19,19 @@ from mmseg.registry import MODELS
 
 from mmseg_pacbal import configs
 from mmseg_pacbal.apps import cli
+from mmseg_pacbal.metrics.calibration_report import calibration_csv, calibration_table
 from mmseg_pacbal.metrics.region_report import region_csv, region_table
 from mmseg_pacbal.openmmlab.checkpoint_checks import check_checkpoint
 from mmseg_pacbal.openmmlab.completion import load_complete_config
 from mmseg_pacbal.openmmlab.data_checks.loaders import check_data
 from mmseg_pacbal.openmmlab.engine import build_runner
-from mmseg_pacbal.openmmlab.metrics import HardRegionMetric
-from mmseg_pacbal.visualization import region_chart
+from mmseg_pacbal.openmmlab.metrics import CalibrationMetric, HardRegionMetric
+from mmseg_pacbal.visualization import region_chart, reliability_plot
 
-FILES = ('regions.md', 'regions.csv', 'regions.png')
+FILES = (
+    *('regions.md', 'regions.csv', 'regions.png'),
+    *('calibration.md', 'calibration.csv', 'calibration.png'),
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -79,16 +84,34 @@ def prepare(config: str, checkpoint: str, args: argparse.Namespace) -> Config:
     check_checkpoint(MODELS.build(cfg.model), checkpoint)
     evaluators = configs.evaluators(cfg)
     ignore_index = evaluators[0].get('ignore_index', 255)
-    metric = dict(type='HardRegionMetric', ignore_index=ignore_index, **sizes(args))
-    cfg.test_evaluator = [*evaluators, metric]
+    common = dict(ignore_index=ignore_index)
+    cfg.test_evaluator = [
+        *evaluators,
+        dict(type='HardRegionMetric', **common, **sizes(args)),
+        dict(type='CalibrationMetric', **common, width=args.width),
+    ]
     return cfg
 
 
-def evaluate(cfg: Config) -> HardRegionMetric:
-    """Run a model over the test data set; the metric that counted."""
+def evaluate(cfg: Config) -> tuple[HardRegionMetric, CalibrationMetric]:
+    """Run a model over the test data set; the metrics that counted."""
     runner = build_runner(cfg)
     runner.test()
-    return runner.test_loop.evaluator.metrics[-1]
+    *_, regions, calibration = runner.test_loop.evaluator.metrics
+    return regions, calibration
+
+
+def write(folder: Path, regions: dict, calibration: dict, classes: Sequence[str]) -> None:
+    """Write tables and plots of each model's counts, and show the tables."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = dict(regions=region_table(regions), calibration=calibration_table(calibration))
+    for name, table in tables.items():
+        Path(folder, f'{name}.md').write_text(table + '\n')
+    Path(folder, 'regions.csv').write_text(region_csv(regions, classes))
+    Path(folder, 'calibration.csv').write_text(calibration_csv(calibration))
+    region_chart(regions).savefig(folder / 'regions.png', dpi=150)
+    reliability_plot(calibration).savefig(folder / 'calibration.png', dpi=150)
+    print('\n\n'.join([*tables.values(), f'written to {folder}']))
 
 
 def main(args: argparse.Namespace) -> None:
@@ -96,22 +119,18 @@ def main(args: argparse.Namespace) -> None:
     models = [(args.config, args.checkpoint), *([tuple(args.compare)] if args.compare else [])]
     # A test may take long, so both models are checked before the first one runs.
     cfgs = [prepare(config, checkpoint, args) for config, checkpoint in models]
-    metrics = [evaluate(cfg) for cfg in cfgs]
-    totals = {name: metric.total for name, metric in zip(model_names(models), metrics, strict=True)}
-    first, *others = metrics
+    metrics = dict(zip(model_names(models), map(evaluate, cfgs), strict=True))
+    regions = {name: found[0].total for name, found in metrics.items()}
+    calibration = {name: found[1].total for name, found in metrics.items()}
+    first, *others = regions.values()
     for other in others:
-        if not np.array_equal(other.total[:, 2], first.total[:, 2]):
+        if not np.array_equal(other[:, 2], first[:, 2]):
             raise ValueError(
                 f'{args.config} and {args.compare[0]} test on different labels, so their figures '
                 'cannot be compared; give configs of one data set'
             )
-    folder = Path(args.out)
-    folder.mkdir(parents=True, exist_ok=True)
-    table = region_table(totals)
-    Path(folder, 'regions.md').write_text(table + '\n')
-    Path(folder, 'regions.csv').write_text(region_csv(totals, first.dataset_meta['classes']))
-    region_chart(totals).savefig(folder / 'regions.png', dpi=150)
-    print(f'{table}\nwritten to {folder}')
+    ((metric, _), *_) = metrics.values()
+    write(Path(args.out), regions, calibration, metric.dataset_meta['classes'])
 
 
 if __name__ == '__main__':

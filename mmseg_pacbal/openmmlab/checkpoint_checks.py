@@ -61,6 +61,11 @@ def check_initial_weights(model: nn.Module, load_from: str | None) -> None:
         path, prefix = init['checkpoint'], init.get('prefix')
         if '://' in str(path):
             continue
+        if not Path(path).is_file():
+            raise FileNotFoundError(
+                f'{name} starts from {path}, but there is no such file; set the path of its '
+                'weights (python tools/convert_lite0.py makes those of configs/*_lite0.py)'
+            )
         found = _shapes(_read_checkpoint(path))
         if prefix:
             prefix = prefix.rstrip('.') + '.'

@@ -3,12 +3,12 @@
 from mmseg.registry import MODELS
 from torch import nn
 
-from ..losses import BoundaryAwareLoss, OHEMPixelLoss, SoftmaxFocalLoss
+from ..losses import BorderWeightLoss, BoundaryAwareLoss, OHEMPixelLoss, SoftmaxFocalLoss
 from ..losses.boundary_aware_loss import PIXEL_LOSS
 
-__all__ = ['BoundaryAwareLoss', 'OHEMPixelLoss', 'SoftmaxFocalLoss']
+__all__ = ['BorderWeightLoss', 'BoundaryAwareLoss', 'OHEMPixelLoss', 'SoftmaxFocalLoss']
 
-for loss in (BoundaryAwareLoss, OHEMPixelLoss, SoftmaxFocalLoss):
+for loss in (BorderWeightLoss, BoundaryAwareLoss, OHEMPixelLoss, SoftmaxFocalLoss):
     MODELS.register_module(module=loss)
 
 

@@ -1,5 +1,6 @@
 """Pictures of labels, weights, losses and predictions."""
 
+from .calibration import reliability_plot
 from .panels import PanelRow, paint, panel_figure
 from .paper import edge_figure, loss_figure, qualitative_figure
 from .regions import region_chart
@@ -14,5 +15,6 @@ __all__ = [
     'panel_figure',
     'qualitative_figure',
     'region_chart',
+    'reliability_plot',
     'weight_figure',
 ]

@@ -61,6 +61,21 @@ def test_two_models(data, checkpoints, tmp_path):
 
     assert np.array(Image.open(tmp_path / 'out' / 'regions.png')).shape[:2] == (900, 1200)
 
+    table = (tmp_path / 'out' / 'calibration.md').read_text()
+    assert table in result.stdout
+    assert '| pac_bal_demo random | interior |' in table
+    # Logits of 1 for class 1 and 0 for the six others, everywhere: one bin.
+    bins = list(csv.DictReader((tmp_path / 'out' / 'calibration.csv').open()))
+    (filled,) = [
+        line
+        for line in bins
+        if (line['model'], line['region']) == ('pac_bal_demo ones', 'all') and int(line['pixels'])
+    ]
+    assert int(filled['pixels']) == sum(count)
+    assert float(filled['accuracy']) == pytest.approx(count[1] / sum(count), abs=5e-5)
+    assert float(filled['confidence']) == pytest.approx(np.e / (np.e + 6), abs=5e-5)
+    assert np.array(Image.open(tmp_path / 'out' / 'calibration.png')).ndim == 3
+
 
 @pytest.mark.slow
 def test_two_data_sets_cannot_be_compared(data, checkpoints, tmp_path):

@@ -194,7 +194,7 @@ def test_pretrained_backbone(init, model, tmp_path):
     with pytest.raises(ValueError, match=f'no weight in {path} fits backbone: '):
         check_initial_weights(started, None)
     path.unlink()
-    with pytest.raises(FileNotFoundError, match=f'{path} can not be found'):
+    with pytest.raises(FileNotFoundError, match=f'backbone starts from {path}, but there is no'):
         check_initial_weights(started, None)
 
 

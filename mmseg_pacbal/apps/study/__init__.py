@@ -2,14 +2,25 @@
 
 from .plan import Run, Study, load_study, plan_runs
 from .plot import study_figure
-from .report import Summary, markdown, metrics_of, read_records, summarise, to_csv
+from .report import (
+    REPORTED,
+    Summary,
+    full_report,
+    markdown,
+    metrics_of,
+    read_records,
+    summarise,
+    to_csv,
+)
 from .runner import StudyRunner
 
 __all__ = [
+    'REPORTED',
     'Run',
     'Study',
     'StudyRunner',
     'Summary',
+    'full_report',
     'load_study',
     'markdown',
     'metrics_of',

@@ -1,5 +1,6 @@
 """A study: configs to compare, each trained with several seeds."""
 
+import copy
 import functools
 import hashlib
 import json
@@ -58,6 +59,7 @@ class Study:
     dataset: str
     baseline: str
     rows: dict[str, Row]
+    seeds: tuple[int, ...] = (0, 1, 2)
 
     def reported_difference(self, name: str) -> float | None:
         """What the paper reports for a row beside its baseline, in points of mIoU."""
@@ -101,9 +103,10 @@ def load_study(name: str, dataset: str) -> Study:
 
     Args:
         name: ``'table1'``, ``'table2'`` or ``'table3'`` of the paper, another shipped study, or
-            the path of a YAML file of the same form as those: ``baseline``, the name of a row,
-            and ``rows``, which maps names to ``config`` and, optionally, ``takes``, ``options`` (as
-            ``--cfg-options``), ``reported`` and ``reported_difference``, see :class:`Row`.
+            the path of a YAML file of the same form as those: ``baseline``, the name of a row;
+            ``rows``, which maps names to ``config`` and, optionally, ``takes``, ``options`` (as
+            ``--cfg-options``), ``reported`` and ``reported_difference``, see :class:`Row`; and,
+            optionally, ``seeds``, a list.
         dataset: Replaces ``{dataset}`` in the names of the configs.
 
     Raises:
@@ -138,7 +141,12 @@ def _study(name: str, dataset: str, content: dict) -> Study:
         raise ValueError(
             f'study {name}: baseline {content["baseline"]!r} is none of its rows, {", ".join(rows)}'
         )
-    return Study(name, dataset, content['baseline'], rows)
+    unknown = content.keys() - {'baseline', 'rows', 'seeds'}
+    if unknown:
+        raise ValueError(
+            f'study {name} says {", ".join(sorted(unknown))}; known are baseline, rows and seeds'
+        )
+    return Study(name, dataset, content['baseline'], rows, tuple(content.get('seeds', (0, 1, 2))))
 
 
 def _paper_table(name: str) -> dict:
@@ -182,7 +190,9 @@ def plan_runs(study: Study, rows: Iterable[str], seeds: Sequence[int], options: 
 
 def _run(study: Study, row: Row, seed: int, options: dict) -> Run:
     taken = {name: setting(_load(place), name) for name, place in row.takes.items()}
-    options = {**options, **taken, **row.options, 'randomness.seed': seed}
+    # mmengine takes `_delete_` out of the options that it merges.
+    own = copy.deepcopy(row.options)
+    options = {**options, **taken, **own, 'randomness.seed': seed}
     cfg = load_config(_path(row.config), options)
     metrics = evaluators(cfg)
     if all(metric.type != 'BoundaryMetric' for metric in metrics):

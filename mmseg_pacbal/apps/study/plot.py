@@ -21,13 +21,14 @@ def study_figure(summaries: dict[str, list[Summary]], baseline: str) -> Figure:
     panels = figure.subplots(1, len(summaries), sharey=True, squeeze=False)[0]
     for panel, (metric, rows) in zip(panels, summaries.items(), strict=True):
         for s in rows:
-            if s.row == baseline or s.difference is None:
+            found = s.paired
+            if found.difference is None:
                 continue
             y = names.index(s.row)
             error = None
-            if s.low is not None and s.high is not None:
-                error = [[s.difference - s.low], [s.high - s.difference]]
-            panel.errorbar(s.difference, y, xerr=error, fmt='o', color='tab:blue', capsize=3)
+            if found.low is not None and found.high is not None:
+                error = [[found.difference - found.low], [found.high - found.difference]]
+            panel.errorbar(found.difference, y, xerr=error, fmt='o', color='tab:blue', capsize=3)
             if s.reported_difference is not None:
                 panel.plot(s.reported_difference, y, 'D', mfc='none', color='tab:orange')
         panel.axvline(0, color='0.6', linewidth=0.8)

@@ -1,58 +1,35 @@
-"""What a study found: means, differences to the baseline and their intervals."""
+"""What a study found: means, differences to the baseline, their intervals and the verdicts."""
 
 import csv
 import io
 import json
-import math
 import statistics
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scipy.stats import t
-
 from ...markdown import to_markdown
 from .plan import Study
+from .rank import FEWEST_ROWS, rank_correlation, rank_sentence
+from .verdict import Comparison, adjust, compare, verdict
+
+PRIMARY = ('mIoU', 'trimap_mIoU@4', 'mBF1')  # docs/study_plan.md: the others decide nothing
+REPORTED = ('mIoU', 'trimap_mIoU@4', 'mBIoU', 'mBF1')
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A row's figures for one metric.
-
-    ``difference`` is the mean over the seeds that row and baseline share of row minus baseline,
-    ``low`` and ``high`` its 95 % interval; None where there are too few seeds.
-    """
+    """A row's figures for one metric: mean and standard deviation over its seeds, and how it
+    compares with the baseline."""
 
     row: str
     metric: str
     seeds: int
     mean: float
     deviation: float | None
-    difference: float | None
-    low: float | None
-    high: float | None
+    paired: Comparison
     reported_difference: float | None
-
-
-def paired_interval(differences: list[float], level: float = 0.95) -> tuple[float, float] | None:
-    """Interval of the mean of paired differences: mean -+ t * s / sqrt(n).
-
-    t is Student's quantile with n - 1 degrees of freedom and s the sample's standard deviation
-    (paired t-interval: a seed's luck, which row and baseline share, cancels).
-
-    Args:
-        differences: One for each pair.
-        level: Confidence.
-
-    Returns:
-        Its ends; None for fewer than two pairs.
-    """
-    n = len(differences)
-    if n < 2:
-        return None
-    half = t.ppf((1 + level) / 2, n - 1) * statistics.stdev(differences) / math.sqrt(n)
-    mean = statistics.fmean(differences)
-    return mean - half, mean + half
 
 
 def read_records(folder: Path) -> list[dict]:
@@ -67,31 +44,97 @@ def metrics_of(records: Iterable[dict]) -> list[str]:
 
 def summarise(study: Study, records: Iterable[dict], metric: str) -> list[Summary]:
     """Figures of each row of a study for a metric, in the study's order; rows without runs are
-    left out."""
+    left out, but count as comparisons."""
     values: dict[str, dict[int, float]] = {name: {} for name in study.rows}
     for record in records:
         if record['row'] in values:
             values[record['row']][record['seed']] = record['metrics'][metric]
-    return [_summary(study, name, values, metric) for name in values if values[name]]
+    base = values[study.baseline]
+    pairs = {
+        name: [own[seed] - base[seed] for seed in own if seed in base]
+        for name, own in values.items()
+        if name != study.baseline
+    }
+    found = adjust([compare(differences) for differences in pairs.values()])
+    paired = dict(zip(pairs, found, strict=True))
+    return [
+        Summary(
+            row=name,
+            metric=metric,
+            seeds=len(own),
+            mean=statistics.fmean(own.values()),
+            deviation=statistics.stdev(own.values()) if len(own) > 1 else None,
+            paired=paired.get(name, Comparison()),
+            reported_difference=study.reported_difference(name) if metric == 'mIoU' else None,
+        )
+        for name, own in values.items()
+        if own
+    ]
 
 
-def _summary(study: Study, name: str, values: dict, metric: str) -> Summary:
-    own, base = values[name], values[study.baseline]
-    pairs = [own[seed] - base[seed] for seed in own.keys() & base.keys()]
-    if name == study.baseline:
-        pairs = []
-    low, high = paired_interval(pairs) or (None, None)
-    return Summary(
-        row=name,
-        metric=metric,
-        seeds=len(own),
-        mean=statistics.fmean(own.values()),
-        deviation=statistics.stdev(own.values()) if len(own) > 1 else None,
-        difference=statistics.fmean(pairs) if pairs else None,
-        low=low,
-        high=high,
-        reported_difference=study.reported_difference(name) if metric == 'mIoU' else None,
-    )
+def verdicts(study: Study, summaries: Iterable[Summary]) -> str:
+    """A line for each row beside the baseline: what one metric's figures support."""
+    others = [s for s in summaries if s.row != study.baseline]
+    return ''.join(f'- {s.row}, {s.metric}: {verdict(s.paired)}\n' for s in others)
+
+
+def full_report(study: Study, records: Sequence[dict], seeds: Iterable[int]) -> str:
+    """The tables of some metrics, each with its verdicts if it is one of ``PRIMARY``, and after
+    them which commit ran the study and what is missing.
+
+    Args:
+        study: What was planned.
+        records: What has run, at least one run.
+        seeds: Those planned.
+    """
+    parts = []
+    for metric in (name for name in REPORTED if name in metrics_of(records)):
+        summaries = summarise(study, records, metric)
+        parts.append(markdown(study, summaries))
+        if metric in PRIMARY and len(summaries) > 1:
+            parts.append(verdicts(study, summaries) + order(summaries))
+    parts += [commits(records), missing(study, records, seeds)]
+    return '\n'.join(part for part in parts if part)
+
+
+def order(summaries: Iterable[Summary]) -> str:
+    """A line that says whether the measured differences follow the reported ones; empty where
+    fewer than ``FEWEST_ROWS`` rows have both."""
+    pairs = [
+        (s.reported_difference, s.paired.difference)
+        for s in summaries
+        if s.reported_difference is not None and s.paired.difference is not None
+    ]
+    if len(pairs) < FEWEST_ROWS:
+        return ''
+    reported, measured = zip(*pairs, strict=True)
+    return f'- {rank_sentence(rank_correlation(reported, measured))}\n'
+
+
+def commits(records: Sequence[dict]) -> str:
+    """A line that says which commits ran a study; several with the number of their runs."""
+    counts = Counter(record['environment']['commit'] for record in records)
+    if len(counts) == 1:
+        return f'Run by commit {next(iter(counts))}.\n'
+    each = [f'{commit} ({n} run{"s" * (n > 1)})' for commit, n in counts.items()]
+    return f'Run by commits {", ".join(each)}.\n'
+
+
+def missing(study: Study, records: Iterable[dict], seeds: Iterable[int]) -> str:
+    """A line that says which runs of a study are not there yet; empty for a whole study."""
+    there = {(record['row'], record['seed']) for record in records}
+    seeds = sorted(seeds)
+    absent = {row: [seed for seed in seeds if (row, seed) not in there] for row in study.rows}
+    rows = [
+        f'{row} (seed{"s" * (len(gone) > 1)} {", ".join(map(str, gone))})'
+        for row, gone in absent.items()
+        if gone
+    ]
+    if not rows:
+        return ''
+    count = sum(map(len, absent.values()))
+    total = len(seeds) * len(study.rows)
+    return f'A partial study: {count} of {total} runs are missing: {", ".join(rows)}.\n'
 
 
 def markdown(study: Study, summaries: list[Summary]) -> str:
@@ -109,21 +152,29 @@ def markdown(study: Study, summaries: list[Summary]) -> str:
     rows = []
     for s in summaries:
         spread = '' if s.deviation is None else f' ± {s.deviation:.2f}'
-        cells = [s.row, str(s.seeds), f'{s.mean:.2f}{spread}', _signed(s.difference)]
-        cells.append('' if s.low is None else f'{_signed(s.low)} to {_signed(s.high)}')
+        cells = [s.row, str(s.seeds), f'{s.mean:.2f}{spread}', _signed(s.paired.difference)]
+        low, high = s.paired.low, s.paired.high
+        cells.append('' if low is None else f'{_signed(low)} to {_signed(high)}')
         cells += [_signed(s.reported_difference)] if reported else []
         rows.append(cells)
     return to_markdown(head, rows, left=1) + '\n'
 
 
-def to_csv(summaries: list[Summary]) -> str:
+def to_csv(summaries: Iterable[Summary]) -> str:
+    rows = [_flat(summary) for summary in summaries]
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(Summary.__dataclass_fields__), lineterminator='\n')
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator='\n')
     writer.writeheader()
-    for summary in summaries:
-        row = {k: round(v, 4) if isinstance(v, float) else v for k, v in vars(summary).items()}
-        writer.writerow(row)
+    writer.writerows(rows)
     return text.getvalue()
+
+
+def _flat(summary: Summary) -> dict:
+    cells = vars(summary) | vars(summary.paired)
+    del cells['paired'], cells['comparisons']
+    cells['reported_difference'] = cells.pop('reported_difference')  # the last column
+    # Digits that count, not decimals: a p-value may be small.
+    return {k: float(f'{v:.6g}') if isinstance(v, float) else v for k, v in cells.items()}
 
 
 def _signed(value: float | None) -> str:

@@ -49,12 +49,18 @@ class CountMetric(BaseMetric):
                 maps = class_maps(prediction, truth, num_classes, self.ignore_index)
             except ValueError as error:
                 raise ValueError(f'{name}: {error}') from error
-            self.results.append(self.count(*maps, num_classes))
+            self.results.append(self.count_sample(sample, *maps, num_classes))
 
     def compute_metrics(self, results: list[Counts]) -> dict[str, float]:
         """Add up the counts of all images and compute the scores."""
         total = {name: reduce(np.add, [r[name] for r in results]) for name in results[0]}
         return self.scores(total)
+
+    def count_sample(
+        self, sample: dict, prediction: np.ndarray, truth: np.ndarray, num_classes: int
+    ) -> Counts:
+        """Counts of an image, for metrics that need more of a sample than both maps."""
+        return self.count(prediction, truth, num_classes)
 
     def count(self, prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> Counts:
         """Counts in one image, given two maps (H, W) from :func:`class_maps`."""

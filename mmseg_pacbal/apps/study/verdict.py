@@ -1,0 +1,135 @@
+"""The sentence that a comparison supports."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from scipy.stats import t
+
+LEVEL = 0.95
+MOST_SEEDS = 1000  # beyond that the difference is noise for all that anyone will run
+_NUMBERS = (
+    *('no', 'one', 'two', 'three', 'four', 'five', 'six'),
+    *('seven', 'eight', 'nine', 'ten', 'eleven', 'twelve'),
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A row against the baseline: paired differences over the seeds that both have.
+
+    ``difference`` is their mean, ``spread`` their standard deviation, ``low`` and ``high`` the ends
+    of the 95 % interval of the mean, ``p`` the two-sided p-value of the paired t-test, and
+    ``p_holm`` the same adjusted for all ``comparisons`` with the baseline. None where there are
+    too few pairs.
+    """
+
+    pairs: int = 0
+    difference: float | None = None
+    spread: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    p_holm: float | None = None
+    comparisons: int = 1
+
+
+def compare(differences: Sequence[float]) -> Comparison:
+    """Mean, interval mean -+ t * s / sqrt(n) and p-value of paired differences.
+
+    t is Student's quantile with n - 1 degrees of freedom and s the sample's standard deviation
+    (paired t-test: a seed's luck, which row and baseline share, cancels).
+    """
+    n = len(differences)
+    if n < 2:
+        return Comparison(n, differences[0] if differences else None)
+    mean, spread = statistics.fmean(differences), statistics.stdev(differences)
+    error = spread / math.sqrt(n)
+    half = float(t.ppf((1 + LEVEL) / 2, n - 1)) * error
+    equal = 0.0 if mean else 1.0  # the limit for differences that are all the same
+    p = float(2 * t.sf(abs(mean) / error, n - 1)) if error else equal
+    return Comparison(n, mean, spread, mean - half, mean + half, p)
+
+
+def adjust(found: Sequence[Comparison]) -> list[Comparison]:
+    """Comparisons with one baseline, with their number and their p-values adjusted for it."""
+    adjusted = holm([c.p for c in found])
+    return [
+        replace(c, p_holm=p, comparisons=len(found)) for c, p in zip(found, adjusted, strict=True)
+    ]
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """p-values adjusted for their number (Holm 1979), in the same order.
+
+    The k-th smallest of m is multiplied by m - k + 1; none is below a smaller one, or above 1.
+
+    Args:
+        p_values: None for comparisons that are not measured yet: they count as 1.
+    """
+    m, least = len(p_values), 0.0
+    adjusted: list[float | None] = [None] * m
+    for k, index in enumerate(sorted(range(m), key=lambda i: _or_one(p_values[i]))):
+        least = min(1.0, max(least, (m - k) * _or_one(p_values[index])))
+        adjusted[index] = None if p_values[index] is None else least
+    return adjusted
+
+
+def seeds_needed(difference: float, spread: float) -> int | None:
+    """The least number of pairs whose interval leaves out 0 at this difference and spread.
+
+    Returns:
+        2 or more; None where ``MOST_SEEDS`` would not do.
+    """
+    for n in range(2, MOST_SEEDS + 1):
+        if t.ppf((1 + LEVEL) / 2, n - 1) * spread / math.sqrt(n) < abs(difference):
+            return n
+    return None
+
+
+def verdict(found: Comparison) -> str:
+    """What a comparison supports, in words: better, worse or not decided.
+
+    Better or worse is what the interval says where it leaves out 0 and, with several comparisons,
+    the adjusted p-value is below 0.05. More counts as better.
+
+    Returns:
+        Such as ``'+1.9 (+0.6 to +3.2), ten seeds: better'``.
+    """
+    if found.difference is None:
+        return 'not decided; no seed is shared with the baseline'
+    if found.low is None or found.high is None:
+        return f'{found.difference:+.1f}, one seed: not decided; one seed has no interval'
+    interval = f'{found.difference:+.1f} ({found.low:+.1f} to {found.high:+.1f})'
+    inside = found.low <= 0 <= found.high
+    seeds = f'{interval}, {in_words(found.pairs)} seeds'
+    return f'{seeds}: {_too_few_seeds(found) if inside else _beyond_zero(found)}'
+
+
+def in_words(number: int) -> str:
+    """A number as running text has it: words up to twelve."""
+    return _NUMBERS[number] if 0 <= number < len(_NUMBERS) else str(number)
+
+
+def _too_few_seeds(found: Comparison) -> str:
+    needed = seeds_needed(found.difference or 0.0, found.spread or 0.0)
+    number = f'more than {MOST_SEEDS:,}' if needed is None else f'about {needed}'
+    return (
+        'not decided; an interval that leaves out 0 at this difference and spread needs '
+        f'{number} seeds'
+    )
+
+
+def _beyond_zero(found: Comparison) -> str:
+    p = _or_one(found.p_holm)
+    if found.comparisons > 1 and p >= 1 - LEVEL:
+        return (
+            'not decided; the interval leaves out 0, but adjusted for '
+            f'{in_words(found.comparisons)} comparisons p is {p:.2f}'
+        )
+    return 'better' if (found.difference or 0) > 0 else 'worse'
+
+
+def _or_one(p: float | None) -> float:
+    return 1.0 if p is None else p

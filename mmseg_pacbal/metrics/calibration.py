@@ -1,0 +1,83 @@
+"""Calibration: does a model that is 80 % confident err in 20 % of the pixels?
+
+Counts are of one image and add up over images; scores are made of their sum.
+"""
+
+import numpy as np
+
+from .boundary_quality import boundary_band
+from .label_counts import ratio_or_nan
+
+REGIONS = ('all', 'boundary', 'interior')
+
+
+def confidence(logits: np.ndarray) -> np.ndarray:
+    """The probability of the likeliest class: (C, H, W) -> (H, W), float64.
+
+    It is that of softmax, or with one channel the greater of p and 1 - p of the sigmoid.
+    """
+    if len(logits) == 1:
+        logits = np.concatenate([np.zeros_like(logits), logits])
+    shifted = logits.astype(np.float64) - logits.max(axis=0)
+    return 1 / np.exp(shifted).sum(axis=0)
+
+
+def calibration_counts(
+    confidence: np.ndarray,
+    prediction: np.ndarray,
+    truth: np.ndarray,
+    num_classes: int,
+    *,
+    bins: int = 15,
+    width: int = 8,
+) -> np.ndarray:
+    """How confident and how right a model is, by its confidence, in each of ``REGIONS``.
+
+    Bin m of M holds the pixels with a confidence in ((m - 1) / M, m / M]. The boundary is what lies
+    at most ``width`` pixels from another label, void included, and the interior the rest; void is
+    in no region.
+
+    Args:
+        confidence: Of the class predicted, (H, W), from 0 to 1.
+        prediction: Classes or void, (H, W), as :func:`class_maps` makes them.
+        truth: The same of the truth.
+        num_classes: C.
+        bins: M.
+        width: Of the boundary, in pixels on either side.
+
+    Returns:
+        (R, 3, M) float64 with rows pixels, pixels that are right, sum of their confidences.
+    """
+    edges = np.arange(1, bins) / bins
+    index = np.searchsorted(edges, confidence)  # edges[i - 1] < confidence <= edges[i]
+    right = prediction == truth
+    valid = truth != num_classes
+    near = boundary_band(truth, width, frame=False)
+    return np.stack(
+        [
+            _sums(index[mask], right[mask], confidence[mask], bins)
+            for mask in (valid, valid & near, valid & ~near)
+        ]
+    )
+
+
+def expected_calibration_error(counts: np.ndarray) -> np.ndarray:
+    r"""Mean distance of accuracy and confidence: (..., 3, M) -> (...), NaN without pixels.
+
+    .. math:: ECE = \sum_m \frac{n_m}{n} |acc_m - conf_m|
+
+    (Naeini et al. 2015; Guo et al. 2017, Eq. 3).
+    """
+    pixels, right, confidences = np.moveaxis(counts, -2, 0)
+    return ratio_or_nan(np.abs(right - confidences).sum(axis=-1), pixels.sum(axis=-1))
+
+
+def overconfidence(counts: np.ndarray) -> np.ndarray:
+    """Mean confidence minus accuracy: (..., 3, M) -> (...), below 0 for an underconfident model."""
+    pixels, right, confidences = np.moveaxis(counts.sum(axis=-1), -1, 0)
+    return ratio_or_nan(confidences - right, pixels)
+
+
+def _sums(index: np.ndarray, right: np.ndarray, confidence: np.ndarray, bins: int) -> np.ndarray:
+    weights = (None, right, confidence)
+    return np.stack([np.bincount(index, w, minlength=bins).astype(np.float64) for w in weights])

@@ -1,0 +1,76 @@
+"""Label -> weight map of U-Net: more weight where two objects are close."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .arguments import INT, NON_NEGATIVE, POSITIVE, Accepted, check_arguments, is_int
+from .boundary_weight import check_label
+
+ACCEPTED = dict(
+    w0=NON_NEGATIVE,
+    sigma=POSITIVE,
+    background=Accepted('None or a class', lambda value: value is None or is_int(value)),
+    ignore_index=INT,
+)
+
+
+def check_border_weight_args(**arguments: object) -> None:
+    """Raise ValueError unless these arguments of :func:`border_weight_map` are usable."""
+    check_arguments(ACCEPTED, **arguments)
+
+
+@torch.no_grad()
+def border_weight_map(
+    label: Tensor,
+    *,
+    w0: float = 10.0,
+    sigma: float = 5.0,
+    background: int | None = None,
+    ignore_index: int = 255,
+) -> Tensor:
+    r"""Weight of every pixel in U-Net's loss, without its class weights.
+
+    .. math:: w = 1 + w_0 \exp\left(-\frac{(d_1 + d_2)^2}{2 \sigma^2}\right)
+
+    (Ronneberger, Fischer and Brox, MICCAI 2015, Eq. 2 with :math:`w_c = 1`), with :math:`d_1` and
+    :math:`d_2` the Euclidean distances to the nearest and the second nearest object, 0 within.
+    Objects are the connected components (8 neighbours) of each class. An image with fewer than two
+    has weight 1 everywhere.
+
+    Args:
+        label: Class of every pixel, (N, H, W), any integer dtype.
+        w0: Weight beside a border, beyond the 1 that every pixel has.
+        sigma: Width of the border, in pixels; the paper's 5 are for images of 512.
+        background: The class that is not an object, as in the paper; None where every class is.
+        ignore_index: The void label, which is not an object.
+
+    Returns:
+        (N, H, W), float32, on label's device, from 1 to 1 + w0.
+
+    Raises:
+        ValueError: An argument is not one of those above, or label is not (N, H, W).
+        TypeError: label is not a tensor of integers.
+    """
+    check_border_weight_args(w0=w0, sigma=sigma, background=background, ignore_index=ignore_index)
+    check_label(label)
+    left_out = (background, ignore_index)
+    both = np.stack([_two_nearest(image, left_out) for image in label.cpu().numpy()])
+    distance = torch.from_numpy(both.sum(axis=1)).to(label.device)  # d1 + d2, (N, H, W)
+    return 1 + w0 * torch.exp(-(distance**2) / (2 * sigma**2))
+
+
+def _two_nearest(label: np.ndarray, left_out: tuple) -> np.ndarray:
+    """Distances to the nearest and the second nearest object, (H, W) -> (2, H, W) float32."""
+    import cv2  # importing this package brings little beyond torch
+
+    nearest, second = np.full((2, *label.shape), np.inf, np.float32)
+    for value in set(np.unique(label).tolist()) - set(left_out):
+        mask = (label == value).view(np.uint8)
+        count, component = cv2.connectedComponents(mask, connectivity=8)
+        for index in range(1, count):
+            outside = (component != index).view(np.uint8)
+            distance = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+            second = np.minimum(second, np.maximum(nearest, distance))
+            nearest = np.minimum(nearest, distance)
+    return np.stack([nearest, second])
