@@ -59,6 +59,15 @@ def add_work_dir(p: argparse.ArgumentParser) -> None:
     p.add_argument('--work-dir', help='folder for logs and checkpoints')
 
 
+def add_amp(p: argparse.ArgumentParser) -> None:
+    """Add ``--amp``, to a tool that runs a model."""
+    p.add_argument(
+        '--amp',
+        action='store_true',
+        help='mixed precision: float16 on a GPU, bfloat16 on a CPU',
+    )
+
+
 def add_launcher(p: argparse.ArgumentParser) -> None:
     """Add ``--launcher`` for a tool that several processes run: see :func:`.start_processes`."""
     p.add_argument(
