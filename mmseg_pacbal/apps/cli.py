@@ -94,6 +94,8 @@ def run(main: Callable[[argparse.Namespace], None], args: argparse.Namespace) ->
     code = 0
     try:
         main(args)
+    except SystemExit as ended:  # training that a signal stopped
+        code = ended.code if isinstance(ended.code, int) else 1
     except Exception as error:
         if args.traceback:
             traceback.print_exc()
