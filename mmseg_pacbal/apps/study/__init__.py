@@ -1,15 +1,21 @@
 """Comparisons of configs over several seeds."""
 
+from .execution import Workplace
 from .plan import Run, Study, load_study, plan_runs
 from .plot import study_figure
+from .pools import DevicePool, RayPool, device_groups
 from .report import Summary, markdown, metrics_of, read_records, summarise, to_csv
 from .runner import StudyRunner
 
 __all__ = [
+    'DevicePool',
+    'RayPool',
     'Run',
     'Study',
     'StudyRunner',
     'Summary',
+    'Workplace',
+    'device_groups',
     'load_study',
     'markdown',
     'metrics_of',

@@ -1,5 +1,6 @@
 """Mixed precision on GPUs and on CPUs."""
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -107,6 +108,7 @@ def _check_dtype(dtype: str | torch.dtype) -> None:
         )
 
 
+@functools.cache
 def _say_if_slow() -> None:
     if not has_bfloat16_instructions():
         print(
