@@ -75,6 +75,13 @@ def calls(folder: Path, name: str | None = None) -> list[str]:
     return [e['what'] for e in entries if name is None or e['run'] == f'{name}-seed0']
 
 
+def ended(folder: Path) -> int:
+    """How many tools that started are not running any more."""
+    lines = (folder / 'tools' / 'calls').read_text().splitlines()
+    pids = {json.loads(line)['pid'] for line in lines}
+    return sum(not Path(f'/proc/{pid}').exists() for pid in pids)
+
+
 def wait_for_checkpoints(folder: Path) -> None:
     places = [folder / 'work' / f'{name}-seed0' / 'iter_4.pth' for name in NAMES]
     wait_until(lambda: all(place.exists() for place in places), 300)
@@ -93,10 +100,13 @@ def continued(whats: list[str]) -> bool:
 
 
 def test_a_run_whose_node_dies_continues_on_another(cluster, start, tmp_path):
+    (tmp_path / 'tools' / 'hold').touch()
     process = start()
     wait_for_checkpoints(tmp_path)
     cluster.do('kill')
     try:
+        wait_until(lambda: ended(tmp_path) == 1, 120)
+        (tmp_path / 'tools' / 'hold').unlink()
         assert process.wait(timeout=300) == 0
     finally:
         cluster.do('join')
@@ -108,10 +118,13 @@ def test_a_run_whose_node_dies_continues_on_another(cluster, start, tmp_path):
 
 
 def test_a_driver_that_is_killed_is_started_again(start, tmp_path):
+    (tmp_path / 'tools' / 'hold').touch()
     process = start()
     wait_for_checkpoints(tmp_path)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    wait_until(lambda: ended(tmp_path) == 2, 120)
+    (tmp_path / 'tools' / 'hold').unlink()
     assert start().wait(timeout=300) == 0
     assert records(tmp_path) == ['base-seed0', 'other-seed0']
     assert all(continued(calls(tmp_path, name)) for name in NAMES), calls(tmp_path)
