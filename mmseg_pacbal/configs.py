@@ -138,7 +138,7 @@ def set_values(places: Iterable[tuple[str, ConfigDict]], key: str, value: object
     for path, node in places:
         if node.get(key) != value:
             node[key] = value
-            if os.environ.get('RANK', '0') == '0':
+            if os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0':
                 print(f'config: {path}{"." if path else ""}{key} = {value!r}')
 
 

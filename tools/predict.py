@@ -13,6 +13,7 @@ import mmseg_pacbal.apps  # noqa: F401 (first: it says what to install)
 import argparse
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from mmseg_pacbal.apps import cli
 from mmseg_pacbal.datasets.palette import palette_image
 from mmseg_pacbal.openmmlab.completion import load_complete_config
 from mmseg_pacbal.openmmlab.data_checks.files import read_image
+from mmseg_pacbal.openmmlab.engine import inference_autocast
 from mmseg_pacbal.openmmlab.inference import init_inferencer
 from mmseg_pacbal.visualization import paint
 
@@ -51,6 +53,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--batch-size', type=int, default=4, help='how many images of one size to predict at once'
     )
+    cli.add_amp(parser)
     parser.add_argument('--device', help='such as cpu or cuda:1; default: a GPU if there is one')
     return parser.parse_args()
 
@@ -147,12 +150,15 @@ def main(args: argparse.Namespace) -> None:
     if len(palette) > 256:
         raise ValueError(f'a mask can hold 256 classes, but the data set has {len(palette)}')
 
+    autocast = inference_autocast(inferencer.model) if args.amp else nullcontext()
     unreadable: list[str] = []
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task('Labelling', total=len(jobs))
         for batch in batches(read_images(jobs, unreadable), args.batch_size):
-            labels = inferencer([image for _, image in batch], batch_size=len(batch))['predictions']
+            images = [image for _, image in batch]
+            with autocast:
+                labels = inferencer(images, batch_size=len(batch))['predictions']
             # For a single image MMSegmentation returns the label itself, not a list of one.
             labels = [labels] if len(batch) == 1 else labels
             for (job, image), label in zip(batch, labels, strict=True):

@@ -1,16 +1,26 @@
 """Compare configs over several seeds: python tools/run_study.py table3 --seeds 0 1 2"""
 
-import argparse
-import time
-from pathlib import Path
+import mmseg_pacbal.apps  # noqa: F401 (first: it says what to install)
 
+# isort: split
+import argparse
+import signal
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import NoReturn
+
+from mmengine.device import get_device
 from rich.progress import MofNCompleteColumn, Progress
 
 from mmseg_pacbal.apps import cli
 from mmseg_pacbal.apps.study import (
     REPORTED,
+    DevicePool,
+    RayPool,
     Study,
     StudyRunner,
+    Workplace,
+    device_groups,
     full_report,
     load_study,
     metrics_of,
@@ -20,6 +30,8 @@ from mmseg_pacbal.apps.study import (
     summarise,
     to_csv,
 )
+from mmseg_pacbal.openmmlab.engine.hooks.preemption_hook import SIGNALS
+from mmseg_pacbal.openmmlab.engine.processes import STOPPED
 
 
 def parse_args() -> argparse.Namespace:
@@ -30,10 +42,23 @@ def parse_args() -> argparse.Namespace:
     )
     p.add_argument('--seeds', type=int, nargs='+', help="default: the study's own, mostly 0 1 2")
     p.add_argument('--rows', nargs='+', help='only these rows; default: all')
-    p.add_argument('--gpus', type=int, nargs='+', help='GPUs that take a run each; default: one')
+    p.add_argument('--gpus', type=int, nargs='+', help='GPUs of this machine; default: one run')
+    p.add_argument(
+        '--processes',
+        type=int,
+        default=1,
+        help='processes of a run, each with a GPU and a batch of its own; default: 1',
+    )
+    p.add_argument(
+        '--ray',
+        metavar='ADDRESS',
+        help='run on a Ray cluster: auto finds one, local starts one here, HOST:PORT names one',
+    )
+    p.add_argument('--cpus', type=int, default=1, help='CPUs of a run on the Ray cluster')
     p.add_argument('--work-dir', help='default: work_dirs/studies/STUDY/DATASET')
     p.add_argument('--results', help='default: results/STUDY/DATASET')
     p.add_argument('--report', action='store_true', help='train nothing: write table and plot')
+    cli.add_amp(p)
     cli.add_common(p)
     return p.parse_args()
 
@@ -41,20 +66,51 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     study = load_study(args.study, args.dataset)
     place = Path(study.name, study.dataset)
-    results = Path(args.results or Path('results') / place)
+    results = Path(args.results or Path('results') / place).absolute()
     if not args.report:
-        runs = plan_runs(
-            study, args.rows or study.rows, args.seeds or study.seeds, args.cfg_options or {}
-        )
-        work_dir = Path(args.work_dir or Path('work_dirs/studies') / place)
+        work_dir = Path(args.work_dir or Path('work_dirs/studies') / place).absolute()
         tools = Path(__file__).resolve().parent
-        runner = StudyRunner(study, runs, work_dir, results, tools, args.gpus or [None])
-        watch(runner)
-        if runner.failed:
-            raise RuntimeError(
-                f'{len(runner.failed)} of {len(runs)} runs failed, the first {runner.failed[0]}'
-            )
+        run_all(args, Workplace(study, work_dir, results, tools, Path.cwd()))
     report(study, results, args.seeds)
+
+
+def run_all(args: argparse.Namespace, place: Workplace) -> None:
+    study, pool, device = place.study, *open_pool(args)
+    options, amp = args.cfg_options or {}, device if args.amp else None
+    runs = plan_runs(
+        study,
+        args.rows or study.rows,
+        args.seeds or study.seeds,
+        options,
+        args.processes,
+        amp,
+    )
+    runner = StudyRunner(runs, place, pool)
+    for number in SIGNALS:  # after Ray has set its own
+        signal.signal(number, stop)
+    try:
+        watch(runner)
+    finally:
+        runner.stop()
+    if runner.failed:
+        raise RuntimeError(
+            f'{len(runner.failed)} of {len(runs)} runs failed, the first {runner.failed[0]}'
+        )
+
+
+def open_pool(args: argparse.Namespace) -> tuple[Executor, str]:
+    """What executes the runs, and the kind of device they have there."""
+    if args.ray is None:
+        return DevicePool(device_groups(args.gpus, args.processes)), get_device()
+    pool = RayPool(args.ray, args.processes, args.cpus)
+    return pool, 'cuda' if pool.gpus else 'cpu'
+
+
+def stop(number: int, frame: object) -> NoReturn:
+    """Answer a scheduler: started again, the same command continues."""
+    for other in SIGNALS:  # no second one disturbs; a tool would inherit SIG_IGN
+        signal.signal(other, lambda *_: None)
+    raise SystemExit(STOPPED)
 
 
 def watch(runner: StudyRunner) -> None:
@@ -66,10 +122,9 @@ def watch(runner: StudyRunner) -> None:
         bar = progress.add_task('Iterations', total=total, completed=runner.iterations_done())
         working = True
         while working:
-            time.sleep(1)
-            working = runner.working()  # before counting, so that the last count is complete
+            working = runner.wait(seconds=1)  # before counting, so that the last count is complete
             progress.update(bar, completed=runner.iterations_done())
-            finished = sum(runner.record_path(run).exists() for run in runner.runs)
+            finished = runner.runs_finished()
             if finished != shown:
                 progress.console.print(f'{finished} of {len(runner.runs)} runs finished')
                 shown = finished

@@ -12,7 +12,7 @@ from mmseg_pacbal.apps import cli
 from mmseg_pacbal.openmmlab.checkpoint_checks import check_checkpoint
 from mmseg_pacbal.openmmlab.completion import load_complete_config
 from mmseg_pacbal.openmmlab.data_checks.loaders import check_data
-from mmseg_pacbal.openmmlab.engine import build_runner
+from mmseg_pacbal.openmmlab.engine import build_runner, use_amp_in_testing
 from mmseg_pacbal.openmmlab.engine.processes import start_processes
 
 
@@ -24,6 +24,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', metavar='DIR', help='save predictions as label maps (PNG)')
     parser.add_argument('--show-dir', metavar='DIR', help='save pictures of the predictions')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
+    cli.add_amp(parser)
     return parser.parse_args()
 
 
@@ -47,6 +48,8 @@ def main(args: argparse.Namespace) -> None:
     if args.tta:
         cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
         cfg.model = dict(**cfg.tta_model, module=cfg.model)
+    if args.amp:
+        use_amp_in_testing(cfg)
     start_processes(cfg, args.launcher, args.local_rank)
     runner = build_runner(cfg)
     check_checkpoint(getattr(runner.model, 'module', runner.model), args.checkpoint)

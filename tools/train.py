@@ -6,8 +6,6 @@ import mmseg_pacbal.apps  # noqa: F401 (first: it says what to install)
 import argparse
 from pathlib import Path
 
-from mmengine.device import get_device
-
 from mmseg_pacbal.apps import cli
 from mmseg_pacbal.openmmlab.checkpoint_checks import check_checkpoint, check_initial_weights
 from mmseg_pacbal.openmmlab.completion import load_complete_config
@@ -18,6 +16,7 @@ from mmseg_pacbal.openmmlab.engine import (
     find_checkpoints,
     last_whole_checkpoint,
     resume_from,
+    use_amp_in_training,
 )
 from mmseg_pacbal.openmmlab.engine.processes import start_processes
 
@@ -33,7 +32,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='continue from the last intact checkpoint in the work dir; without one, start anew',
     )
-    parser.add_argument('--amp', action='store_true', help='train with mixed precision')
+    cli.add_amp(parser)
     parser.add_argument(
         '--check',
         action='store_true',
@@ -66,10 +65,7 @@ def main(args: argparse.Namespace) -> None:
     checkpoint = find_start(args, cfg.work_dir)
     cfg.resume = False
     if args.amp:
-        if get_device() == 'cpu':
-            raise ValueError('--amp needs a GPU, but none was found; train without --amp')
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+        use_amp_in_training(cfg)
     check_data(cfg, *LOADERS)
     start_processes(cfg, args.launcher, args.local_rank)
     runner = build_runner(cfg)

@@ -7,5 +7,7 @@ runner_type = 'CheckedRunner'
 train_cfg = dict(type='ResumableTrainLoop')
 train_dataloader = dict(sampler=dict(type='SeededSampler'))
 default_hooks = dict(
-    checkpoint=dict(type='AtomicCheckpointHook'), logger=dict(type='MainProcessLoggerHook')
+    checkpoint=dict(type='AtomicCheckpointHook'),
+    logger=dict(type='MainProcessLoggerHook'),
+    preemption=dict(type='PreemptionHook'),
 )

@@ -68,6 +68,15 @@ def add_work_dir(p: argparse.ArgumentParser) -> None:
     p.add_argument('--work-dir', help='folder for logs and checkpoints')
 
 
+def add_amp(p: argparse.ArgumentParser) -> None:
+    """Add ``--amp``, to a tool that runs a model."""
+    p.add_argument(
+        '--amp',
+        action='store_true',
+        help='mixed precision: float16 on a GPU, bfloat16 on a CPU',
+    )
+
+
 def add_launcher(p: argparse.ArgumentParser) -> None:
     """Add ``--launcher`` for a tool that several processes run: see :func:`.start_processes`."""
     p.add_argument(
@@ -94,6 +103,8 @@ def run(main: Callable[[argparse.Namespace], None], args: argparse.Namespace) ->
     code = 0
     try:
         main(args)
+    except SystemExit as ended:  # training that a signal stopped
+        code = ended.code if isinstance(ended.code, int) else 1
     except Exception as error:
         if args.traceback:
             traceback.print_exc()

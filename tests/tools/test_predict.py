@@ -57,6 +57,20 @@ def test_mask_and_overlay(tiny, picture, tmp_path, capsys):
     assert 'labelled 1 of 1 images' in capsys.readouterr().out
 
 
+def test_amp_predicts_under_autocast(tiny, picture, tmp_path):
+    picture.save(tmp_path / 'a.png')
+    call_tool('predict', *tiny, tmp_path / 'a.png', '--out', tmp_path, '--amp', '--device', 'cpu')
+    inferencer = init_inferencer(*tiny, device='cpu')
+    image = mmcv.imread(str(tmp_path / 'a.png'))
+    with torch.autocast('cpu', torch.bfloat16):
+        sample = inferencer(image, return_datasamples=True)
+    assert sample.seg_logits.data.dtype == torch.bfloat16
+    label = sample.seg_logits.data.argmax(0).numpy()
+    mask = np.array(Image.open(tmp_path / 'masks' / 'a.png'))
+    assert np.array_equal(mask, label)
+    assert (mask != expected_mask(tiny, image)).any()  # float32 decides some pixels otherwise
+
+
 def test_folders_are_kept_and_batches_change_nothing(tiny, picture, tmp_path):
     photos = tmp_path / 'photos'
     (photos / 'sub' / 'deep').mkdir(parents=True)

@@ -1,5 +1,6 @@
 """The study runner as a user runs it, on generated data."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -98,6 +99,61 @@ def test_continues_after_a_kill(study):
     assert list(records(study)) == ['base-seed0']
     log = (first / 'study' / 'log.txt').read_text()
     assert 'resumed epoch' in log  # the training that was killed went on
+
+
+def test_sigterm_ends_with_75_and_a_checkpoint(study):
+    options = [
+        'max_iters=200',
+        'train_cfg.val_interval=200',
+        'default_hooks.checkpoint.interval=99',
+    ]
+    runner = subprocess.Popen(
+        tool_command('run_study', *args(study, '--rows', 'base'), *options),
+        cwd=study.parent,
+        stdout=subprocess.DEVNULL,
+    )
+    first = study.parent / 'work_dirs' / 'studies' / 'mine' / 'demo' / 'base-seed0'
+    deadline = time.time() + 240
+    while not list(first.glob('*/vis_data/scalars.json')) and time.time() < deadline:
+        time.sleep(0.05)
+    runner.send_signal(signal.SIGTERM)
+    assert runner.wait(timeout=120) == 75
+    (checkpoint,) = first.glob('*.pth')
+    assert 'stopped by SIGTERM after iteration' in (first / 'study' / 'log.txt').read_text()
+    assert 0 < int(checkpoint.stem.removeprefix('iter_')) < 99
+    assert not list(study.parent.rglob('*.lease'))
+    assert not records(study)
+
+
+@pytest.mark.skipif(importlib.util.find_spec('ray') is None, reason='Ray is not installed')
+def test_ray_writes_the_same_records(study):
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
+    for name, options in (('here', []), ('ray', ['--ray', 'local'])):
+        places = ['--results', f'{name}/mine/demo', '--work-dir', f'work_{name}']
+        arguments = args(study, '--rows', 'base', *places, *options)
+        result = run_tool('run_study', *arguments, cwd=study.parent, env=environment)
+        assert result.returncode == 0, result.stderr
+        assert '1 of 1 runs finished' in result.stdout
+    here, ray = (
+        json.loads((study.parent / name / 'mine' / 'demo' / 'base-seed0.json').read_text())
+        for name in ('here', 'ray')
+    )
+    assert here.keys() == ray.keys()
+    for key in here.keys() - {'seconds_per_iteration'}:
+        assert here[key] == ray[key], key
+
+
+def test_two_processes_train_in_bfloat16(study):
+    finished = run(study, '--rows', 'base', '--processes', '2', '--amp')
+    assert finished.returncode == 0, finished.stderr
+    folder = study.parent / 'work_dirs' / 'studies' / 'mine' / 'demo' / 'base-seed0'
+    config = (folder / 'study' / 'config.py').read_text()
+    assert "type='BFloat16OptimWrapper'" in config
+    assert config.endswith('# With 2 processes.\n')
+    assert 'Distributed training: True' in (folder / 'study' / 'log.txt').read_text()
+    refused = run(study, '--rows', 'base', '--processes', '2')
+    assert refused.returncode == 1
+    assert 'is of a run with other settings' in refused.stderr
 
 
 def test_other_settings_are_refused(study):

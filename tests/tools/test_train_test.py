@@ -19,6 +19,7 @@ from mmseg_pacbal import configs
 from mmseg_pacbal.apps import cli
 from tests.running import DEMO, ROOT, mistake, run_tool, small
 
+TWO_IMAGES = ['val_dataloader.dataset.indices=2', 'test_dataloader.dataset.indices=2']
 VOC_SAMPLE = ROOT.parent / 'shared' / 'data' / 'voc_sample' / 'VOCdevkit' / 'VOC2012'
 
 
@@ -133,13 +134,58 @@ def test_two_processes_train_on_cpu(data, tmp_path):
     assert (tmp_path / 'iter_2.pth').is_file()
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
+def test_amp_trains_resumes_and_tests_in_bfloat16(data, tmp_path):
+    options = small(data, 'max_iters=4', 'randomness.seed=0', *TWO_IMAGES)
+    options += ['default_hooks.checkpoint.interval=2', 'default_hooks.checkpoint.max_keep_ckpts=-1']
+    env = {**os.environ, 'OMP_NUM_THREADS': '1'}
+    for name, amp in (('float32', []), ('bfloat16', ['--amp'])):
+        result = run_tool('train', DEMO, '--work-dir', tmp_path / name, *amp, *options, env=env)
+        assert result.returncode == 0, result.stderr
+        set_wrapper = "config: optim_wrapper.type = 'BFloat16OptimWrapper'" in result.stdout
+        assert set_wrapper == (name == 'bfloat16')
+    exact, half = (weights(tmp_path / name / 'iter_4.pth') for name in ('float32', 'bfloat16'))
+    differences = [(half[name] - exact[name]).abs().max() for name in exact]
+    assert all(weight.dtype == exact[name].dtype for name, weight in half.items())
+    assert 0 < max(differences) < 0.1
+
+    again = tmp_path / 'again'
+    again.mkdir()
+    shutil.copy(tmp_path / 'bfloat16' / 'iter_2.pth', again)
+    resume = ['--work-dir', again, '--resume', '--amp', *options]
+    assert run_tool('train', DEMO, *resume, env=env).returncode == 0
+    resumed = weights(again / 'iter_4.pth')
+    assert all(torch.equal(resumed[name], half[name]) for name in half)
+
+    checkpoint = tmp_path / 'bfloat16' / 'iter_4.pth'
+    for name, amp in (('exact', []), ('half', ['--amp'])):
+        out = ['--work-dir', tmp_path / f'test_{name}', '--out', tmp_path / name]
+        result = run_tool('test', DEMO, checkpoint, *out, *amp, *options, env=env)
+        assert result.returncode == 0, result.stderr
+        assert ('config: test_cfg.fp16 = True' in result.stdout) == (name == 'half')
+    names = sorted(path.name for path in (tmp_path / 'exact').iterdir())
+    assert len(names) == 2
+    pairs = [[np.array(Image.open(tmp_path / d / n)) for d in ('exact', 'half')] for n in names]
+    assert all((a == b).mean() > 0.9 for a, b in pairs)
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return torch.load(path, weights_only=True)['state_dict']
+
+
 # --- mistakes: one sentence that says what to do, a non-zero exit code, no frames ---
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
-def test_amp_without_gpu(capsys, tmp_path):
-    sentence = mistake(capsys, 'train', DEMO, '--work-dir', tmp_path, '--amp')
-    assert sentence == '--amp needs a GPU, but none was found; train without --amp'
+def test_float16_without_gpu(capsys, tmp_path):
+    options = ['--cfg-options', 'optim_wrapper.dtype=float16']
+    sentence = mistake(capsys, 'train', DEMO, '--work-dir', tmp_path, '--amp', *options)
+    assert sentence == (
+        "optim_wrapper.dtype is 'float16', but mixed precision without a gradient scaler, as on a "
+        "CPU, is in 'bfloat16' only; give --cfg-options optim_wrapper.dtype=bfloat16, or train "
+        'float16 on a GPU'
+    )
 
 
 def test_missing_config(capsys):

@@ -1,7 +1,9 @@
 """Comparisons of configs over several seeds."""
 
+from .execution import Workplace
 from .plan import Run, Study, load_study, plan_runs
 from .plot import study_figure
+from .pools import DevicePool, RayPool, device_groups
 from .report import (
     REPORTED,
     Summary,
@@ -16,10 +18,14 @@ from .runner import StudyRunner
 
 __all__ = [
     'REPORTED',
+    'DevicePool',
+    'RayPool',
     'Run',
     'Study',
     'StudyRunner',
     'Summary',
+    'Workplace',
+    'device_groups',
     'full_report',
     'load_study',
     'markdown',

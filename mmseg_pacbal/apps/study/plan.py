@@ -13,6 +13,7 @@ import yaml
 from mmengine.config import Config
 
 from ...configs import config, evaluators, load_config, setting
+from ...openmmlab.engine import use_amp_in_testing, use_amp_in_training
 
 # Studies of the paper and their names in configs/ablation/paper_tables.yml.
 PAPER_TABLES = dict(table1='table_1', table2='table_2', table3='table_3')
@@ -71,11 +72,12 @@ class Study:
 
 @dataclass(frozen=True)
 class Run:
-    """A row trained with one seed."""
+    """A row trained with one seed; each of several processes reads batches of the config's size."""
 
     row: str
     seed: int
     cfg: Config
+    processes: int = 1
 
     @property
     def name(self) -> str:
@@ -94,6 +96,8 @@ class Run:
         variables of a config, whose values stand where they are used.
         """
         cfg = {key: self.cfg[key] for key in DECISIVE if key in self.cfg}
+        if self.processes > 1:
+            cfg['processes'] = self.processes
         settings = json.dumps(_without(Config(cfg).to_dict(), BESIDE), sort_keys=True, default=str)
         return hashlib.sha256(settings.encode()).hexdigest()
 
@@ -166,7 +170,14 @@ def _paper_table(name: str) -> dict:
     return dict(baseline='deeplabv3', rows=rows)
 
 
-def plan_runs(study: Study, rows: Iterable[str], seeds: Sequence[int], options: dict) -> list[Run]:
+def plan_runs(
+    study: Study,
+    rows: Iterable[str],
+    seeds: Sequence[int],
+    options: dict,
+    processes: int = 1,
+    amp: str | None = None,
+) -> list[Run]:
     """The runs of a study, seed by seed, so that a study that is stopped has compared all rows.
 
     Args:
@@ -174,10 +185,16 @@ def plan_runs(study: Study, rows: Iterable[str], seeds: Sequence[int], options: 
         rows: Names of the rows to run.
         seeds: A run per row and seed.
         options: As ``--cfg-options``, for all runs; a row's own options come after them.
+        processes: Of each run.
+        amp: The device, ``'cpu'`` or ``'cuda'``, on which they are trained and tested in mixed
+            precision; None: in float32.
 
     Raises:
-        ValueError: There is no such row, or a seed is negative or given twice.
+        ValueError: There is no such row, a seed is negative or given twice, or there is not one
+            process.
     """
+    if processes < 1:
+        raise ValueError(f'a run takes 1 process or more, but got {processes}')
     if min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise ValueError(f'seeds must be 0 or more, each given once, but got {list(seeds)}')
     unknown = [name for name in rows if name not in study.rows]
@@ -185,10 +202,14 @@ def plan_runs(study: Study, rows: Iterable[str], seeds: Sequence[int], options: 
         raise ValueError(
             f'study {study.name} has no row {unknown[0]!r}; it has {", ".join(study.rows)}'
         )
-    return [_run(study, study.rows[name], seed, options) for seed in seeds for name in rows]
+    return [
+        Run(name, seed, _config(study.rows[name], seed, options, amp), processes)
+        for seed in seeds
+        for name in rows
+    ]
 
 
-def _run(study: Study, row: Row, seed: int, options: dict) -> Run:
+def _config(row: Row, seed: int, options: dict, amp: str | None) -> Config:
     taken = {name: setting(_load(place), name) for name, place in row.takes.items()}
     # mmengine takes `_delete_` out of the options that it merges.
     own = copy.deepcopy(row.options)
@@ -198,7 +219,10 @@ def _run(study: Study, row: Row, seed: int, options: dict) -> Run:
     if all(metric.type != 'BoundaryMetric' for metric in metrics):
         metrics.append(dict(type='BoundaryMetric'))
     cfg.test_evaluator = metrics
-    return Run(row.name, seed, cfg)
+    if amp:
+        use_amp_in_training(cfg, amp)
+        use_amp_in_testing(cfg, amp)
+    return cfg
 
 
 @functools.cache

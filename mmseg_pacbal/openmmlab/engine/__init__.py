@@ -4,12 +4,19 @@ Configs name its parts, as ``configs/_base_/runtime.py`` does; no part is used u
 """
 
 from . import hooks
+from .mixed_precision import (
+    BFloat16OptimWrapper,
+    inference_autocast,
+    use_amp_in_testing,
+    use_amp_in_training,
+)
 from .resume import find_checkpoints, last_whole_checkpoint, resume_from
 from .runner import CheckedRunner, build_runner
 from .seeding import SeededDataset, SeededSampler, derived_seed
 from .train_loop import ResumableTrainLoop
 
 __all__ = [
+    'BFloat16OptimWrapper',
     'CheckedRunner',
     'ResumableTrainLoop',
     'SeededDataset',
@@ -18,6 +25,9 @@ __all__ = [
     'derived_seed',
     'find_checkpoints',
     'hooks',
+    'inference_autocast',
     'last_whole_checkpoint',
     'resume_from',
+    'use_amp_in_testing',
+    'use_amp_in_training',
 ]

@@ -2,7 +2,10 @@
 
 import atexit
 import os
+import signal
+import subprocess
 import sys
+from collections.abc import Callable, MutableMapping
 from typing import NoReturn
 
 import torch
@@ -10,6 +13,9 @@ from mmengine.config import Config
 from mmengine.dist import get_backend
 
 from ...configs import set_values, walk
+
+# EX_TEMPFAIL of sysexits.h (which Windows lacks): started again, the same command goes on.
+STOPPED = 75
 
 
 def start_processes(cfg: Config, launcher: str, local_rank: int) -> None:
@@ -22,12 +28,43 @@ def start_processes(cfg: Config, launcher: str, local_rank: int) -> None:
     """
     cfg.launcher = launcher
     os.environ.setdefault('LOCAL_RANK', str(local_rank))
-    if launcher == 'pytorch' and not torch.cuda.is_available():
+    if launcher in ('pytorch', 'slurm') and not torch.cuda.is_available():
+        if launcher == 'slurm':
+            _name_as_torchrun(os.environ)
         torch.distributed.init_process_group('gloo')
         wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False, device_ids=None)
         set_values([('', cfg)], 'model_wrapper_cfg', wrapper)
         norms = [place for place in walk(cfg._cfg_dict) if place[1].get('type') == 'SyncBN']
         set_values(norms, 'type', 'BN')  # SyncBN of torch needs a GPU
+
+
+def _name_as_torchrun(environment: MutableMapping[str, str]) -> None:
+    """Say who this process is by torchrun's variables, as mmengine does for GPUs."""
+    nodes = environment['SLURM_NODELIST']
+    if 'MASTER_ADDR' not in environment:
+        command = ['scontrol', 'show', 'hostname', nodes]
+        listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        environment['MASTER_ADDR'] = listed.split()[0]
+    environment.setdefault('MASTER_PORT', '29500')
+    for name, theirs in (('RANK', 'PROCID'), ('WORLD_SIZE', 'NTASKS'), ('LOCAL_RANK', 'LOCALID')):
+        environment[name] = environment[f'SLURM_{theirs}']
+
+
+def survive_signals(then: Callable[[int], None] | None, worker: int) -> None:
+    """Start a worker of a data loader that outlives a signal to its whole process group.
+
+    The process that trains answers the signal with a checkpoint, for which it still reads. The
+    worker leaves two minutes for that; by then it is ended where its process does not end it.
+
+    Args:
+        then: The loader's own ``worker_init_fn``.
+        worker: Its index.
+    """
+    if hasattr(signal, 'SIGUSR1'):
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(120))
+    if then is not None:
+        then(worker)
 
 
 def end_process(code: int) -> None:

@@ -1,5 +1,7 @@
 """The runner that our configs name: its data loaders check every sample."""
 
+from functools import partial
+
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
@@ -8,6 +10,7 @@ from torch.utils.data import DataLoader
 from ...configs import set_values
 from ..completion import complete
 from ..data_checks.pipeline import CheckedPipeline, base_datasets
+from .processes import survive_signals
 
 
 @RUNNERS.register_module()
@@ -31,6 +34,7 @@ class CheckedRunner(Runner):
         # Before the workers start, since each of them copies the data set.
         for dataset in base_datasets(loader.dataset):
             dataset.pipeline = CheckedPipeline(dataset)
+        loader.worker_init_fn = partial(survive_signals, loader.worker_init_fn)
         return loader
 
 

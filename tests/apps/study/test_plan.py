@@ -168,3 +168,19 @@ def test_malformed_study(tmp_path, change, message):
     with pytest.raises(ValueError, match=r'study .*bad') as caught:
         load_study(str(path), 'voc')
     assert message in str(caught.value)
+
+
+def test_precision_and_processes_are_decisive(study_file):
+    study = load_study(str(study_file), 'camvid_mini')
+    alone = plan_runs(study, ['a'], [0], {})[0]
+    (one,) = plan_runs(study, ['a'], [0], {}, processes=1)
+    (two,) = plan_runs(study, ['a'], [0], {}, processes=2)
+    (half,) = plan_runs(study, ['a'], [0], {}, amp='cpu')
+    assert one.fingerprint == alone.fingerprint
+    assert len({run.fingerprint for run in (one, two, half)}) == 3
+    assert half.cfg.optim_wrapper.type == 'BFloat16OptimWrapper'
+    assert half.cfg.test_cfg.fp16
+    (on_gpus,) = plan_runs(study, ['a'], [0], {}, amp='cuda')
+    assert on_gpus.cfg.optim_wrapper.type == 'AmpOptimWrapper'
+    with pytest.raises(ValueError, match='a run takes 1 process or more, but got 0'):
+        plan_runs(study, ['a'], [0], {}, processes=0)

@@ -4,10 +4,12 @@ from .boundary_visualization_hook import BoundaryVisualizationHook
 from .checkpoint_hook import AtomicCheckpointHook
 from .frozen_statistics_hook import FrozenStatisticsHook
 from .main_process_logger_hook import MainProcessLoggerHook
+from .preemption_hook import PreemptionHook
 
 __all__ = [
     'AtomicCheckpointHook',
     'BoundaryVisualizationHook',
     'FrozenStatisticsHook',
     'MainProcessLoggerHook',
+    'PreemptionHook',
 ]

@@ -1,0 +1,84 @@
+"""The tools of a study's runs, as processes of their own that do not outlive this one for long."""
+
+import ctypes
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...openmmlab.engine.processes import STOPPED
+
+_LIBC = ctypes.CDLL(None) if sys.platform == 'linux' else None
+_PR_SET_PDEATHSIG = 1  # of prctl(2)
+_running: dict[Path, subprocess.Popen] = {}
+
+
+def run_tool(
+    tool: Path,
+    arguments: Sequence[object],
+    log: Path,
+    cwd: Path,
+    processes: int = 1,
+    environment: dict[str, str] | None = None,
+    lock: int | None = None,
+) -> bool:
+    """Run a tool to its end, or until a signal stops it; False says that one did.
+
+    Args:
+        tool: ``train.py`` or ``test.py``.
+        arguments: Of the tool.
+        log: What it prints is added to this file.
+        cwd: Where it is started.
+        processes: More than one are started by ``torchrun``.
+        environment: Added to that of this process.
+        lock: A descriptor that it keeps open.
+
+    Raises:
+        RuntimeError: It failed; the message says why and names the log.
+    """
+    command = [sys.executable, tool, *arguments]
+    if processes > 1:
+        torchrun = ['-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={processes}']
+        command = [sys.executable, *torchrun, tool, *arguments, '--launcher', 'pytorch']
+    with open(log, 'a') as file:
+        start = file.tell()
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env=os.environ | (environment or {}),
+            pass_fds=[] if lock is None else [lock],
+            preexec_fn=_end_with_parent if _LIBC else None,
+        )
+    _running[log] = process
+    try:
+        code = process.wait()
+    finally:
+        _running.pop(log)
+    said = log.read_bytes()[start:].decode(errors='replace')
+    # torchrun has a code of its own for processes that were stopped.
+    stopped = processes > 1 and re.search('stopped by .* after iteration', said)
+    if code in (STOPPED, -signal.SIGTERM) or (code and stopped):
+        return False
+    if code:
+        errors = re.findall('^error: (.*)', said, re.MULTILINE)
+        reason = errors[-1] if errors else f'{tool.name} ended with code {code}'
+        raise RuntimeError(f'{reason} (log: {log})')
+    return True
+
+
+def stop_tools(log: Path | None = None) -> None:
+    """Tell the tools that this process runs, or the one of a log, to write a checkpoint and end."""
+    for name, process in list(_running.items()):
+        if log in (None, name):
+            process.terminate()
+
+
+def _end_with_parent() -> None:
+    """Between fork and exec: have the kernel send SIGTERM once the parent is gone."""
+    assert _LIBC
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

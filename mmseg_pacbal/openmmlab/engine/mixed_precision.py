@@ -1,0 +1,117 @@
+"""Mixed precision on GPUs and on CPUs."""
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.optim import OptimWrapper
+from mmseg.registry import OPTIM_WRAPPERS
+from torch import nn
+
+from ...configs import set_values
+
+# What multiplies bfloat16 in one instruction, as torch and as Linux name it.
+_INSTRUCTIONS = {'avx512_bf16', 'amx_bf16', 'bf16', 'sve_bf16', 'svebf16'}
+
+
+@OPTIM_WRAPPERS.register_module()
+class BFloat16OptimWrapper(OptimWrapper):
+    """mmengine's OptimWrapper under ``torch.autocast`` to bfloat16, on any device.
+
+    There is no gradient scaler: bfloat16 has the exponents of float32, so no gradient that float32
+    holds becomes 0. Weights, gradients and the optimizer's state stay float32. mmengine's own
+    ``AmpOptimWrapper`` refuses a CPU.
+
+    Args:
+        dtype: ``'bfloat16'``.
+        **kwargs: As in OptimWrapper.
+
+    Raises:
+        ValueError: Another dtype.
+    """
+
+    def __init__(self, dtype: str | torch.dtype = 'bfloat16', **kwargs: object) -> None:
+        _check_dtype(dtype)
+        super().__init__(**kwargs)
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        device = next(model.parameters()).device.type
+        with super().optim_context(model), torch.autocast(device, torch.bfloat16):
+            yield
+
+
+def use_amp_in_training(cfg: Config, device: str | None = None) -> None:
+    """Name the optimizer wrapper for a device: float16 with a scaler on a GPU, bfloat16 on a CPU.
+
+    Args:
+        cfg: Changed in place; every change is printed. ``optim_wrapper.dtype='bfloat16'`` has a
+            GPU compute in bfloat16.
+        device: Such as ``'cpu'``; None is what mmengine trains on here.
+
+    Raises:
+        ValueError: The config asks for float16 on a CPU.
+    """
+    place = [('optim_wrapper', cfg.optim_wrapper)]
+    if (device or get_device()) == 'cpu':
+        _check_dtype(cfg.optim_wrapper.get('dtype', 'bfloat16'))
+        set_values(place, 'type', 'BFloat16OptimWrapper')
+        if cfg.optim_wrapper.pop('loss_scale', None) is not None:
+            print('config: optim_wrapper.loss_scale is left out, since bfloat16 needs no scaler')
+        _say_if_slow()
+    else:
+        set_values(place, 'type', 'AmpOptimWrapper')
+        if 'loss_scale' not in cfg.optim_wrapper:
+            set_values(place, 'loss_scale', 'dynamic')
+
+
+def use_amp_in_testing(cfg: Config, device: str | None = None) -> None:
+    """Have mmengine's loop test under autocast, to bfloat16 on a CPU, whatever its ``fp16`` says.
+
+    Args:
+        cfg: Changed in place; every change is printed.
+        device: As in :func:`use_amp_in_training`.
+    """
+    set_values([('test_cfg', cfg.test_cfg)], 'fp16', True)
+    if (device or get_device()) == 'cpu':
+        _say_if_slow()
+
+
+def inference_autocast(model: nn.Module) -> torch.autocast:
+    """Autocast for a model on its device: to bfloat16 on a CPU, else to float16."""
+    device = next(model.parameters()).device.type
+    if device == 'cpu':
+        _say_if_slow()
+    return torch.autocast(device, torch.bfloat16 if device == 'cpu' else torch.float16)
+
+
+def has_bfloat16_instructions() -> bool:
+    """Whether this CPU multiplies bfloat16 itself (AVX512-BF16, AMX; BF16 of Arm)."""
+    # Not torch.ops.mkldnn._is_mkldnn_bf16_supported: it is true of any AVX-512, which imitates it.
+    if hasattr(torch.cpu, 'get_capabilities'):  # torch 2.10
+        found = torch.cpu.get_capabilities()
+        return any(found.get(name) for name in _INSTRUCTIONS)
+    info = Path('/proc/cpuinfo')
+    return info.exists() and not _INSTRUCTIONS.isdisjoint(info.read_text().split())
+
+
+def _check_dtype(dtype: str | torch.dtype) -> None:
+    if dtype not in ('bfloat16', torch.bfloat16):
+        raise ValueError(
+            f'optim_wrapper.dtype is {str(dtype).removeprefix("torch.")!r}, but mixed precision '
+            "without a gradient scaler, as on a CPU, is in 'bfloat16' only; set "
+            'optim_wrapper.dtype=bfloat16, or train float16 on a GPU'
+        )
+
+
+@functools.cache
+def _say_if_slow() -> None:
+    if not has_bfloat16_instructions():
+        print(
+            'this CPU has no bfloat16 instructions (AVX512-BF16, AMX): mixed precision will be '
+            'slower here than float32'
+        )

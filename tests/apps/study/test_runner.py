@@ -1,0 +1,203 @@
+"""What the runner does with the tools, whether it is stopped, killed or shares its work."""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from mmseg_pacbal.apps.study import DevicePool, StudyRunner, device_groups
+from tests.apps.study.stand_ins import (
+    ITERATIONS,
+    driver,
+    plan,
+    wait_until,
+    workplace,
+    write_tools,
+)
+from tests.environments import ROOT
+from tests.running import load_tool
+
+
+@pytest.fixture
+def tools(tmp_path) -> Path:
+    return write_tools(tmp_path / 'tools', seconds=0.05)
+
+
+@pytest.fixture
+def slow_tools(tmp_path) -> Path:
+    """For what has to happen in the middle of a run."""
+    return write_tools(tmp_path / 'tools', seconds=0.5)
+
+
+def calls(tools: Path) -> list[dict]:
+    path = tools / 'calls'
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def run_all(runner: StudyRunner) -> None:
+    runner.start()
+    while runner.wait(0.2):
+        pass
+    runner.stop()
+
+
+def start_driver(folder: Path, tools: Path, pool: str = 'DevicePool([None])') -> subprocess.Popen:
+    return subprocess.Popen(driver(folder, tools, pool), cwd=ROOT, start_new_session=True)
+
+
+def test_each_device_has_one_run_at_a_time(tools, tmp_path):
+    runs = plan('base', 'other', seeds=2)
+    runner = StudyRunner(runs, workplace(tmp_path, tools), DevicePool(['0,1', '4,5']))
+    run_all(runner)
+    assert runner.failed == []
+    assert runner.runs_finished() == 4
+    assert runner.iterations_done() == 4 * ITERATIONS
+    by_device = defaultdict(list)
+    for call in calls(tools):
+        by_device[call['gpus']].append((call['run'], call['what']))
+    assert sorted(by_device) == ['0,1', '4,5']
+    for seen in by_device.values():  # one after another, none between
+        runs_here = list(dict.fromkeys(name for name, _ in seen))
+        steps = ['train from 0', 'trained', 'test']
+        assert seen == [(name, step) for name in runs_here for step in steps]
+    record = json.loads(runner.place.record(runs[0]).read_text())
+    assert record['metrics'] == dict(mIoU=50.0)
+    assert record['seconds_per_iteration'] == 0.5
+    assert record['fingerprint'] == runs[0].fingerprint
+    assert sorted(path.suffix for path in runner.place.results.iterdir()) == ['.json'] * 4
+
+    again = StudyRunner(runs, runner.place, DevicePool([None]))
+    before = calls(tools)
+    run_all(again)
+    assert calls(tools) == before
+
+
+def test_a_run_that_fails_leaves_the_others(tools, tmp_path):
+    (tools / 'fail').touch()
+    runner = StudyRunner(plan('bad', 'base'), workplace(tmp_path, tools), DevicePool([None]))
+    run_all(runner)
+    log = tmp_path / 'work' / 'bad-seed0' / 'study' / 'log.txt'
+    assert runner.failed == [f'bad-seed0: the third image is upside down (log: {log})']
+    assert runner.runs_finished() == 1
+
+    # An error of an earlier start is not taken for that of this one.
+    (tools / 'fail').unlink()
+    (tools / 'test.py').write_text('import sys\nsys.exit(3)\n')
+    runner = StudyRunner(plan('bad'), workplace(tmp_path, tools), DevicePool([None]))
+    run_all(runner)
+    assert runner.failed == [f'bad-seed0: test.py ended with code 3 (log: {log})']
+
+
+def test_stopping_leaves_checkpoints_to_continue_from(slow_tools, tmp_path):
+    place = workplace(tmp_path, slow_tools)
+    runner = StudyRunner(plan('base', 'other'), place, DevicePool([None]))
+    runner.start()
+    wait_until(lambda: runner.iterations_done() >= 2)
+    runner.stop()
+    assert [call['what'] for call in calls(slow_tools)] == ['train from 0', 'stopped']
+    (left,) = (int(p.stem[5:]) for p in (tmp_path / 'work' / 'base-seed0').glob('*.pth'))
+    assert not list(tmp_path.rglob('*.lease'))
+
+    run_all(StudyRunner(plan('base', 'other'), place, DevicePool([None])))
+    assert calls(slow_tools)[2]['what'] == f'train from {left}'
+    assert len(list(place.results.glob('*.json'))) == 2
+
+
+def test_a_training_that_is_stopped_is_started_again(slow_tools, tmp_path):
+    runner = StudyRunner(plan('base'), workplace(tmp_path, slow_tools), DevicePool([None]))
+    runner.start()
+    wait_until(lambda: runner.iterations_done() >= 1)
+    os.kill(calls(slow_tools)[0]['pid'], signal.SIGTERM)
+    while runner.wait(0.2):
+        pass
+    whats = [call['what'] for call in calls(slow_tools)]
+    assert whats[:2] == ['train from 0', 'stopped']
+    assert whats[2] in {f'train from {n}' for n in range(1, ITERATIONS + 1)}
+    assert whats[3:] == ['trained', 'test']
+    assert runner.failed == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.uname().sysname != 'Linux', reason='the kernel ends the tools on Linux only')
+def test_a_killed_driver_takes_its_tools_along_and_the_next_one_continues(slow_tools, tmp_path):
+    process = start_driver(tmp_path, slow_tools)
+    wait_until(lambda: (tmp_path / 'work' / 'base-seed0' / 'iter_4.pth').exists(), 240)
+    process.kill()  # it alone: what it started is told by the kernel
+    process.wait()
+    run_all(StudyRunner(plan('base'), workplace(tmp_path, slow_tools), DevicePool([None])))
+    entries = calls(slow_tools)
+    whats = [call['what'] for call in entries]
+    assert whats[:2] == ['train from 0', 'stopped']
+    assert whats[2].startswith('train from ')
+    assert int(whats[2].split()[-1]) >= 4
+    assert whats[3:] == ['trained', 'test']
+    assert entries[1]['time'] <= entries[2]['time']  # not both at once
+
+
+@pytest.mark.slow
+def test_two_studies_share_one_record_folder(tools, tmp_path):
+    """Each run is trained once, by either, and both end when all records are there."""
+    other = start_driver(tmp_path, tools)
+    wait_until(lambda: any(call['what'] == 'train from 0' for call in calls(tools)), 240)
+    place = workplace(tmp_path, tools)
+    runner = StudyRunner(plan('base', 'other'), place, DevicePool([None]))
+    run_all(runner)
+    assert runner.failed == []
+    assert other.wait(timeout=120) == 0
+    trained = [call['run'] for call in calls(tools) if call['what'] == 'trained']
+    assert sorted(trained) == ['base-seed0', 'other-seed0']
+    assert len(list(place.results.glob('*.json'))) == 2
+
+
+def test_two_work_dirs_do_not_make_one_record_twice(tools, tmp_path):
+    place = workplace(tmp_path, tools)
+    elsewhere = type(place)(**{**vars(place), 'work_dir': tmp_path / 'elsewhere'})
+    runners = [StudyRunner(plan('base'), p, DevicePool([None])) for p in (place, elsewhere)]
+    threads = [threading.Thread(target=run_all, args=[runner]) for runner in runners]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [runner.failed for runner in runners] == [[], []]
+    assert [call['what'] for call in calls(tools)] == ['train from 0', 'trained', 'test']
+
+
+@pytest.mark.slow
+def test_torchrun_starts_the_processes_of_a_run(tools, tmp_path):
+    (tools / 'train.py').write_text(
+        'import os, sys\n'
+        'from pathlib import Path\n'
+        'names = [os.environ[name] for name in ("RANK", "WORLD_SIZE")]\n'
+        'Path(__file__).with_name("rank" + names[0]).write_text(" ".join(names + sys.argv[1:]))\n'
+        'sys.exit(os.environ["RANK"] == "1")\n'
+    )
+    runner = StudyRunner(plan('base', processes=2), workplace(tmp_path, tools), DevicePool([None]))
+    run_all(runner)
+    assert 'train.py ended with code 1' in runner.failed[0]
+    config = tmp_path / 'work' / 'base-seed0' / 'study' / 'config.py'
+    for rank in '01':
+        assert (tools / f'rank{rank}').read_text() == (
+            f'{rank} 2 {config} --work-dir {config.parents[1]} --resume --launcher pytorch'
+        )
+    assert '# With 2 processes.' in config.read_text()
+
+
+def test_gpus_are_shared_out():
+    assert device_groups(None, 2) == [None]
+    assert device_groups([0, 1, 4], 1) == ['0', '1', '4']
+    assert device_groups([0, 1, 4, 5], 2) == ['0,1', '4,5']
+    with pytest.raises(ValueError, match='3 GPUs cannot be shared out among runs of 2 processes'):
+        device_groups([0, 1, 2], 2)
+
+
+def test_progress_counts_runs_and_iterations(tools, tmp_path, capsys):
+    runner = StudyRunner(plan('base', 'other'), workplace(tmp_path, tools), DevicePool([None]))
+    load_tool('run_study')['watch'](runner)
+    said = capsys.readouterr().out
+    assert '2 of 2 runs finished\n' in said
+    assert f'{2 * ITERATIONS}/{2 * ITERATIONS}' in said

@@ -1,0 +1,122 @@
+"""bfloat16 on any device: what the wrapper computes in, and what a config is given for it."""
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmseg.registry import OPTIM_WRAPPERS
+from torch import nn
+
+from mmseg_pacbal.openmmlab.engine import mixed_precision
+from mmseg_pacbal.openmmlab.engine.mixed_precision import (
+    BFloat16OptimWrapper,
+    inference_autocast,
+    use_amp_in_testing,
+    use_amp_in_training,
+)
+
+
+def wrapper(model: nn.Module, **settings: object) -> BFloat16OptimWrapper:
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    return OPTIM_WRAPPERS.build(dict(type='BFloat16OptimWrapper', optimizer=optimizer, **settings))
+
+
+def config(**settings: object) -> Config:
+    wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1), **settings)
+    return Config(dict(optim_wrapper=wrapper, test_cfg=dict(type='TestLoop')))
+
+
+def test_a_step_is_that_of_autocast(generator):
+    model = nn.Conv2d(3, 4, 3)
+    x = torch.randn(2, 3, 8, 8, generator=generator)
+    with torch.autocast('cpu', torch.bfloat16):
+        out = model(x)
+    (gradient,) = torch.autograd.grad(out.float().square().mean(), model.weight)
+    expected = model.weight - 0.1 * gradient
+
+    optim = wrapper(model)
+    with optim.optim_context(model):
+        inside = model(x)
+    assert inside.dtype == torch.bfloat16
+    optim.update_params(inside.float().square().mean())
+    assert model.weight.dtype == gradient.dtype == torch.float32
+    assert torch.equal(model.weight, expected)
+    assert model(x).dtype == torch.float32
+
+
+def test_gradients_that_float16_loses_are_kept():
+    model = nn.Linear(1, 1, bias=False)
+    optim = wrapper(model)
+    with optim.optim_context(model):
+        loss = (model(torch.ones(1, 1)) * 1e-30).sum()
+    optim.backward(loss)
+    assert model.weight.grad.item() == pytest.approx(1e-30, rel=2**-8)
+
+
+def test_gradients_accumulate(generator):
+    model = nn.Linear(2, 1, bias=False)
+    before = model.weight.clone()
+    optim = wrapper(model, accumulative_counts=2)
+    gradients = []
+    for _ in range(2):
+        assert torch.equal(model.weight, before)
+        x = torch.randn(4, 2, generator=generator).bfloat16().float()
+        with optim.optim_context(model):
+            optim.update_params(model(x).float().mean())
+        gradients.append(x.mean(dim=0))
+    expected = before - 0.1 * torch.stack(gradients).mean(dim=0)
+    torch.testing.assert_close(model.weight.data, expected, rtol=2**-7, atol=2**-9)
+
+
+@pytest.mark.parametrize('dtype', ['float16', torch.float16, 'float32'])
+def test_other_dtypes_are_refused(dtype):
+    with pytest.raises(ValueError, match=r"is 'float\d\d', but .* in 'bfloat16' only; set optim"):
+        wrapper(nn.Linear(1, 1), dtype=dtype)
+
+
+def test_cpu_trains_in_bfloat16(capsys):
+    cfg = config(loss_scale=512.0)
+    use_amp_in_training(cfg, 'cpu')
+    assert cfg.optim_wrapper.type == 'BFloat16OptimWrapper'
+    assert 'loss_scale' not in cfg.optim_wrapper
+    said = capsys.readouterr().out
+    assert "config: optim_wrapper.type = 'BFloat16OptimWrapper'\n" in said
+    assert 'config: optim_wrapper.loss_scale is left out' in said
+
+
+def test_gpu_trains_as_mmsegmentation_has_it(capsys):
+    cfg = config()
+    use_amp_in_training(cfg, 'cuda')
+    assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
+    assert cfg.optim_wrapper.loss_scale == 'dynamic'
+    assert capsys.readouterr().out.count('config: optim_wrapper.') == 2
+    static = config(loss_scale=512.0)
+    use_amp_in_training(static, 'cuda')
+    assert static.optim_wrapper.loss_scale == 512.0
+
+
+def test_float16_on_a_cpu_is_refused():
+    with pytest.raises(ValueError, match='or train float16 on a GPU'):
+        use_amp_in_training(config(dtype='float16'), 'cpu')
+
+
+@pytest.mark.parametrize('there', [True, False])
+def test_a_cpu_without_instructions_is_said_to_be_slower(there, monkeypatch, capsys):
+    monkeypatch.setattr(mixed_precision, 'has_bfloat16_instructions', lambda: there)
+    model = nn.Linear(1, 1)
+    for use in (
+        lambda: use_amp_in_training(config(), 'cpu'),
+        lambda: use_amp_in_testing(config(), 'cpu'),
+        lambda: inference_autocast(model),
+    ):
+        mixed_precision._say_if_slow.cache_clear()
+        use()
+        use()
+        lines = capsys.readouterr().out.splitlines()
+        assert sum('will be slower here than float32' in line for line in lines) == (not there)
+
+
+def test_instructions_are_those_of_the_system(monkeypatch):
+    """torch's own list, and what is read where torch has none, agree."""
+    found = mixed_precision.has_bfloat16_instructions()
+    monkeypatch.delattr(torch.cpu, 'get_capabilities', raising=False)
+    assert mixed_precision.has_bfloat16_instructions() == found
