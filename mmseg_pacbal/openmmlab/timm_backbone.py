@@ -50,8 +50,8 @@ def follow_timm(cfg: Config) -> None:
             of any size, or has no feature ``in_index``.
     """
     model = setting(cfg, 'model.module') if 'module' in cfg.model else cfg.model
-    backbone = model.backbone
-    if backbone.get('type') != 'TIMMBackbone':
+    backbone = model.get('backbone')  # a model of your own may have none
+    if not backbone or backbone.get('type') != 'TIMMBackbone':
         return
     timm, stride = _import_timm(), backbone.get('output_stride')
     _check_name(timm, backbone.model_name)

@@ -1,10 +1,10 @@
 import pytest
 import torch
-from mmseg.registry import MODELS
 from torch.nn.functional import cross_entropy
 
 from mmseg_pacbal.losses import BorderWeightLoss
 from mmseg_pacbal.ops import border_weight_map
+from tests.needs import needs_mmseg
 
 VOID = 255
 
@@ -46,7 +46,10 @@ def test_background(case):
     torch.testing.assert_close(loss, plain * weight)
 
 
+@needs_mmseg
 def test_from_a_config(case):
+    from mmseg.registry import MODELS
+
     loss = MODELS.build(dict(type='BorderWeightLoss', sigma=2.34))
     assert loss.loss_name == 'loss_border'
     assert loss(*case).item() > 0

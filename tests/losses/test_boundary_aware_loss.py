@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_pacbal import BoundaryAwareLoss
 from mmseg_pacbal.ops import boundary_weight_map
+from tests.needs import needs_mmseg
 from tests.reference import weighted_loss_reference
 
 VOID = 255
@@ -85,6 +85,19 @@ def score() -> Tensor:
 # By hand
 
 
+class SquaredError(torch.nn.Module):
+    """(1 - probability of the label)^2, also at void, where it would be NaN."""
+
+    def forward(self, cls_score, label, reduction_override=None, ignore_index=255):
+        assert reduction_override == 'none'
+        # A product, which autocast would round.
+        same = torch.eye(cls_score.shape[1], dtype=cls_score.dtype)
+        probability = torch.einsum('nchw,cd->ndhw', cls_score, same).softmax(dim=1)
+        valid = label != ignore_index
+        right = probability.gather(1, label.where(valid, 0)[:, None])[:, 0]
+        return (1 - right).square().masked_fill(~valid, torch.nan)
+
+
 @pytest.mark.parametrize(
     ('options', 'expected'),
     [
@@ -99,7 +112,11 @@ def score() -> Tensor:
         (dict(beta=0.0), (8 * LOSS_0 + 2 * LOSS_1) / 16),
         # Without edges at void, 1 less at each of the two pixels beside it.
         (dict(void_edges=False), (12 * LOSS_0 + 3.5 * LOSS_1) / 16),
-        (dict(pixel_loss=dict(type='CrossEntropyLoss')), (12 * LOSS_0 + 5.5 * LOSS_1) / 16),
+        pytest.param(
+            dict(pixel_loss=dict(type='CrossEntropyLoss')),
+            (12 * LOSS_0 + 5.5 * LOSS_1) / 16,
+            marks=needs_mmseg,
+        ),
     ],
     ids=named,
 )
@@ -389,22 +406,8 @@ def test_sigmoid_equals_softmax_of_two_channels(generator):
 # Another loss of a pixel
 
 
-@MODELS.register_module(name='TestSquaredError')
-class SquaredError(torch.nn.Module):
-    """(1 - probability of the label)^2, also at void, where it would be NaN."""
-
-    def forward(self, cls_score, label, reduction_override=None, ignore_index=255):
-        assert reduction_override == 'none'
-        # A product, which autocast would round.
-        same = torch.eye(cls_score.shape[1], dtype=cls_score.dtype)
-        probability = torch.einsum('nchw,cd->ndhw', cls_score, same).softmax(dim=1)
-        valid = label != ignore_index
-        right = probability.gather(1, label.where(valid, 0)[:, None])[:, 0]
-        return (1 - right).square().masked_fill(~valid, torch.nan)
-
-
 def test_pixel_loss_by_hand(score):
-    loss = BoundaryAwareLoss(pixel_loss=dict(type='TestSquaredError'), **NO_BLUR)(score, LABEL)
+    loss = BoundaryAwareLoss(pixel_loss=SquaredError(), **NO_BLUR)(score, LABEL)
     loss.backward()
     # (1 - 3/4)^2 on class 0, (1 - 1/4)^2 on class 1; what void loses does not matter.
     assert loss.item() == pytest.approx((12 / 16 + 5.5 * 9 / 16) / 16, rel=1e-6)
@@ -412,6 +415,7 @@ def test_pixel_loss_by_hand(score):
     assert (score.grad[0, :, 3, 3] == 0).all()
 
 
+@needs_mmseg
 def test_pixel_loss_of_every_class_is_averaged(generator):
     label = random_label(generator)
     logits = random_logits(generator, label, 3, torch.float32)
@@ -424,6 +428,7 @@ def test_pixel_loss_of_every_class_is_averaged(generator):
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-7)
 
 
+@needs_mmseg
 def test_pixel_loss_with_its_own_class_weight(generator):
     label = random_label(generator)
     logits = random_logits(generator, label, 3)
@@ -445,7 +450,7 @@ VARIANTS = pytest.mark.parametrize(
         dict(normalize='mean', avg_non_ignore=True, beta=0.0),
         dict(class_weight=[1.0, 2.0, 3.0]),
         dict(reduction='sum'),
-        dict(pixel_loss=dict(type='TestSquaredError')),
+        dict(pixel_loss=SquaredError()),
         dict(kernel='linear', ignore_padding=False),
     ],
     ids=named,
@@ -533,7 +538,7 @@ def test_large_right_logits_cost_nothing():
         (dict(normalize='mean', reduction='sum'), 3),
         (dict(reduction='none', loss_weight=0.3), 3),
         (dict(use_sigmoid=True), 1),
-        (dict(pixel_loss=dict(type='TestSquaredError')), 3),
+        (dict(pixel_loss=SquaredError()), 3),
     ],
     ids=named,
 )
@@ -555,7 +560,7 @@ def test_gradcheck(options, classes, generator):
         (dict(), 3),
         (dict(use_sigmoid=True), 1),
         (dict(normalize='mean', class_weight=[1.0, 2.0, 3.0]), 3),
-        (dict(pixel_loss=dict(type='TestSquaredError')), 3),
+        (dict(pixel_loss=SquaredError()), 3),
     ],
     ids=named,
 )
@@ -595,7 +600,7 @@ def test_float64_logits_stay_so(generator):
 
 
 def test_names():
-    assert MODELS.build(dict(type='BoundaryAwareLoss')).loss_name == 'loss_bal'
+    assert BoundaryAwareLoss().loss_name == 'loss_bal'
     assert BoundaryAwareLoss(loss_name='loss_aux').loss_name == 'loss_aux'
 
 
@@ -655,7 +660,11 @@ def test_inputs_are_left_alone(generator):
             dict(pixel_loss=dict(type='CrossEntropyLoss'), use_sigmoid=True),
             ('use_sigmoid', 'pixel_loss'),
         ),
-        (dict(pixel_loss=dict(type='TverskyLoss')), ('pixel_loss', 'TverskyLoss', 'every pixel')),
+        pytest.param(
+            dict(pixel_loss=dict(type='TverskyLoss')),
+            ('pixel_loss', 'TverskyLoss', 'every pixel'),
+            marks=needs_mmseg,
+        ),
     ],
     ids=named,
 )
@@ -666,6 +675,7 @@ def test_error_names_argument_value_and_accepted(options, expected):
         assert part in str(error.value)
 
 
+@needs_mmseg
 def test_error_names_an_unknown_pixel_loss():
     with pytest.raises(ValueError, match=r'pixel_loss must be .*NoSuchLoss'):
         BoundaryAwareLoss(pixel_loss=dict(type='NoSuchLoss'))
@@ -685,6 +695,7 @@ def test_error_names_the_number_of_class_weights(entries, score):
     assert 'logits has 2 channels' in str(error.value)
 
 
+@needs_mmseg
 def test_error_names_what_pixel_loss_gave(score):
     loss = BoundaryAwareLoss(pixel_loss=dict(type='DiceLoss'))  # one number an image
     with pytest.raises(ValueError, match='pixel_loss must return') as error:

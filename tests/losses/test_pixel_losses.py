@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_pacbal import BoundaryAwareLoss, boundary_weight_map
 from mmseg_pacbal.losses import OHEMPixelLoss, SoftmaxFocalLoss
+from tests.needs import needs_mmseg
 
 VOID = 255
 BOTH = pytest.mark.parametrize('loss_class', [SoftmaxFocalLoss, OHEMPixelLoss])
@@ -76,8 +76,7 @@ def test_ohem_of_everything_is_cross_entropy(case):
 def test_under_the_weight_map(loss_class, case):
     logits, label = case
     alone = loss_class(reduction='none')(logits, label)
-    pixel_loss = dict(type=loss_class.__name__)
-    loss = BoundaryAwareLoss(kernel_size=5, downsample=2, pixel_loss=pixel_loss)(logits, label)
+    loss = BoundaryAwareLoss(kernel_size=5, downsample=2, pixel_loss=loss_class())(logits, label)
     weight = boundary_weight_map(label, kernel_size=5, downsample=2)
     torch.testing.assert_close(loss, (weight * alone).sum() / label.numel(), rtol=1e-6, atol=0)
     loss.backward()
@@ -91,8 +90,11 @@ def test_gradcheck(loss_class, case):
     assert torch.autograd.gradcheck(lambda x: loss_class()(x, label), logits)
 
 
+@needs_mmseg
 @BOTH
 def test_trains_in_a_head(loss_class, case, make_samples):
+    from mmseg.registry import MODELS
+
     head = MODELS.build(
         dict(
             type='FCNHead',
@@ -141,6 +143,7 @@ def test_half_logits_are_computed_in_float32(loss_class, case):
 # MMSegmentation's own
 
 
+@needs_mmseg
 def test_cross_entropy_of_mmsegmentation_is_usable(case):
     logits, label = case
     for options in (dict(), dict(use_sigmoid=True)):
@@ -148,12 +151,16 @@ def test_cross_entropy_of_mmsegmentation_is_usable(case):
         assert BoundaryAwareLoss(pixel_loss=cfg)(logits.float(), label).isfinite()
 
 
+@needs_mmseg
 def test_ohem_of_mmsegmentation_is_refused():
     with pytest.raises(ValueError, match='OhemCrossEntropy cannot give a loss for every pixel'):
         BoundaryAwareLoss(pixel_loss=dict(type='OhemCrossEntropy'))
 
 
+@needs_mmseg
 def test_focal_loss_of_mmsegmentation_fails_on_cpu(case):
+    from mmseg.registry import MODELS
+
     # Why there is one here: it picks one column of the one-hot labels in place of all but one.
     loss = MODELS.build(dict(type='FocalLoss'))
     with pytest.raises((ValueError, RuntimeError)):

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from mmseg.registry import MODELS
 
 from mmseg_pacbal import BoundaryAwareLoss, boundary_weight_map
 from mmseg_pacbal.losses import shared_map
+from tests.needs import needs_mmseg
 
 VOID = 255
 
@@ -29,7 +29,10 @@ def maps(monkeypatch) -> list[dict]:
     return computed
 
 
+@needs_mmseg
 def test_heads_of_a_model_share_the_map_of_a_batch(maps, label, make_samples):
+    from mmseg.registry import MODELS
+
     loss = dict(type='BoundaryAwareLoss', kernel_size=5)
     base = dict(in_channels=4, channels=4, num_classes=3)
     heads = [
