@@ -136,7 +136,7 @@ def provide_pkg_resources() -> None:
     """Provide the part of `pkg_resources` that mmengine uses.
 
     setuptools 82 removed it; mmengine needs it to find the package of an `mmseg::` base config.
-    Needed while mmengine reads `pkg_resources` (0.10.7 does; onedl-mmengine 0.10.12 does not).
+    Needed while mmengine reads `pkg_resources` (0.10.7 does); the fork does not, see :func:`apply`.
     """
     if importlib.util.find_spec('pkg_resources') is None:
         sys.meta_path.append(_PkgResources())
@@ -185,7 +185,8 @@ def provide_compiled_ops() -> None:
     A `mmcv._ext` that exists but fails to load (built for another torch, say) keeps its own error.
     The stand-in has a spec without a loader: imports find it, but mmcv and mmengine look for the
     loader to learn whether there are compiled ops, and rightly still find none.
-    Needed while mmseg imports `mmcv.ops` unconditionally (1.2.2 does), with mmcv-lite only.
+    Needed while mmseg imports `mmcv.ops` unconditionally (1.2.2 does), with mmcv-lite only. The
+    fork does not, and its mmengine would take the stand-in for compiled ops, see :func:`apply`.
     """
     if importlib.util.find_spec('mmcv._ext') is None:
         sys.modules['mmcv._ext'] = stand_in = _MissingOps('mmcv._ext')
@@ -326,8 +327,11 @@ def apply() -> None:
     Raises:
         UnsupportedStackError: see :func:`check_versions`.
     """
-    check_versions(installed_versions(), declared_versions())
-    provide_pkg_resources()
-    provide_compiled_ops()
+    installed = installed_versions()
+    check_versions(installed, declared_versions())
+    if not installed.get('onedl-mmengine'):
+        provide_pkg_resources()
+    if not installed.get('onedl-mmsegmentation'):
+        provide_compiled_ops()
     name_mmsegmentation()
     load_checkpoints_safely()

@@ -1,6 +1,7 @@
 """What `mmseg_pacbal.compat` fixes: each test fails on the stack without it, or on a stack it
 should leave alone."""
 
+import functools
 import importlib.util
 import json
 import os
@@ -27,16 +28,21 @@ from mmengine.config import Config  # noqa: E402
 from mmengine.evaluator import BaseMetric  # noqa: E402
 from mmengine.logging import HistoryBuffer  # noqa: E402
 from mmengine.model import BaseModel  # noqa: E402
+from mmengine.registry import DefaultScope  # noqa: E402
 from mmengine.runner import CheckpointLoader, Runner  # noqa: E402
 from packaging.version import Version  # noqa: E402
 
 TORCH = Version(Version(torch.__version__).base_version)
 STAND_IN_OPS = 'mmcv._ext' in sys.modules and sys.modules['mmcv._ext'].__spec__.loader is None
-needs_lite = pytest.mark.skipif(not STAND_IN_OPS, reason='mmcv has its compiled ops')
+needs_lite = pytest.mark.skipif(
+    not STAND_IN_OPS, reason='mmcv has its compiled ops, or this is the fork, which needs none'
+)
 STAND_IN_RESOURCES = any(isinstance(f, compat._PkgResources) for f in sys.meta_path)
 needs_new_setuptools = pytest.mark.skipif(
-    not STAND_IN_RESOURCES, reason='setuptools still has pkg_resources'
+    not STAND_IN_RESOURCES,
+    reason='setuptools still has pkg_resources, or this is the fork, which does not read it',
 )
+INSTALLED = compat.installed_versions()
 
 STOCK = {
     'torch': '2.13.0+cpu',
@@ -216,6 +222,23 @@ def test_installed_versions_are_those_of_this_stack():
     assert set(versions) <= set(STOCK)
 
 
+FOR_BOTH = ['name_mmsegmentation', 'load_checkpoints_safely']
+
+
+@pytest.mark.parametrize(
+    ('installed', 'fixes'),
+    [(STOCK, ['provide_pkg_resources', 'provide_compiled_ops', *FOR_BOTH]), (FORK, FOR_BOTH)],
+    ids=['stock', 'fork'],
+)
+def test_the_fork_is_not_given_what_it_does_without(installed, fixes, monkeypatch):
+    called: list[str] = []
+    for name in ('provide_pkg_resources', 'provide_compiled_ops', *FOR_BOTH):
+        monkeypatch.setattr(compat, name, functools.partial(called.append, name))
+    monkeypatch.setattr(compat, 'installed_versions', lambda: installed)
+    compat.apply()
+    assert called == fixes
+
+
 def test_source_tree_on_the_path_is_not_judged_but_a_leftover_folder_is(monkeypatch, tmp_path):
     (tmp_path / 'mmcv_of_test').mkdir()
     (tmp_path / 'mmcv_of_test' / '__init__.py').touch()
@@ -374,6 +397,13 @@ class Score(BaseMetric):
         return {'mIoU': np.float32(62.5), 'per_class': np.array([25.0, 100.0])}
 
 
+@pytest.fixture(scope='module', autouse=True)
+def scope_of_mmengine():
+    """A Runner's default scope outlives it; tests elsewhere are not to find the toy's."""
+    with DefaultScope.overwrite_default_scope('mmengine'):
+        yield
+
+
 def toy_runner(work_dir, scheduler, epochs=2, **kwargs) -> Runner:
     def loader():
         sampler = {'type': 'DefaultSampler', 'shuffle': False}
@@ -505,6 +535,10 @@ def test_checkpoint_with_one_cycle_schedule_loads(tmp_path):
 
 
 @pytest.mark.skipif(Version('2.6') > TORCH, reason='torch before 2.6 loads anything')
+@pytest.mark.skipif(
+    bool(INSTALLED.get('onedl-mmengine')),
+    reason='onedl-mmengine loads what weights_only=True refuses with weights_only=False',
+)
 def test_checkpoint_does_not_load_without_compat(checkpoint):
     result = run_python(
         'from mmengine.runner import CheckpointLoader\n'

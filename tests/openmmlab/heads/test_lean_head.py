@@ -11,6 +11,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_pacbal import PACHead
+from mmseg_pacbal.compat import installed_versions
 from mmseg_pacbal.openmmlab.heads import build_lean_head
 
 VOID = 255
@@ -105,7 +106,14 @@ def test_options_of_boundary_aware_loss(options, generator, make_samples):
         (dict(avg_non_ignore=True, loss_weight=0.4), True),
         (dict(reduction='sum'), True),
         (dict(class_weight=CLASS_WEIGHT), False),  # MMSegmentation fails on void here
-        (dict(class_weight=CLASS_WEIGHT, avg_non_ignore=True), False),
+        pytest.param(
+            dict(class_weight=CLASS_WEIGHT, avg_non_ignore=True),
+            False,
+            marks=pytest.mark.skipif(
+                bool(installed_versions().get('onedl-mmsegmentation')),
+                reason='onedl-mmsegmentation 1.4.2 raises IndexError: it masks void pixels twice',
+            ),
+        ),
         (dict(class_weight=CLASS_WEIGHT, reduction='sum'), True),
     ],
     ids=str,
