@@ -38,7 +38,8 @@ class Segmentation(lightning.LightningModule):
         self.quality.update(self.model(image)['out'], label)
 
     def on_validation_epoch_end(self) -> None:
-        self.log_dict(self.quality.compute(), sync_dist=False)
+        scores = self.quality.compute()  # of all processes
+        self.log_dict({name: round(100 * score.item(), 1) for name, score in scores.items()})
         self.quality.reset()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
