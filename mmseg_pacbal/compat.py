@@ -112,8 +112,10 @@ def check_versions(installed: dict[str, str | None], declared: dict[str, str]) -
             _refuse(f'{found} overwrite each other', f'one of them as {module}', command)
     stock = installed.get('mmsegmentation')
     for module, (names, command) in _NEEDS.items():
-        accepted = declared.get(names[0], '')
-        for name in (name for name in names if not _within(installed.get(name), accepted)):
+        for name in names:
+            accepted = declared.get(name, declared.get(names[0], ''))
+            if _within(installed.get(name), accepted):
+                continue
             if module == 'mmcv' and stock:
                 found = f'{name} {installed[name]} is installed with mmsegmentation {stock}'
                 _refuse(found, f'mmcv{accepted} there', f'pip uninstall -y {name} && {command}')

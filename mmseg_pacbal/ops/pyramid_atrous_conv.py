@@ -138,7 +138,8 @@ def _check_shapes(x: Tensor, weight: Tensor) -> None:
 
 def _autocast(tensor: Tensor) -> Tensor:
     """Under autocast, in the dtype in which conv2d would compute."""
-    if torch.is_autocast_enabled() or torch.is_autocast_cpu_enabled():
+    device = tensor.device.type
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         # Autocast's own rules, read off a product of nothing.
         return tensor.to((tensor.new_empty(1, 0) @ tensor.new_empty(0, 1)).dtype)
     return tensor
@@ -205,7 +206,7 @@ def _form(
     x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool, backend: str, training: bool
 ) -> Form:
     forms = _forms(x.device.type)
-    if backend == 'auto' and must_not_vary(x):
+    if backend == 'auto' and must_not_vary():
         backend = choose_by_rule(x.shape[1], rates)
     elif backend == 'auto':
         backend = trials.choose(forms, x, weight, rates, concat, training)
