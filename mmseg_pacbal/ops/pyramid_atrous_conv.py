@@ -1,12 +1,14 @@
 """One filter at many atrous rates: the sum of convolutions, exact, at the price of one."""
 
-import importlib.util
+import functools
+import importlib
 import os
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.torch_version import TorchVersion
 
 from . import factorized
 from .arguments import POSITIVE_INT, Accepted, check_arguments, check_tensor, one_of
@@ -24,6 +26,7 @@ ACCEPTED = dict(
     ),
     merge=one_of(*MERGES),
 )
+OLDEST_TRITON = '3.4'
 trials = Trials(synchronised_clock)
 
 
@@ -82,11 +85,19 @@ def pyramid_atrous_conv2d(
 def available_backends(device: str = 'cpu') -> tuple[str, ...]:
     """Names that ``backend`` accepts for tensors on a type of device, such as ``'cuda'``."""
     names = ('auto', 'reference', 'factorized')
-    if importlib.util.find_spec('triton') is None:
-        return names
     # Triton's interpreter runs the kernels on CPU, for tests.
-    interpreted = os.environ.get('TRITON_INTERPRET') == '1'
-    return (*names, 'triton') if device == 'cuda' or interpreted else names
+    possible = device == 'cuda' or os.environ.get('TRITON_INTERPRET') == '1'
+    return (*names, 'triton') if possible and _has_triton() else names
+
+
+@functools.cache
+def _has_triton() -> bool:
+    """Whether there is a Triton that compiles the kernel: before 3.4 (torch 2.8) it cannot."""
+    try:
+        triton = importlib.import_module('triton')
+    except (ImportError, OSError):  # there is none, or it does not load here
+        return False
+    return TorchVersion(triton.__version__) >= OLDEST_TRITON
 
 
 def check_pyramid_args(
