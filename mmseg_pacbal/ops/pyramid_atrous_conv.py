@@ -27,6 +27,8 @@ ACCEPTED = dict(
     merge=one_of(*MERGES),
 )
 OLDEST_TRITON = '3.4'
+# Triton's interpreter runs the kernels on CPU, for tests. Triton reads this on import, too.
+INTERPRETED = os.environ.get('TRITON_INTERPRET') == '1'
 trials = Trials(synchronised_clock)
 
 
@@ -85,9 +87,7 @@ def pyramid_atrous_conv2d(
 def available_backends(device: str = 'cpu') -> tuple[str, ...]:
     """Names that ``backend`` accepts for tensors on a type of device, such as ``'cuda'``."""
     names = ('auto', 'reference', 'factorized')
-    # Triton's interpreter runs the kernels on CPU, for tests.
-    possible = device == 'cuda' or os.environ.get('TRITON_INTERPRET') == '1'
-    return (*names, 'triton') if possible and _has_triton() else names
+    return (*names, 'triton') if (device == 'cuda' or INTERPRETED) and _has_triton() else names
 
 
 @functools.cache
@@ -150,7 +150,7 @@ def _check_shapes(x: Tensor, weight: Tensor) -> None:
 def _autocast(tensor: Tensor) -> Tensor:
     """Under autocast, in the dtype in which conv2d would compute."""
     device = tensor.device.type
-    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+    if device != 'meta' and torch.is_autocast_enabled(device):
         # Autocast's own rules, read off a product of nothing.
         return tensor.to((tensor.new_empty(1, 0) @ tensor.new_empty(0, 1)).dtype)
     return tensor

@@ -439,7 +439,7 @@ def importing(version: str | Exception):
     ids=str,
 )
 def test_triton_that_cannot_compile_the_kernel_is_not_there(version, usable, monkeypatch):
-    monkeypatch.delenv('TRITON_INTERPRET', raising=False)
+    monkeypatch.setattr(pac, 'INTERPRETED', False)
     monkeypatch.setattr(pac.importlib, 'import_module', importing(version))
     pac._has_triton.cache_clear()
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 from .. import cli
 from . import ops, speed, training
 from .examination import all_passed, examine
-from .report import facts, pasteable, print_findings
+from .report import facts, pasteable, print_findings, print_fixed
 
 CHECKS = (*ops.CHECKS, *training.CHECKS, *speed.CHECKS)
 
@@ -33,6 +33,7 @@ def run(args: argparse.Namespace) -> None:
         SystemExit: A check failed; the code is 1.
     """
     known = facts()
+    print_fixed(known)
     findings = examine(CHECKS)
     print_findings(findings)
     print(f'\nTo paste into a report:\n\n{pasteable(known, findings)}')

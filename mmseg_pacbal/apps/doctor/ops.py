@@ -11,6 +11,7 @@ from torch import Tensor
 from ...losses import BoundaryAwareLoss
 from ...ops import (
     available_backends,
+    border_weight_map,
     boundary_weight_map,
     lean_cross_entropy,
     pyramid_atrous_conv2d,
@@ -104,6 +105,24 @@ def _output_and_gradients(problem: Problem, merge: str, backend: str) -> list[Te
     return [out.detach(), *torch.autograd.grad(out, (x, weight), problem.grad)]
 
 
+def check_border_weight_map(device: torch.device) -> str:
+    """U-Net's map of three rectangles against distances to each of their pixels, in float64."""
+    label = torch.full((1, 24, 31), VOID)
+    pixels = torch.cartesian_prod(*map(torch.arange, label.shape[1:])).double()
+    distances = []
+    for y, x, c in ((2, 3, 1), (12, 4, 1), (9, 17, 2)):
+        label[0, y : y + 7, x : x + 9] = c
+        own = torch.cartesian_prod(torch.arange(y, y + 7), torch.arange(x, x + 9)).double()
+        distances.append(torch.cdist(pixels, own).amin(dim=1))
+    nearest_two = torch.stack(distances).sort(dim=0).values[:2]
+    t = nearest_two.sum(dim=0).square().view(label.shape) / 50
+    # float32 rounds d1, d2, their sum, its square, its quotient: t is off by 3 eps t, and
+    # 10 exp(-t), where t exp(-t) < 0.4, by 12 eps; rounding it, and adding 1 to it, by 11 eps each.
+    bound = 3 * torch.finfo(torch.float32).eps  # of 11, the largest value
+    compare('the map', border_weight_map(label.to(device)), 1 + 10 * torch.exp(-t), bound)
+    return 'two objects of one class, one of another'
+
+
 def check_lean_cross_entropy(device: torch.device) -> str:
     label, logits = blocks(), _logits((9, 13))
     weight = boundary_weight_map(label)
@@ -184,6 +203,7 @@ CHECKS = (
         check_pyramid,
         _REPORT + 'set the environment variable MMSEG_PACBAL_BACKEND=reference',
     ),
+    Check('border_weight_map', check_border_weight_map, _REPORT + 'do without BorderWeightLoss'),
     Check('lean_cross_entropy', check_lean_cross_entropy, _REPORT + 'do without LeanHead'),
     Check('BoundaryAwareLoss', check_loss, _REPORT + "use MMSegmentation's CrossEntropyLoss"),
 )

@@ -35,6 +35,15 @@ def facts() -> dict:
     )
 
 
+def print_fixed(known: dict) -> None:
+    """Print what compat fixed here, and why."""
+    fixed = known['fixed_by_compat']
+    print('compat fixed:' if fixed else 'compat had nothing to fix')
+    for name, reason in fixed.items():
+        print(f'- {name}: {reason}')
+    print()
+
+
 def print_findings(findings: Sequence[Finding]) -> None:
     """Print a table, then "all checks passed" or a list of failures, each with what to do."""
     console = Console()

@@ -6,6 +6,7 @@ import torch
 from torch.utils.benchmark import Timer
 
 from ...ops import boundary_weight_map, pyramid_atrous_conv2d
+from ...ops.pyramid_atrous_conv import trials
 from ...ops.taps import outputs_innermost
 from .examination import Check
 from .ops import blocks, plain_weight_map
@@ -40,10 +41,17 @@ def time_pyramid(device: torch.device) -> str:
     finally:
         torch.backends.cudnn.benchmark = benchmark
     best, own = min(plain.values()), min(ours.values())
+    auto = backends_chosen(device)
     return (
         f'forward and backward, {channels[0]} to {channels[1]} channels at {size}x{size}, batch 2: '
         f'{own:.1f} ms against {best:.1f} ms of five convolutions, {best / own:.1f} times as fast'
+        f'{f"; auto chose {auto}" if auto else ""}'
     )
+
+
+def backends_chosen(device: torch.device) -> str:
+    """What trials have found for ``backend='auto'`` on a device; none are made on a CPU."""
+    return ', '.join(sorted({name for key, name in trials.choices.items() if key[0] == device}))
 
 
 def time_weight_map(device: torch.device) -> str:

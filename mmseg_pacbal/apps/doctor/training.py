@@ -63,10 +63,13 @@ def check_autocast(device: torch.device) -> str:
 
 
 def check_compile(device: torch.device) -> str:
-    """The loss of a compiled model against that of the same model without ``torch.compile``."""
-    model, loss = small_model(device), BoundaryAwareLoss().to(device)
+    """The loss of a compiled model against that of the same model without ``torch.compile``.
+
+    In float64: what a GPU computes in TF32, one of the two may compute in float32.
+    """
+    model, loss = small_model(device).double(), BoundaryAwareLoss().to(device)
     label = blocks().to(device)
-    x = images(label.cpu()).to(device)
+    x = images(label.cpu()).to(device).double()
     compiled = torch.compile(model)
     try:
         value = loss(compiled(x), label)
@@ -78,7 +81,7 @@ def check_compile(device: torch.device) -> str:
         raise
     expected = loss(model(x), label)
     # The compiler may reorder sums; the longest is that of the norm, over 2 * 65 * 97 values.
-    bound = 2 * (2 * 65 * 97) ** 0.5 * torch.finfo(torch.float32).eps
+    bound = 2 * (2 * 65 * 97) ** 0.5 * torch.finfo(x.dtype).eps
     if not abs(float(value - expected)) <= bound * abs(float(expected)):
         raise ArithmeticError(
             f'the loss is {float(value)} compiled, but {float(expected)} without compilation'

@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from mmseg_pacbal import compat
 from mmseg_pacbal.apps import doctor
 from mmseg_pacbal.apps.doctor import examination, ops, speed, training
 from mmseg_pacbal.apps.doctor.examination import Check, Skip, examine
-from mmseg_pacbal.apps.doctor.report import facts, pasteable, print_findings
+from mmseg_pacbal.apps.doctor.report import facts, pasteable, print_findings, print_fixed
 from mmseg_pacbal.losses import BoundaryAwareLoss
 from mmseg_pacbal.losses.label_check import LabelCheck
 from mmseg_pacbal.ops import pyramid_atrous_conv
@@ -113,12 +114,9 @@ def way_of(name: str, function):
 
 
 @pytest.mark.parametrize('way', WAYS)
-@pytest.mark.parametrize(
-    ('name', 'attribute'),
-    [('boundary_weight_map', 'boundary_weight_map')],
-)
-def test_broken_weight_map(name, attribute, way, monkeypatch):
-    finding = broken(monkeypatch, name, ops, attribute, way_of(way, getattr(ops, attribute)))
+@pytest.mark.parametrize('name', ['boundary_weight_map', 'border_weight_map'])
+def test_broken_weight_map(name, way, monkeypatch):
+    finding = broken(monkeypatch, name, ops, name, way_of(way, getattr(ops, name)))
     assert ('broken on purpose' if way == 'raises' else 'is off by') in finding.detail
 
 
@@ -221,6 +219,48 @@ def test_late_label_check_passes(monkeypatch):
     assert find('label check').detail == 'found after 63 more steps'
 
 
+class OnAGpu(torch.Tensor):
+    """A tensor of the CPU that can be pinned and copied as if there were a GPU."""
+
+    lost = 0
+
+    def pin_memory(self):
+        return self
+
+    def to(self, device, non_blocking):
+        assert non_blocking
+        return self + OnAGpu.lost
+
+    def cpu(self):
+        return self
+
+
+@pytest.mark.parametrize('lost', [0, 1])
+def test_pinned_memory(lost, monkeypatch):
+    monkeypatch.setattr(training, 'blocks', lambda: ops.blocks().as_subclass(OnAGpu))
+    monkeypatch.setattr(OnAGpu, 'lost', lost)
+    if lost:
+        with pytest.raises(ArithmeticError, match='a label differs after it was copied'):
+            training.check_pinned_memory(torch.device('cuda'))
+    else:
+        assert 'is the same' in training.check_pinned_memory(torch.device('cuda'))
+
+
+@pytest.mark.parametrize(('largest', 'status'), [(6, 'passed'), (7, 'failed'), (-1, 'failed')])
+def test_prediction_of_a_class_that_is_none(largest, status, monkeypatch, tmp_path):
+    (tmp_path / 'JPEGImages').mkdir()
+    (tmp_path / 'JPEGImages' / 'a.jpg').touch()
+    cfg = SimpleNamespace(data_root=tmp_path)
+    label = torch.full((5, 7), largest).numpy()
+    monkeypatch.setattr(training, 'demo', lambda folder: (cfg, tmp_path))
+    monkeypatch.setattr(
+        training, 'init_inferencer', lambda *a, device: lambda image: dict(predictions=label)
+    )
+    finding = find('demo')
+    assert finding.status == status
+    assert ('there are 0 to 6' if status == 'failed' else '(5, 7)') in finding.detail
+
+
 @pytest.fixture
 def no_demo_yet():
     training.demo.cache_clear()
@@ -263,7 +303,23 @@ def test_timing_that_fails(name, monkeypatch):
     broken(monkeypatch, name, speed, '_milliseconds', raise_error)
 
 
+def test_backends_that_trials_chose_are_named(monkeypatch):
+    choices = {(CPU, 1): 'triton', (CPU, 2): 'factorized', (CPU, 3): 'triton'}
+    monkeypatch.setattr(speed, 'trials', SimpleNamespace(choices=choices))
+    monkeypatch.setattr(speed, '_milliseconds', lambda function: 1.0)
+    assert find('speed of PAC').detail.endswith('; auto chose factorized, triton')
+    monkeypatch.setattr(speed, 'trials', SimpleNamespace(choices={('cuda:0', 1): 'triton'}))
+    assert 'auto' not in find('speed of PAC').detail
+
+
 # What is shown
+
+
+def test_fixes_are_shown_with_the_reason(capsys):
+    print_fixed(dict(fixed_by_compat={'mmcv.ops': 'this mmcv has none'}))
+    assert capsys.readouterr().out == 'compat fixed:\n- mmcv.ops: this mmcv has none\n\n'
+    print_fixed(dict(fixed_by_compat={}))
+    assert capsys.readouterr().out == 'compat had nothing to fix\n\n'
 
 
 @pytest.fixture
