@@ -251,7 +251,8 @@ def rounding(x: Tensor) -> float:
 
 def allows_tf32() -> bool:
     """Whether matrix products or convolutions of float32 may be computed in TF32."""
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    matmul: Any = torch.backends.cuda.matmul
+    cudnn: Any = torch.backends.cudnn  # its annotations lack conv
     # From torch 2.9 on: to read the older flags is an error once a newer one was set.
     if hasattr(matmul, 'fp32_precision'):
         return 'tf32' in (matmul.fp32_precision, cudnn.conv.fp32_precision)
