@@ -367,6 +367,20 @@ def test_exit_code(function, code, monkeypatch, tmp_path, capsys):
     assert json.loads((tmp_path / 'found.json').read_text())['findings'][0]['name'] == 'one'
 
 
+def test_products_are_not_examined_in_tf32(monkeypatch, tmp_path):
+    check = Check('precision', lambda device: torch.get_float32_matmul_precision(), 'Ask')
+    monkeypatch.setattr(doctor, 'CHECKS', [check])
+    monkeypatch.setattr(sys, 'argv', ['doctor', '--json', str(tmp_path / 'found.json')])
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision('high')
+    try:
+        doctor.main()
+    finally:
+        torch.set_float32_matmul_precision(before)
+    found = json.loads((tmp_path / 'found.json').read_text())['findings']
+    assert {finding['detail'] for finding in found} == {'highest'}
+
+
 def test_plain_weight_map_is_that_of_the_definition():
     from tests.reference import boundary_weight_map_reference
 

@@ -125,7 +125,7 @@ def test_mean_weight_counts_pixels_that_are_not_void(watched):
     for sample in samples:
         label = sample.gt_sem_seg.data
         values.append(boundary_weight_map(label, kernel_size=15, downsample=2)[label != 255])
-    expected = torch.cat(values).mean().item()
+    expected = torch.cat(values).double().mean().item()
     assert mean_weight(loss, samples, 255) == pytest.approx(expected, rel=1e-6)
     for sample in samples:
         sample.gt_sem_seg.data.fill_(255)
