@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> None:
         SystemExit: A check failed; the code is 1.
     """
     known = facts()
-    # Some containers switch TF32 on for products: it rounds more than the bounds of the checks allow.
+    # Some containers switch TF32 on for products, which rounds more than the checks allow for.
     torch.set_float32_matmul_precision('highest')
     print_fixed(known)
     findings = examine(CHECKS)
