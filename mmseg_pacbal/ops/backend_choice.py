@@ -208,7 +208,9 @@ def synchronised_clock(device: torch.device) -> float:
 
 def some_gradient(out: Tensor) -> Tensor:
     """A gradient made of an output: no random number is drawn, and float16 does not overflow."""
-    return out / (out.abs().amax() * (out.numel() / out.shape[1]) ** 0.5).clamp(min=1e-3)
+    wide = out.to(torch.promote_types(out.dtype, torch.float32))  # for a divisor beyond 65504
+    scale = wide.abs().amax() * (out.numel() / out.shape[1]) ** 0.5
+    return (wide / scale.clamp(min=1e-3)).to(out.dtype)
 
 
 def right_results(

@@ -192,6 +192,16 @@ def test_nothing_is_tried_where_there_is_nothing_to_choose(forms, trials):
     assert trials.choices == {}
 
 
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float64], ids=str)
+def test_gradient_of_large_outputs_is_not_lost(dtype):
+    out = torch.linspace(-1000, 1000, 200).repeat(2, 3, 200, 1).to(dtype)  # 1000 * 283 is too large
+    grad = backend_choice.some_gradient(out)
+    assert grad.dtype == dtype
+    expected = out.double() / (1000 * (2 * 200 * 200) ** 0.5)
+    # Half precision rounds the result, and below 2^-14 float16 to a multiple of 2^-24.
+    torch.testing.assert_close(grad.double(), expected, rtol=2**-8, atol=2**-24)
+
+
 def test_random_state_and_tensors_are_left_alone(forms, trials):
     before = torch.get_rng_state()
     x, weight = torch.randn(1, 64, 5, 5), torch.randn(8, 64, 3, 3, requires_grad=True)
