@@ -94,10 +94,9 @@ def available_backends(device: str = 'cpu') -> tuple[str, ...]:
 def _has_triton() -> bool:
     """Whether there is a Triton that compiles the kernel: before 3.4 (torch 2.8) it cannot."""
     try:
-        triton = importlib.import_module('triton')
-    except (ImportError, OSError):  # there is none, or it does not load here
+        return TorchVersion(importlib.import_module('triton').__version__) >= OLDEST_TRITON
+    except (ImportError, OSError, AttributeError):  # none, a broken one, or a folder of that name
         return False
-    return TorchVersion(triton.__version__) >= OLDEST_TRITON
 
 
 def check_pyramid_args(

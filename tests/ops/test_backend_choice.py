@@ -432,7 +432,7 @@ def importing(version: str | Exception):
         assert name == 'triton'
         if isinstance(version, Exception):
             raise version
-        return SimpleNamespace(__version__=version)
+        return SimpleNamespace(__version__=version) if version else SimpleNamespace()
 
     return load
 
@@ -443,6 +443,7 @@ def importing(version: str | Exception):
         ('3.4.0', True),
         ('3.10.1+git5b0d2a1f', True),
         ('3.3.1', False),
+        ('', False),  # a folder of that name in the current one
         (ModuleNotFoundError('triton'), False),
         (OSError('libcuda.so.1'), False),
     ],
