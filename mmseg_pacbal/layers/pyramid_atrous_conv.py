@@ -81,8 +81,8 @@ class PyramidAtrousConv(nn.Module):
         self.merge = merge
         self.backend = backend
         weight = torch.empty(out_channels, in_channels, 3, 3)
-        # The fast form reads the filter without a copy where outputs are innermost in memory; for
-        # one rate it has nothing to save, and a convolution wants the filter as it is.
+        # The factorized form reads the filter without a copy where outputs are innermost in memory;
+        # for one rate it saves nothing, and a convolution is fastest with the usual layout.
         self.weight = nn.Parameter(weight if len(self.rates) == 1 else outputs_innermost(weight))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if norm is None else None
         self.squeeze = None

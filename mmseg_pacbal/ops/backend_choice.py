@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .taps import is_channels_last
 
-MIN_SAVED = 128  # multiplications for a pixel, tap and output, from which on the fast form pays
+MIN_SAVED = 128  # multiplications for a pixel, tap and output, from which on factorizing pays
 MAX_TRIALS = 64  # of a process: images of random sizes must not be tried for ever
 MAX_IMAGES = 2  # of a trial: every form takes images one by one or in parts
 REPEATS = 3

@@ -1,4 +1,4 @@
-"""The exact fast form of shared-filter atrous pyramids: products once, then shifted sums.
+"""The exact factorized form of atrous pyramids: products once, then shifted sums.
 
 A convolution at rate r is a sum over the taps k of its filter: the product W_k x, a 1x1
 convolution, shifted by r times the tap's offset (kn2row: Vasudevan, Anderson and Gregg 2017).

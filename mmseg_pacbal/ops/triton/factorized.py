@@ -1,4 +1,4 @@
-"""The fast form for CUDA: matrix products by cuBLAS, all shifted sums in one Triton kernel.
+"""The factorized form for CUDA: matrix products by cuBLAS, all shifted sums in one Triton kernel.
 
 The kernel gathers: every element of its output is written once, by the program that sums it.
 The gradient of a gather over shifts is a gather over the opposite shifts, so one kernel serves
