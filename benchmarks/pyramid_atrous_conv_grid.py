@@ -49,7 +49,7 @@ def table(record: dict) -> str:
         channels = f'{row["c_in"]:.0f} -> {row["c_out"]:.0f}'
         groups.setdefault((row['dtype'], channels, TITLES[row['mode']]), []).append(row)
     rows = [
-        [*key, span(list(map(time_of_factorized, group)), 2), span(list(map(time_of_auto, group)), 2)]
+        [*key, *(span(list(map(time, group)), 2) for time in (time_of_factorized, time_of_auto))]
         for key, group in groups.items()
     ]
     head = ['dtype', 'channels', 'pass', 'factorized / convolutions', '`auto` / convolutions']

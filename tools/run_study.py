@@ -47,7 +47,7 @@ def parse_args() -> argparse.Namespace:
         '--processes',
         type=int,
         default=1,
-        help='processes of a run, each with a GPU and a batch of its own; default: 1',
+        help='processes of a run, each with its own GPU and batch; default: 1',
     )
     p.add_argument(
         '--ray',
@@ -99,7 +99,7 @@ def run_all(args: argparse.Namespace, place: Workplace) -> None:
 
 
 def open_pool(args: argparse.Namespace) -> tuple[Executor, str]:
-    """What executes the runs, and the kind of device they have there."""
+    """What executes the runs, and the kind of device on which it does."""
     if args.ray is None:
         return DevicePool(device_groups(args.gpus, args.processes)), get_device()
     pool = RayPool(args.ray, args.processes, args.cpus)
@@ -107,8 +107,8 @@ def open_pool(args: argparse.Namespace) -> tuple[Executor, str]:
 
 
 def stop(number: int, frame: object) -> NoReturn:
-    """Answer a scheduler: started again, the same command continues."""
-    for other in SIGNALS:  # no second one disturbs; a tool would inherit SIG_IGN
+    """React to a scheduler's signal: end, so that the same command continues later."""
+    for other in SIGNALS:  # ignore further ones; not by SIG_IGN, which tools would inherit
         signal.signal(other, lambda *_: None)
     raise SystemExit(STOPPED)
 
@@ -131,7 +131,7 @@ def watch(runner: StudyRunner) -> None:
 
 
 def report(study: Study, results: Path, seeds: list[int] | None) -> None:
-    """Write ``table.md``, ``table.csv`` and ``plot.png`` beside the records, and show the table."""
+    """Write ``table.md``, ``table.csv`` and ``plot.png`` into the records' folder, and print."""
     records = read_records(results)
     if not records:
         raise FileNotFoundError(f'{results} holds no finished run; run the study without --report')

@@ -21,7 +21,8 @@ class OHEMPixelLoss(PixelLoss):
     Args:
         keep_ratio: Share of the label's pixels that is kept, above 0, at most 1. Void pixels
             have no loss and are never kept.
-        class_weight: Counts in what is hard; see :class:`PixelLoss` for it and the rest.
+        class_weight: Also used to decide which pixels are hard; see :class:`PixelLoss` for it and
+            the rest.
         loss_name: Name in the log.
         **kwargs: ``reduction`` and ``loss_weight``.
     """
@@ -42,7 +43,7 @@ class OHEMPixelLoss(PixelLoss):
     ) -> tuple[Tensor, Tensor | float]:
         weight = None if self.class_weight is None else self.class_weight.to(logits)
         loss = F.cross_entropy(logits, label, weight, ignore_index=ignore_index, reduction='none')
-        # The number is known on the host: nothing waits for a GPU. Equals are kept together.
+        # The number is known on the host, so nothing waits for a GPU. Equal losses are all kept.
         dropped = label.numel() - max(1, round(self.keep_ratio * label.numel()))
         easiest = loss.detach().flatten().kthvalue(dropped + 1).values
         kept = (label != ignore_index) & (loss.detach() >= easiest)

@@ -1,4 +1,4 @@
-"""Tables of what one or two models get right in each region.
+"""Tables of the scores of one or two models in each region.
 
 ``totals`` maps the name of a model to its counts over the data set, (R, 3, C), as
 :func:`region_counts` gives them; the regions, in this order, are ``REGIONS``.

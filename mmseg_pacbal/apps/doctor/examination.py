@@ -15,8 +15,8 @@ from ...errors import one_sentence
 class Check(NamedTuple):
     """A test of one thing that may be wrong with a machine.
 
-    ``function`` takes a device and returns what it saw; it raises :class:`Skip` where it cannot
-    run, and any other exception where it fails. ``advice`` says what to do then.
+    ``function`` takes a device and returns a description of what it found. It raises :class:`Skip`
+    if it cannot run, and any other exception if the check fails; ``advice`` says what to do then.
     """
 
     name: str

@@ -36,7 +36,7 @@ def facts() -> dict:
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
-    """Print a table, then "all checks passed" or a list of failures, each with what to do."""
+    """Print a table, then "all checks passed" or a list of failures with advice."""
     console = Console()
     if not console.is_terminal:
         console.width = 140

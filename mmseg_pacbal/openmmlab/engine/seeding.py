@@ -46,8 +46,8 @@ class SeededSampler(InfiniteSampler):
     which is shared by all processes: neither depends on the number of processes.
 
     Attributes:
-        start: How many samples of this process to skip. They are only counted, not read: a
-            million take less than a second.
+        start: How many samples of this process to skip. They are only counted, not read; a
+            million of them take less than a second.
     """
 
     start = 0
@@ -62,8 +62,8 @@ class SeededSampler(InfiniteSampler):
 class SeededDataset(Dataset):
     """A data set that is indexed with the pairs (seed, index) of :class:`SeededSampler`.
 
-    Python, NumPy and torch are seeded in the process that reads a sample, just before it reads: a
-    random crop is the same in any worker and after any other samples.
+    Python, NumPy and torch are seeded in the process that reads a sample, just before it does so.
+    So a random crop does not depend on the worker or on the samples read before.
 
     Args:
         dataset: Any data set that is indexed with an integer.

@@ -156,7 +156,7 @@ def test_unknown_study_and_row(study_file, tmp_path):
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (dict(baseline='c'), "baseline 'c' is none of its rows, a, b"),
+        (dict(baseline='c'), "baseline 'c' is not one of its rows, a, b"),
         (dict(rows=dict(a=dict(options={}))), 'config'),
         (dict(rows=dict(a=dict(config='a.py', reportd=1))), 'reportd'),
         (dict(rows=None), 'must map baseline'),

@@ -69,7 +69,9 @@ def test_gradients_accumulate(generator):
 
 @pytest.mark.parametrize('dtype', ['float16', torch.float16, 'float32'])
 def test_other_dtypes_are_refused(dtype):
-    with pytest.raises(ValueError, match=r"is 'float\d\d', but .* in 'bfloat16' only; set optim"):
+    with pytest.raises(
+        ValueError, match=r"is 'float\d\d', but .* supports 'bfloat16' only; set optim"
+    ):
         wrapper(nn.Linear(1, 1), dtype=dtype)
 
 
@@ -80,7 +82,7 @@ def test_cpu_trains_in_bfloat16(capsys):
     assert 'loss_scale' not in cfg.optim_wrapper
     said = capsys.readouterr().out
     assert "config: optim_wrapper.type = 'BFloat16OptimWrapper'\n" in said
-    assert 'config: optim_wrapper.loss_scale is left out' in said
+    assert 'config: optim_wrapper.loss_scale is removed' in said
 
 
 def test_gpu_trains_as_mmsegmentation_has_it(capsys):
@@ -95,7 +97,7 @@ def test_gpu_trains_as_mmsegmentation_has_it(capsys):
 
 
 def test_float16_on_a_cpu_is_refused():
-    with pytest.raises(ValueError, match='or train float16 on a GPU'):
+    with pytest.raises(ValueError, match='or train in float16 on a GPU'):
         use_amp_in_training(config(dtype='float16'), 'cpu')
 
 
