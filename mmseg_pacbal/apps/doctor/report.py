@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ... import compat
+from ...stack import version
 from ..provenance import provenance
 from .examination import Finding, all_passed
 
@@ -20,11 +21,11 @@ VARIABLES = (
 
 def facts() -> dict:
     """Versions, devices, settings and what compat fixed."""
-    versions = {name: compat.version(name) for name in PACKAGES}
+    versions = {name: version(name) for name in PACKAGES}
     return dict(
         **provenance('cpu'),
-        mmseg_pacbal=compat.version('mmseg-pacbal'),
-        packages={name: version for name, version in versions.items() if version},
+        mmseg_pacbal=version('mmseg-pacbal'),
+        packages={name: found for name, found in versions.items() if found},
         cpu_capability=torch.backends.cpu.get_cpu_capability(),
         threads=torch.get_num_threads(),
         gpus=[torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
