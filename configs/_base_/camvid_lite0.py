@@ -1,5 +1,5 @@
-# CamVid at its own size with EfficientNet-Lite0 from ImageNet weights, which timm builds
-# (pip install timm) and tools/convert_lite0.py makes; with a network, timm fetches its own:
+# CamVid at its original size with an EfficientNet-Lite0, which timm builds (pip install timm).
+# tools/convert_lite0.py writes its ImageNet weights; timm can also download its own weights:
 # model.backbone.pretrained=True model.backbone.init_cfg=None
 _base_ = './camvid.py'
 
@@ -32,7 +32,7 @@ train_pipeline = [
 ]
 train_dataloader = dict(batch_size=4, dataset=dict(pipeline=train_pipeline))
 
-# What is pretrained moves slowly, what is new five times as fast.
+# Pretrained layers learn slowly, new ones five times as fast.
 optimizer = dict(lr=0.01)
 optim_wrapper = dict(
     optimizer=optimizer,

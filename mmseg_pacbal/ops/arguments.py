@@ -35,6 +35,10 @@ def one_of(*values: object) -> Accepted:
     return Accepted(f'one of {values}', lambda value: value in values)
 
 
+def int_from(least: int) -> Accepted:
+    return Accepted(f'an integer, {least} or more', lambda value: is_int(value) and value >= least)
+
+
 BOOL = Accepted('True or False', lambda value: isinstance(value, bool))
 INT = Accepted('an integer', is_int)
 POSITIVE_INT = Accepted('a positive integer', lambda value: is_int(value) and value > 0)
