@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 WORDS = (
-    'None, or a finite number, 0 or more, for each class, in a list or in a file (npy, pkl, json, '
-    'yaml) of which the name is given'
+    'None, or one finite number, 0 or more, for each class, as a list or as the name of a file '
+    '(npy, pkl, json, yaml)'
 )
 
 
