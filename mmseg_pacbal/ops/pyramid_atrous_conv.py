@@ -24,6 +24,7 @@ ACCEPTED = dict(
     ),
     merge=one_of(*MERGES),
 )
+HAS_TRITON = importlib.util.find_spec('triton') is not None  # torch.compile cannot trace the search
 trials = Trials(synchronised_clock)
 
 
@@ -83,7 +84,7 @@ def pyramid_atrous_conv2d(
 def available_backends(device: str = 'cpu') -> tuple[str, ...]:
     """Names that ``backend`` accepts for tensors on a type of device, such as ``'cuda'``."""
     names = ('auto', 'reference', 'factorized')
-    if importlib.util.find_spec('triton') is None:
+    if not HAS_TRITON:
         return names
     # Triton's interpreter runs the kernels on CPU, for tests.
     interpreted = os.environ.get('TRITON_INTERPRET') == '1'

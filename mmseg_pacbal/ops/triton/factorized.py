@@ -8,6 +8,7 @@ Block sizes follow from the memory layout alone and were not tuned on a GPU.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import torch
 import triton
@@ -124,8 +125,22 @@ def gather(maps: Tensor, out: Tensor, channels: int, terms: Terms) -> None:
     with torch.cuda.device_of(out):
         _gather_kernel[grid](
             maps, out, h, w, channels, *maps.stride(), *out.stride(),
-            terms=terms, block_pixels=block_pixels, block_channels=block_channels,
+            terms=_flat(terms), block_pixels=block_pixels, block_channels=block_channels,
         )  # fmt: skip
+
+
+@lru_cache
+def _flat(terms: Terms) -> tuple[int, ...]:
+    """Five numbers a term: its own four, and the output that it completes or -1.
+
+    Not every version of Triton takes tuples of tuples.
+    """
+    return tuple(
+        number
+        for target, sums in enumerate(terms)
+        for left, term in zip(range(len(sums))[::-1], sums, strict=True)
+        for number in (*term, -1 if left else target)
+    )
 
 
 @triton.jit
@@ -140,20 +155,25 @@ def _gather_kernel(
     image = tl.program_id(2).to(tl.int64)
     inside = (pixel < h * w) & (channel < channels)
     y, x = pixel // w, pixel % w
-    # A tensor may have more than 2^31 elements: offsets are int64.
+    # A tensor may have more than 2^31 elements: offsets are int64. What differs from term to term
+    # is a number that all elements of the block share, so they compute their addresses once.
     pixel, channel = pixel.to(tl.int64), channel.to(tl.int64)
+    maps += image * maps_stride_n + channel * maps_stride_c + pixel * maps_stride_p
+    out += image * out_stride_n + channel * out_stride_c + pixel * out_stride_p
+    zero = tl.full((), 0, tl.int64)  # makes a number int64, one known to the compiler, too
     sum_type: tl.constexpr = tl.float64 if out.dtype.element_ty == tl.float64 else tl.float32
-    for index in tl.static_range(len(terms)):
-        total = tl.zeros((block_pixels, block_channels), dtype=sum_type)
-        for term in tl.static_range(len(terms[index])):
-            source = terms[index][term][0]
-            dy = terms[index][term][1]
-            dx = terms[index][term][2]
-            count = terms[index][term][3]
-            valid = (y + dy >= 0) & (y + dy < h) & (x + dx >= 0) & (x + dx < w)
-            offset = (channel + source * channels) * maps_stride_c
-            offset += (pixel + dy * w + dx) * maps_stride_p
-            value = tl.load(maps + image * maps_stride_n + offset, mask=inside & valid, other=0.0)
-            total += count * value.to(sum_type)
-        offset = (channel + index * channels) * out_stride_c + pixel * out_stride_p
-        tl.store(out + image * out_stride_n + offset, total.to(out.dtype.element_ty), mask=inside)
+    total = tl.zeros((block_pixels, block_channels), dtype=sum_type)
+    for term in tl.static_range(len(terms) // 5):
+        source = terms[5 * term]
+        dy = terms[5 * term + 1]
+        dx = terms[5 * term + 2]
+        count = terms[5 * term + 3]
+        target = terms[5 * term + 4]
+        valid = (y + dy >= 0) & (y + dy < h) & (x + dx >= 0) & (x + dx < w)
+        offset = (zero + source * channels) * maps_stride_c + (zero + dy * w + dx) * maps_stride_p
+        value = tl.load(maps + offset, mask=inside & valid, other=0.0)
+        total += count * value.to(sum_type)
+        if target >= 0:
+            offset = (zero + target * channels) * out_stride_c
+            tl.store(out + offset, total.to(out.dtype.element_ty), mask=inside)
+            total = tl.zeros((block_pixels, block_channels), dtype=sum_type)
