@@ -1,7 +1,7 @@
 """Run every benchmark, then write the figures into the pages: python -m benchmarks
 
-About an hour on two cores. The figures are reliable only if nothing else runs on the machine. With
-``--device cuda`` it measures on the GPU and writes records only, since the pages show one machine.
+About an hour on two cores. Figures are worth something only where nothing else runs. With
+``--device cuda`` it measures on the GPU, and writes records only: the pages show one machine.
 """
 
 import argparse

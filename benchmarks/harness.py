@@ -75,8 +75,7 @@ def measure_times(candidates: dict[str, Run], repeats: int, device: str = 'cpu')
     """Seconds of each candidate: p20, p50 and p80 over ``repeats`` calls.
 
     Candidates take turns call by call, so that a machine that slows down or has other work
-    affects all of them alike; two untimed calls of each come first. See :func:`clock` for the
-    clock.
+    slows all of them alike; two calls of each come first, untimed. The clock is :func:`clock`'s.
     """
     now = getattr(time, clock(device))
     seconds: dict[str, list[float]] = {name: [] for name in candidates}

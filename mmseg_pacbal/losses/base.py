@@ -100,8 +100,8 @@ class PixelLoss(nn.Module):
             avg_factor: Replaces the loss's own count of pixels as the divisor of a mean.
             reduction_override: Replaces ``reduction``.
             ignore_index: The void label.
-            **kwargs: For :meth:`per_pixel`, which ignores unknown ones, since MMSegmentation passes
-                arguments that only other losses need.
+            **kwargs: For :meth:`per_pixel`, which ignores what it does not know: MMSegmentation
+                passes what other losses need.
 
         Returns:
             A scalar, or (N, H, W) for reduction ``'none'``.

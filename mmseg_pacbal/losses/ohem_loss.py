@@ -43,7 +43,7 @@ class OHEMPixelLoss(PixelLoss):
     ) -> tuple[Tensor, Tensor | float]:
         weight = None if self.class_weight is None else self.class_weight.to(logits)
         loss = F.cross_entropy(logits, label, weight, ignore_index=ignore_index, reduction='none')
-        # The number is known on the host, so nothing waits for a GPU. Equal losses are all kept.
+        # The number is known on the host: nothing waits for a GPU. Equals are kept together.
         dropped = label.numel() - max(1, round(self.keep_ratio * label.numel()))
         easiest = loss.detach().flatten().kthvalue(dropped + 1).values
         kept = (label != ignore_index) & (loss.detach() >= easiest)

@@ -98,9 +98,9 @@ class Trials:
     ) -> str:
         """Name of the fastest form that agrees with ``forms['reference']``.
 
-        A form that raises an error, disagrees or returns NaN is excluded with a warning. The
-        random state and gradients are not touched. One choice serves all sizes whose numbers of
-        pixels have the same number of binary digits; after :data:`MAX_TRIALS` the rule decides.
+        A form that raises, disagrees or gives NaN is left out with a warning. Random state and
+        gradients are not touched. Sizes are told apart by the power of two that the number of
+        pixels reaches; past :data:`MAX_TRIALS` the rule decides.
 
         Args:
             forms: By name; only these are tried.
@@ -116,31 +116,39 @@ class Trials:
         if key not in self.choices:
             if len(rates) == 1 or len(x) == 0 or len(self.choices) >= MAX_TRIALS:
                 return choose_by_rule(x.shape[1], rates)
-            problem = Problem(x[:MAX_IMAGES], weight, rates, concat, None)
-            self.choices[key] = self._fastest(forms, problem, training)
+            self.choices[key] = self._fastest(forms, x, weight, rates, concat, training)
         return self.choices[key]
 
-    def _fastest(self, forms: Mapping[str, Form], problem: Problem, training: bool) -> str:
-        device, reference = problem.x.device, forms['reference']
+    def _fastest(
+        self,
+        forms: Mapping[str, Form],
+        x: Tensor,
+        weight: Tensor,
+        rates: Sequence[int],
+        concat: bool,
+        training: bool,
+    ) -> str:
+        problem = Problem(x[:MAX_IMAGES], weight, rates, concat, None)
+        reference = forms['reference']
         try:
             if training:
                 problem = problem._replace(grad=some_gradient(problem.solve(reference)[0]))
             expected, bounds = right_results(problem, reference)
         except RuntimeError as error:  # out of memory, most likely
-            self._leave_out('reference', device, f'it raised {_named(error)}')
-            return choose_by_rule(problem.x.shape[1], problem.rates)
+            self._leave_out('reference', x.device, f'it raised {_named(error)}')
+            return choose_by_rule(x.shape[1], rates)
         seconds = {}
         for name, form in forms.items():
             try:
                 if name != 'reference' and not agree(problem.solve(form), expected, bounds):
                     reason = 'it disagrees with the reference by more than rounding'
-                    self._leave_out(name, device, reason)
+                    self._leave_out(name, x.device, reason)
                     continue
                 seconds[name] = self._time(problem, form)
             except Exception as error:  # whatever a compiler or driver may raise
-                self._leave_out(name, device, f'it raised {_named(error)}')
+                self._leave_out(name, x.device, f'it raised {_named(error)}')
         chosen = min(seconds, key=lambda name: seconds[name], default='reference')
-        logger.info('PAC on %s, %s: %s of %s', device, tuple(problem.x.shape), chosen, seconds)
+        logger.info('PAC on %s, %s: %s of %s', x.device, tuple(x.shape), chosen, seconds)
         return chosen
 
     def _time(self, problem: Problem, form: Form) -> float:

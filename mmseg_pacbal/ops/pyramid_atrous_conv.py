@@ -139,9 +139,9 @@ def _check_shapes(x: Tensor, weight: Tensor) -> None:
 
 
 def _autocast(tensor: Tensor) -> Tensor:
-    """The tensor; under autocast, in the dtype in which conv2d would compute."""
+    """Under autocast, in the dtype in which conv2d would compute."""
     if torch.is_autocast_enabled() or torch.is_autocast_cpu_enabled():
-        # An empty product has the dtype that autocast's own rules choose.
+        # Autocast's own rules, read off a product of nothing.
         return tensor.to((tensor.new_empty(1, 0) @ tensor.new_empty(0, 1)).dtype)
     return tensor
 

@@ -184,6 +184,6 @@ CHECKS = (
         check_pyramid,
         _REPORT + 'set the environment variable MMSEG_PACBAL_BACKEND=reference',
     ),
-    Check('lean_cross_entropy', check_lean_cross_entropy, _REPORT + 'do not use LeanHead'),
+    Check('lean_cross_entropy', check_lean_cross_entropy, _REPORT + 'do without LeanHead'),
     Check('BoundaryAwareLoss', check_loss, _REPORT + "use MMSegmentation's CrossEntropyLoss"),
 )

@@ -51,14 +51,14 @@ def _name_as_torchrun(environment: MutableMapping[str, str]) -> None:
 
 
 def survive_signals(then: Callable[[int], None] | None, worker: int) -> None:
-    """Let a worker of a data loader run on for a while after a signal to its whole process group.
+    """Start a worker of a data loader that outlives a signal to its whole process group.
 
     The training process reacts to the signal by writing a checkpoint, and until then it still
     reads data. If it has not ended the worker after two minutes, the worker ends itself.
 
     Args:
         then: The loader's own ``worker_init_fn``.
-        worker: Index of the worker.
+        worker: Its index.
     """
     if hasattr(signal, 'SIGUSR1'):
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)

@@ -62,8 +62,8 @@ class SeededSampler(InfiniteSampler):
 class SeededDataset(Dataset):
     """A data set that is indexed with the pairs (seed, index) of :class:`SeededSampler`.
 
-    Python, NumPy and torch are seeded in the process that reads a sample, just before it does so.
-    So a random crop does not depend on the worker or on the samples read before.
+    Python, NumPy and torch are seeded in the process that reads a sample, just before it reads: a
+    random crop is the same in any worker and after any other samples.
 
     Args:
         dataset: Any data set that is indexed with an integer.
