@@ -112,11 +112,15 @@ def check_versions(installed: dict[str, str | None], declared: dict[str, str]) -
             _refuse(f'{found} overwrite each other', f'one of them as {module}', command)
     stock = installed.get('mmsegmentation')
     for module, (names, command) in _NEEDS.items():
-        accepted = declared.get(names[0], '')
-        for name in (name for name in names if not _within(installed.get(name), accepted)):
+        for name in names:
+            wanted = name if name in declared else names[0]
+            accepted = declared.get(wanted, '')
+            if _within(installed.get(name), accepted):
+                continue
             if module == 'mmcv' and stock:
                 found = f'{name} {installed[name]} is installed with mmsegmentation {stock}'
-                _refuse(found, f'mmcv{accepted} there', f'pip uninstall -y {name} && {command}')
+                command = f'pip uninstall -y {name} && {command}'
+                _refuse(found, f'{wanted}{accepted} there', command)
             # The fork numbers its versions differently.
             if module != 'mmcv' and not name.startswith('onedl-'):
                 _refuse(f'{name} {installed[name]} is installed', name + accepted, command)

@@ -72,6 +72,7 @@ DECLARED = {
     'torch': '>=2.4',
     'mmengine': '>=0.10.7,<0.11',
     'mmcv': '>=2.0.0rc4,<2.2',
+    'mmcv-lite': '>=2.1,<2.2',
     'mmsegmentation': '>=1.2.2,<1.3',
 }
 
@@ -149,8 +150,14 @@ def test_unknown_versions_are_not_judged():
         (
             {'mmcv-lite': '2.2.0'},
             'mmcv-lite 2.2.0 is installed with mmsegmentation 1.2.2',
-            'mmcv>=2.0.0rc4,<2.2',
+            'mmcv-lite>=2.1,<2.2',
             'pip uninstall -y mmcv-lite && pip install "mmcv-lite==2.1.0"',
+        ),
+        (
+            {'mmcv-lite': '2.0.1'},  # which pip refuses as well
+            'mmcv-lite 2.0.1 is installed with mmsegmentation 1.2.2',
+            'mmcv-lite>=2.1,<2.2',
+            'pip uninstall -y mmcv-lite && ',
         ),
         (
             {'mmcv-lite': None, 'mmcv': '2.0.0rc3'},
