@@ -44,7 +44,8 @@ class OHEMPixelLoss(PixelLoss):
         weight = None if self.class_weight is None else self.class_weight.to(logits)
         loss = F.cross_entropy(logits, label, weight, ignore_index=ignore_index, reduction='none')
         # The number is known on the host: nothing waits for a GPU. Equals are kept together.
-        dropped = label.numel() - max(1, round(self.keep_ratio * label.numel()))
-        easiest = loss.detach().flatten().kthvalue(dropped + 1).values
+        # Not kthvalue, which on a GPU torch.use_deterministic_algorithms refuses.
+        number = max(1, round(self.keep_ratio * label.numel()))
+        easiest = loss.detach().flatten().topk(number, sorted=False).values.min()
         kept = (label != ignore_index) & (loss.detach() >= easiest)
         return loss * kept, kept.sum()

@@ -6,9 +6,11 @@ reference on the user's own device, as ``torch.backends.cudnn.benchmark`` does f
 
 import logging
 import statistics
+import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -68,11 +70,28 @@ def choose_by_rule(channels: int, rates: Sequence[int]) -> str:
     return 'factorized' if channels * (len(rates) - 1) >= MIN_SAVED else 'reference'
 
 
-def must_not_vary(x: Tensor) -> bool:
-    """Whether the user asked for the same kernels in every run, or nothing can be timed now."""
-    if torch.are_deterministic_algorithms_enabled() or torch.backends.cudnn.deterministic:
-        return True
+def must_not_vary() -> bool:
+    """Whether the user asked for the same kernels in every run."""
+    return torch.are_deterministic_algorithms_enabled() or torch.backends.cudnn.deterministic
+
+
+def is_capturing(x: Tensor) -> bool:
+    """Whether a CUDA graph is being recorded: nothing can be timed or looked at then."""
     return x.is_cuda and torch.cuda.is_current_stream_capturing()
+
+
+@contextmanager
+def waiting_allowed(device: torch.device) -> Iterator[None]:
+    """Lift ``torch.cuda.set_sync_debug_mode``: a trial has to wait for the device."""
+    if device.type != 'cuda':
+        yield
+        return
+    mode = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode('default')
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(mode)
 
 
 class Trials:
@@ -80,12 +99,17 @@ class Trials:
 
     Args:
         clock: Time in seconds once the device, its argument, has done all its work.
+
+    Attributes:
+        choices: What was chosen; the first part of a key is the device.
     """
 
     def __init__(self, clock: Callable[[torch.device], float]) -> None:
         self.clock = clock
         self.choices: dict[tuple, str] = {}
         self._warned: set[str] = set()
+        # Threads take turns: one would slow down what another measures.
+        self._turn = threading.RLock()
 
     def choose(
         self,
@@ -100,7 +124,8 @@ class Trials:
 
         A form that raises, disagrees or gives NaN is left out with a warning. Random state and
         gradients are not touched. Sizes are told apart by the power of two that the number of
-        pixels reaches; past :data:`MAX_TRIALS` the rule decides.
+        pixels reaches. The rule decides past :data:`MAX_TRIALS`, and while a CUDA graph is
+        recorded if nothing was chosen before.
 
         Args:
             forms: By name; only these are tried.
@@ -113,11 +138,15 @@ class Trials:
         pixels = (x.shape[2] * x.shape[3]).bit_length()
         key = (x.device, x.dtype, is_channels_last(x), pixels, *weight.shape, *rates)
         key += (concat, training)
-        if key not in self.choices:
-            if len(rates) == 1 or len(x) == 0 or len(self.choices) >= MAX_TRIALS:
-                return choose_by_rule(x.shape[1], rates)
-            self.choices[key] = self._fastest(forms, x, weight, rates, concat, training)
-        return self.choices[key]
+        with self._turn:
+            if key not in self.choices:
+                full = len(self.choices) >= MAX_TRIALS
+                if len(rates) == 1 or len(x) == 0 or full or is_capturing(x):
+                    return choose_by_rule(x.shape[1], rates)
+                with waiting_allowed(x.device):
+                    chosen = self._fastest(forms, x, weight, rates, concat, training)
+                self.choices[key] = chosen
+            return self.choices[key]
 
     def _fastest(
         self,
@@ -215,10 +244,18 @@ def right_results(
 
 def rounding(x: Tensor) -> float:
     """Rounding of products of x's dtype: 2^-10 where the user allowed TF32, which has ten bits."""
-    tf32 = torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32
-    if x.dtype == torch.float32 and x.is_cuda and tf32:
+    if x.dtype == torch.float32 and x.is_cuda and allows_tf32():
         return 2.0**-10
     return torch.finfo(x.dtype).eps
+
+
+def allows_tf32() -> bool:
+    """Whether matrix products or convolutions of float32 may be computed in TF32."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    # From torch 2.9 on: to read the older flags is an error once a newer one was set.
+    if hasattr(matmul, 'fp32_precision'):
+        return 'tf32' in (matmul.fp32_precision, cudnn.conv.fp32_precision)
+    return cudnn.allow_tf32 or matmul.allow_tf32
 
 
 def agree(actual: list[Tensor], expected: list[Tensor], bounds: list[Tensor]) -> bool:

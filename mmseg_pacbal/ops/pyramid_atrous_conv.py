@@ -1,12 +1,14 @@
 """One filter at many atrous rates: the exact sum of the convolutions, at the cost of one."""
 
-import importlib.util
+import functools
+import importlib
 import os
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.torch_version import TorchVersion
 
 from . import factorized
 from .arguments import POSITIVE_INT, Accepted, check_arguments, check_tensor, one_of
@@ -24,7 +26,7 @@ ACCEPTED = dict(
     ),
     merge=one_of(*MERGES),
 )
-HAS_TRITON = importlib.util.find_spec('triton') is not None  # torch.compile cannot trace the search
+OLDEST_TRITON = '3.4'
 trials = Trials(synchronised_clock)
 
 
@@ -84,11 +86,24 @@ def pyramid_atrous_conv2d(
 def available_backends(device: str = 'cpu') -> tuple[str, ...]:
     """Names that ``backend`` accepts for tensors on a type of device, such as ``'cuda'``."""
     names = ('auto', 'reference', 'factorized')
-    if not HAS_TRITON:
-        return names
     # Triton's interpreter runs the kernels on CPU, for tests.
-    interpreted = os.environ.get('TRITON_INTERPRET') == '1'
-    return (*names, 'triton') if device == 'cuda' or interpreted else names
+    possible = device == 'cuda' or os.environ.get('TRITON_INTERPRET') == '1'
+    return (*names, 'triton') if possible and _has_triton() else names
+
+
+@torch.compiler.assume_constant_result  # torch.compile cannot trace an import
+def _has_triton() -> bool:
+    return _find_triton()
+
+
+@functools.cache
+def _find_triton() -> bool:
+    """Whether there is a Triton that compiles the kernel: before 3.4 (torch 2.8) it cannot."""
+    try:
+        triton = importlib.import_module('triton')
+    except (ImportError, OSError):  # there is none, or it does not load here
+        return False
+    return TorchVersion(triton.__version__) >= OLDEST_TRITON
 
 
 def check_pyramid_args(
@@ -140,12 +155,14 @@ def _check_shapes(x: Tensor, weight: Tensor) -> None:
 
 def _autocast(tensor: Tensor) -> Tensor:
     """Under autocast, in the dtype in which conv2d would compute."""
-    if torch.is_autocast_enabled() or torch.is_autocast_cpu_enabled():
+    device = tensor.device.type
+    if device != 'meta' and torch.is_autocast_enabled(device):  # meta has no autocast
         # Autocast's own rules, read off a product of nothing.
         return tensor.to((tensor.new_empty(1, 0) @ tensor.new_empty(0, 1)).dtype)
     return tensor
 
 
+@torch.compiler.assume_constant_result  # torch.compile takes it for True up to torch 2.12
 def _is_exporting() -> bool:
     if torch.onnx.is_in_onnx_export():
         return True
@@ -207,7 +224,7 @@ def _form(
     x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool, backend: str, training: bool
 ) -> Form:
     forms = _forms(x.device.type)
-    if backend == 'auto' and must_not_vary(x):
+    if backend == 'auto' and must_not_vary():
         backend = choose_by_rule(x.shape[1], rates)
     elif backend == 'auto':
         backend = trials.choose(forms, x, weight, rates, concat, training)

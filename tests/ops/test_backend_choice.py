@@ -1,6 +1,10 @@
 """Trials of backends that raise, disagree, give NaN, are slow or missing; on a CPU in full."""
 
+import subprocess
+import sys
+import threading
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -214,6 +218,92 @@ def test_reference_as_a_form_has_the_gradients_of_autograd(concat, generator):
     torch.testing.assert_close(tuple(grads), torch.autograd.grad(expected, (x, weight), grad))
 
 
+def test_threads_take_turns(forms, trials):
+    inside, most, calls = [], [], []
+
+    def watched(out):
+        inside.append(1)
+        most.append(len(inside))
+        pause.wait(0.02)  # long enough for another thread to come in
+        inside.pop()
+        calls.append(1)
+        return out
+
+    pause = threading.Event()
+    forms['triton'] = changed(forms['triton'], watched)
+    names = []
+    threads = [
+        threading.Thread(target=lambda: names.append(choose(trials, forms, training=False)))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert names == ['triton'] * 4
+    assert max(most) == 1
+    assert len(calls) == 1 + backend_choice.REPEATS  # one trial for all
+
+
+# What a trial asks of CUDA, with stand-ins
+
+
+def test_a_trial_may_wait_in_sync_debug_mode(monkeypatch):
+    mode = ['error']
+    monkeypatch.setattr(torch.cuda, 'get_sync_debug_mode', lambda: mode[-1])
+    monkeypatch.setattr(torch.cuda, 'set_sync_debug_mode', mode.append)
+    with (
+        pytest.raises(RuntimeError, match='in between'),
+        backend_choice.waiting_allowed(torch.device('cuda')),
+    ):
+        assert mode == ['error', 'default']
+        raise RuntimeError('in between')
+    assert mode == ['error', 'default', 'error']
+    with backend_choice.waiting_allowed(torch.device('cpu')):
+        assert len(mode) == 3
+
+
+@pytest.mark.parametrize(
+    ('matmul', 'conv', 'allowed'),
+    [('none', 'tf32', True), ('tf32', 'ieee', True), ('ieee', 'none', False)],
+)
+def test_newer_settings_of_tf32(matmul, conv, allowed, monkeypatch):
+    cudnn = SimpleNamespace(conv=SimpleNamespace(fp32_precision=conv))
+    monkeypatch.setattr(torch.backends.cuda, 'matmul', SimpleNamespace(fp32_precision=matmul))
+    monkeypatch.setattr(torch.backends, 'cudnn', cudnn)
+    assert backend_choice.allows_tf32() == allowed
+    on_gpu = SimpleNamespace(dtype=torch.float32, is_cuda=True)
+    eps = torch.finfo(torch.float32).eps
+    assert backend_choice.rounding(on_gpu) == (2**-10 if allowed else eps)
+    assert backend_choice.rounding(torch.zeros(1)) == eps
+
+
+def test_settings_of_tf32_as_torch_keeps_them():
+    """In a process of its own: torch may refuse to read one kind once the other was set."""
+    code = (
+        'import torch; from mmseg_pacbal.ops.backend_choice import allows_tf32 as allowed\n'
+        'torch.backends.cudnn.allow_tf32 = False; print(allowed())\n'
+        'torch.backends.cuda.matmul.allow_tf32 = True; print(allowed())\n'
+        'if hasattr(torch.backends.cuda.matmul, "fp32_precision"):\n'
+        '    torch.backends.fp32_precision = "ieee"\n'
+        '    torch.backends.cuda.matmul.fp32_precision = "ieee"; print(allowed())\n'
+        '    torch.backends.cudnn.conv.fp32_precision = "tf32"; print(allowed())\n'
+    )
+    command = [sys.executable, '-W', 'ignore', '-c', code]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.stderr == ''
+    assert 'False True False True'.startswith(' '.join(result.stdout.split()))
+    assert len(result.stdout.split()) in (2, 4)
+
+
+@pytest.mark.parametrize('allowed', [False, True])
+def test_older_settings_of_tf32(allowed, monkeypatch):
+    matmul = SimpleNamespace(allow_tf32=allowed)
+    monkeypatch.setattr(torch.backends.cuda, 'matmul', matmul)
+    monkeypatch.setattr(torch.backends, 'cudnn', SimpleNamespace(allow_tf32=False))
+    assert backend_choice.allows_tf32() == allowed
+
+
 # As part of the operator
 
 
@@ -257,20 +347,35 @@ def test_operator_takes_what_the_trial_found(as_on_a_gpu, training):
         assert len(as_on_a_gpu) == tried + 1  # backward has the choice of forward
 
 
-@pytest.mark.parametrize('switch', ['algorithms', 'cudnn', 'capture'])
-def test_determinism_and_capture_take_the_rule(as_on_a_gpu, trials, switch, monkeypatch):
+@pytest.mark.parametrize('switch', ['algorithms', 'cudnn'])
+def test_determinism_takes_the_rule(as_on_a_gpu, trials, switch, monkeypatch):
     if switch == 'algorithms':
         monkeypatch.setattr(torch, 'are_deterministic_algorithms_enabled', lambda: True)
-    elif switch == 'cudnn':
-        monkeypatch.setattr(torch.backends.cudnn, 'deterministic', True)
     else:
-        monkeypatch.setattr(pac, 'must_not_vary', lambda x: True)
+        monkeypatch.setattr(torch.backends.cudnn, 'deterministic', True)
     run_auto(*inputs(False))
     assert as_on_a_gpu == [choose_by_rule(64, RATES)] == ['factorized']
     assert trials.choices == {}
 
 
-@pytest.mark.filterwarnings('ignore::DeprecationWarning')
+def test_a_graph_that_is_captured_takes_the_choice_made_before_it(as_on_a_gpu, trials, monkeypatch):
+    x, weight = inputs(False)
+    monkeypatch.setattr(backend_choice, 'is_capturing', lambda x: True)
+    run_auto(x, weight)  # by the rule: nothing can be timed
+    assert as_on_a_gpu == ['factorized']
+    assert trials.choices == {}
+    monkeypatch.setattr(backend_choice, 'is_capturing', lambda x: False)
+    run_auto(x, weight)
+    monkeypatch.setattr(backend_choice, 'is_capturing', lambda x: True)
+    as_on_a_gpu.clear()
+    run_auto(x, weight)
+    assert as_on_a_gpu == ['triton']
+
+
+def test_nothing_is_captured_on_a_cpu():
+    assert not backend_choice.is_capturing(torch.zeros(1))
+
+
 def test_compiled_model_is_tried_outside_its_graph(as_on_a_gpu, trials):
     torch.compiler.reset()
     compiled = torch.compile(run_auto, fullgraph=True, backend='aot_eager')
@@ -308,6 +413,40 @@ def test_environment_with_an_unknown_backend_is_refused(monkeypatch):
     with pytest.raises(ValueError, match="MMSEG_PACBAL_BACKEND is 'fast', but on cpu the backends"):
         pyramid_atrous_conv2d(*inputs(), RATES)
     pyramid_atrous_conv2d(*inputs(), RATES, backend='reference')  # a name in the call comes first
+
+
+def importing(version: str | Exception):
+    """In place of ``importlib.import_module``: Triton of that version, or what it raises."""
+
+    def load(name):
+        assert name == 'triton'
+        if isinstance(version, Exception):
+            raise version
+        return SimpleNamespace(__version__=version)
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ('version', 'usable'),
+    [
+        ('3.4.0', True),
+        ('3.10.1+git5b0d2a1f', True),
+        ('3.3.1', False),
+        (ModuleNotFoundError('triton'), False),
+        (OSError('libcuda.so.1'), False),
+    ],
+    ids=str,
+)
+def test_triton_that_cannot_compile_the_kernel_is_not_there(version, usable, monkeypatch):
+    monkeypatch.delenv('TRITON_INTERPRET', raising=False)
+    monkeypatch.setattr(pac.importlib, 'import_module', importing(version))
+    pac._find_triton.cache_clear()
+    try:
+        assert ('triton' in pac.available_backends('cuda')) == usable
+        assert 'triton' not in pac.available_backends('cpu')
+    finally:
+        pac._find_triton.cache_clear()
 
 
 def test_clock_of_a_cpu():

@@ -33,7 +33,10 @@ def run(args: argparse.Namespace) -> None:
         SystemExit: A check failed; the code is 1.
     """
     known = facts()
-    findings = examine(CHECKS)
+    findings = []
+    for finding in examine(CHECKS):  # a line each, since all of them may take two minutes
+        print(f'{finding.name} on {finding.device}: {finding.status}', flush=True)
+        findings.append(finding)
     print_findings(findings)
     print(f'\nTo paste into a report:\n\n{pasteable(known, findings)}')
     if args.json:
