@@ -42,7 +42,12 @@ def parse_args() -> argparse.Namespace:
     )
     p.add_argument('--seeds', type=int, nargs='+', help="default: the study's own, mostly 0 1 2")
     p.add_argument('--rows', nargs='+', help='only these rows; default: all')
-    p.add_argument('--gpus', type=int, nargs='+', help='GPUs of this machine; default: one run')
+    p.add_argument(
+        '--gpus',
+        type=int,
+        nargs='+',
+        help='GPUs of this machine, one run on each; a GPU named twice has two; default: one run',
+    )
     p.add_argument(
         '--processes',
         type=int,
