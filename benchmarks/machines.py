@@ -17,7 +17,7 @@ from benchmarks.records import ROOT, place, span
 from mmseg_pacbal.markdown import to_markdown
 
 DEMO = ROOT / 'tools' / 'demo.py'
-# Environment variables that hold a library to older instructions; docs/machines.md says more.
+# Environment variables that restrict a library to older instructions; see docs/machines.md.
 LOWEST = dict(ATEN_CPU_CAPABILITY='default', ONEDNN_MAX_CPU_ISA='SSE41', MKL_CBWR='COMPATIBLE')
 AVX2 = dict(ATEN_CPU_CAPABILITY='avx2', ONEDNN_MAX_CPU_ISA='AVX2', MKL_CBWR='AVX2')
 SETTINGS = {

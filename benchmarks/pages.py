@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def filled(page: str, text: str) -> str:
-    """The text of a page with its blocks made anew."""
+    """The text of a page with its generated blocks replaced."""
     return fill(text, PAGES[page]())
 
 

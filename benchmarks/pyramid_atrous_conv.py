@@ -49,7 +49,7 @@ def case(args: argparse.Namespace, size: int, batch: int, dtype: str) -> dict:
     result = dict(size=size, batch=batch, dtype=dtype)
     for mode, wrap in MODES.items():
         runs = {name: wrap(layer, x) for name, layer in layers.items()}
-        share = gemm_share(runs['fast']) if args.device == 'cpu' else None
+        share = gemm_share(runs['factorized']) if args.device == 'cpu' else None
         result[mode] = dict(**measure_both(runs, args), gemm_share=share)
     return result
 
@@ -63,7 +63,7 @@ def candidates(x: Tensor, weight: Tensor, rates: tuple, backend: str) -> dict[st
     layout = torch.channels_last if x.is_cuda else torch.contiguous_format
     plain = weight.detach().contiguous(memory_format=layout).requires_grad_()
     layers = {
-        'fast': (pyramid(backend), weight),
+        'factorized': (pyramid(backend), weight),
         AUTOGRAD: (lambda x, w: factorized.traceable(x, w, rates, concat=False), weight),
         FIVE: (pyramid('reference'), plain),
     }
@@ -128,9 +128,9 @@ def accuracy(dtype: str, device: str) -> dict:
         return [out, *torch.autograd.grad(out, (x, weight), grad.to(out.dtype))]
 
     expected = results('reference', *exact)
-    fast = 'triton' if device != 'cpu' else 'factorized'
+    backends = {'factorized': 'triton' if device != 'cpu' else 'factorized', FIVE: 'reference'}
     errors = {}
-    for name, backend in (('fast', fast), (FIVE, 'reference')):
+    for name, backend in backends.items():
         actual = results(backend, x, weight)
         errors[name] = [relative_error(a, e) for a, e in zip(actual, expected, strict=True)]
     return dict(dtype=dtype, errors=errors)
@@ -156,39 +156,41 @@ def cases(record: dict) -> list[tuple[list[str], dict, dict, dict]]:
 def table(record: dict) -> str:
     rows = []
     for where, seconds, memory, case in cases(record):
-        fast, five, ones = seconds['fast'], seconds[FIVE], singles(seconds)
+        own, five, ones = seconds['factorized'], seconds[FIVE], singles(seconds)
         share = case['gemm_share']
         rows.append(
             [
                 *where,
-                *(f'{1e3 * s:.0f} ms' for s in (fast, five)),
+                *(f'{1e3 * s:.0f} ms' for s in (own, five)),
                 f'{1e3 * min(ones):.0f} to {1e3 * max(ones):.0f} ms',
-                f'{five / fast:.2f}',
-                f'{fast / statistics.mean(ones):.2f}',
-                f'{fast / min(ones):.2f}',
-                f'{memory["fast"] / 1e6:.0f} and {memory[FIVE] / 1e6:.0f} MB',
+                f'{five / own:.2f}',
+                f'{own / statistics.mean(ones):.2f}',
+                f'{own / min(ones):.2f}',
+                f'{memory["factorized"] / 1e6:.0f} and {memory[FIVE] / 1e6:.0f} MB',
                 '' if share is None else f'{100 * share:.0f} %',
             ]
         )
-    head = ['batch, size', 'pass', 'fast', 'five', 'one alone', 'five / fast']
-    head += ['fast / mean one', 'fast / quickest', 'memory, fast and five', 'in products']
+    head = ['batch, size', 'pass', 'factorized', 'five', 'one alone', 'five / factorized']
+    head += ['factorized / mean one', 'factorized / quickest one', 'memory, factorized and five']
+    head += ['in products']
     return to_markdown(head, rows, left=2) + source(record)
 
 
 def autograd_table(record: dict) -> str:
-    """What the fast form gains over shifted sums that autograd differentiates."""
+    """What the factorized form gains over shifted sums that autograd differentiates."""
     rows = [
         [
             *where,
-            *(f'{1e3 * seconds[name]:.0f} ms' for name in ('fast', AUTOGRAD, FIVE)),
-            f'{seconds[AUTOGRAD] / seconds["fast"]:.2f}',
+            *(f'{1e3 * seconds[name]:.0f} ms' for name in ('factorized', AUTOGRAD, FIVE)),
+            f'{seconds[AUTOGRAD] / seconds["factorized"]:.2f}',
             f'{seconds[FIVE] / seconds[AUTOGRAD]:.2f}',
-            *(f'{memory[name] / 1e6:.0f} MB' for name in ('fast', AUTOGRAD)),
+            *(f'{memory[name] / 1e6:.0f} MB' for name in ('factorized', AUTOGRAD)),
         ]
         for where, seconds, memory, _ in cases(record)
     ]
-    head = ['batch, size', 'pass', 'fast', 'plain', 'five', 'plain / fast', 'five / plain']
-    return to_markdown([*head, 'memory, fast', 'plain'], rows, left=2) + source(record)
+    head = ['batch, size', 'pass', 'factorized', 'plain', 'five', 'plain / factorized']
+    head += ['five / plain', 'memory, factorized', 'memory, plain']
+    return to_markdown(head, rows, left=2) + source(record)
 
 
 def accuracy_table(record: dict) -> str:
@@ -212,10 +214,10 @@ def summary(record: dict) -> dict[str, str]:
         ratios = [ratio(seconds) for _, seconds, *_ in cases(record)]
         return [span(ratios[mode::2], digits) for mode in (0, 1)]
 
-    forward, training = spans(lambda s: s[FIVE] / s['fast'], 1)
-    mean, mean_training = spans(lambda s: s['fast'] / statistics.mean(singles(s)), 2)
-    least, least_training = spans(lambda s: s['fast'] / min(singles(s)), 2)
-    memory = span([m['fast'] / m[FIVE] for *_, m, _ in cases(record)], 2)
+    forward, training = spans(lambda s: s[FIVE] / s['factorized'], 1)
+    mean, mean_training = spans(lambda s: s['factorized'] / statistics.mean(singles(s)), 2)
+    least, least_training = spans(lambda s: s['factorized'] / min(singles(s)), 2)
+    memory = span([m['factorized'] / m[FIVE] for *_, m, _ in cases(record)], 2)
     return {
         'PAC, five rates, against the sum of five convolutions, 2048 -> 256 channels': (
             f'{forward} times faster forward, {training} forward and backward; '

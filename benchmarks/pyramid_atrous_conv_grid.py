@@ -1,4 +1,4 @@
-"""What backend='auto' rests on: the fast form and five convolutions at many sizes and rates.
+"""What backend='auto' rests on: the factorized form and five convolutions at many sizes and rates.
 
 python -m benchmarks.pyramid_atrous_conv_grid
 """
@@ -31,7 +31,7 @@ def measure(args: argparse.Namespace) -> list[dict]:
         x, weight = inputs(channels, size, batch, args.device, getattr(torch, dtype))
         layers = candidates(x, weight, rates, 'triton' if x.is_cuda else 'factorized')
         # The choice is between forms for one and the same filter.
-        layers = {'fast': layers['fast'], 'convolutions': (layers[FIVE][0], weight)}
+        layers = {'factorized': layers['factorized'], 'convolutions': (layers[FIVE][0], weight)}
         where = dict(dtype=dtype, c_in=channels[0], c_out=channels[1], size=size, batch=batch)
         where['rates'] = ' '.join(map(str, rates))
         for mode, wrap in MODES.items():
@@ -49,22 +49,22 @@ def table(record: dict) -> str:
         channels = f'{row["c_in"]:.0f} -> {row["c_out"]:.0f}'
         groups.setdefault((row['dtype'], channels, TITLES[row['mode']]), []).append(row)
     rows = [
-        [*key, span(list(map(time_of_fast, group)), 2), span(list(map(time_of_auto, group)), 2)]
+        [*key, *(span(list(map(time, group)), 2) for time in (time_of_factorized, time_of_auto))]
         for key, group in groups.items()
     ]
-    head = ['dtype', 'channels', 'pass', 'fast / convolutions', '`auto` / convolutions']
+    head = ['dtype', 'channels', 'pass', 'factorized / convolutions', '`auto` / convolutions']
     return to_markdown(head, rows, left=3) + source(record)
 
 
-def time_of_fast(row: dict) -> float:
+def time_of_factorized(row: dict) -> float:
     """Over that of the convolutions, for one row of the grid."""
-    return row['fast p50'] / row['convolutions p50']
+    return row['factorized p50'] / row['convolutions p50']
 
 
 def time_of_auto(row: dict) -> float:
     """The same for what 'auto' takes."""
     chosen = choose_by_rule(int(row['c_in']), row['rates'].split())
-    return 1.0 if chosen == 'reference' else time_of_fast(row)
+    return 1.0 if chosen == 'reference' else time_of_factorized(row)
 
 
 if __name__ == '__main__':

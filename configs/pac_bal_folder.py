@@ -1,4 +1,4 @@
-# PAC + BAL on your own data, without a class of your own: images/{train,val}, labels/{train,val}
+# PAC + BAL on your own data, without writing a class: images/{train,val}, labels/{train,val}
 # and classes.txt below data_root (docs/data.md). The recipe is CamVid's, from scratch.
 _base_ = './pac_bal_camvid.py'
 
@@ -18,7 +18,7 @@ test_pipeline = [
     dict(type='LoadMask'),
     dict(type='PackSegInputs'),
 ]
-# As MMSegmentation's, but for the masks.
+# As in MMSegmentation, except for the masks.
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(

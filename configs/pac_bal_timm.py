@@ -1,5 +1,5 @@
-# PAC + BAL on your own data with a model of timm as its backbone (docs/data.md), random weights;
-# model.backbone.pretrained=True downloads timm's.
+# PAC + BAL on your own data with a model of timm as its backbone (docs/data.md), from random
+# weights; model.backbone.pretrained=True downloads timm's weights.
 _base_ = './pac_bal_folder.py'
 
 model = dict(

@@ -15,7 +15,7 @@ _PACKAGE = Path(__file__).resolve().parent
 _CONFIG_ROOTS = (_PACKAGE / '.mim' / 'configs', _PACKAGE.parent / 'configs')
 
 # Variables that a config uses in several places. mmengine copies their values to those places when
-# it reads the file, so overriding a variable later would change nothing: see _spread.
+# it reads the file, so overriding a variable later would have no effect: see _spread.
 DATASET_SPREAD = ('data_root', 'img_suffix', 'seg_map_suffix')
 SPREAD = (*DATASET_SPREAD, 'crop_size', 'max_iters', 'optimizer')
 
@@ -37,7 +37,7 @@ def config(name: str) -> str:
     if not (root / name).is_file():
         listed = ', '.join(sorted(path.name for path in root.glob('*.py')))
         raise FileNotFoundError(
-            f'no config {name!r} is shipped; there are {listed} and those in ablation/'
+            f'no config {name!r} is shipped; available are {listed} and those in ablation/'
         )
     return str(root / name)
 
@@ -87,7 +87,7 @@ def load_config(path: str, options: dict | None = None) -> Config:
 
 
 def walk(node: object, path: str = '') -> Iterator[tuple[str, ConfigDict]]:
-    """Every dict of a config tree, with its dotted name."""
+    """All dicts of a config tree, with their dotted names."""
     children: Iterable[tuple[object, object]] = ()
     if isinstance(node, dict):
         yield path, node
@@ -99,7 +99,7 @@ def walk(node: object, path: str = '') -> Iterator[tuple[str, ConfigDict]]:
 
 
 def datasets(cfg: Config, loader: str) -> Iterator[tuple[str, ConfigDict]]:
-    """Configs of the data sets that a loader reads, with their dotted names, also in wrappers."""
+    """Configs of the data sets that a loader reads, also inside wrappers, with dotted names."""
     for path, node in walk(cfg[loader].dataset, f'{loader}.dataset'):
         if 'data_prefix' in node or 'data_root' in node:
             yield path, node
@@ -132,8 +132,9 @@ def setting(cfg: Config, name: str) -> Any:
 def set_values(places: Iterable[tuple[str, ConfigDict]], key: str, value: object) -> None:
     """Set a value in several places of a config, and print each change.
 
-    Every change that this package makes between a config's file and the runner goes through here:
-    what runs is the config plus the printed lines.
+    Every change that this package makes on its own between a config's file and the runner goes
+    through this function: what runs is the config, with what your options say, plus the printed
+    lines.
     """
     for path, node in places:
         if node.get(key) != value:
@@ -143,7 +144,7 @@ def set_values(places: Iterable[tuple[str, ConfigDict]], key: str, value: object
 
 
 def _spread(cfg: Config, options: dict) -> None:
-    """Copy the variables of SPREAD that were overridden to where the config uses them."""
+    """Copy those variables of SPREAD that were overridden to the places that use them."""
     for name in options:
         if name.split('.')[0] == 'optimizer':
             place, _, key = f'optim_wrapper.{name}'.rpartition('.')

@@ -76,7 +76,7 @@ def metric(**setting: object) -> None:
 POSITIVE_INT, INTEGER, BOOL = 'a positive integer', 'an integer', 'True or False'
 NUMBER = 'a finite number, 0 or more'
 RATES = 'one or more integers, each 1 or more'
-PER_CLASS = 'of a finite number, 0 or more, for each class'
+PER_CLASS = 'one finite number, 0 or more, for each class'
 UNKNOWN = {'type': 'NoSuch'}
 
 # what is set, argument, what is accepted, values that are not
@@ -253,7 +253,7 @@ WRONG_FLAGS = [
     ('analyze_errors DEMO a.pth --out o --compare x', '--compare', 'expected 2 arguments'),
     ('run_study table9', 'table9', 'give table1, table2, table3'),
     ('run_study table3 --rows x', "no row 'x'", 'it has deeplabv3, pac, bal, pac_bal'),
-    ('run_study table3 --dataset x', 'deeplabv3_x.py', 'there are bal_camvid.py'),
+    ('run_study table3 --dataset x', 'deeplabv3_x.py', 'available are bal_camvid.py'),
     ('run_study table3 --seeds x', "'x'", '--seeds: invalid int value'),
     ('run_study table3 --report --results none', 'none holds no finished run', 'without --report'),
     ('prepare_voc --check --out none', 'none holds no VOC2012', 'give the VOCdevkit folder'),

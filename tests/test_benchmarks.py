@@ -11,7 +11,7 @@ import torch
 from benchmarks import __main__ as every
 from benchmarks import harness, pyramid_atrous_conv, records
 from benchmarks.pages import COSTS, PAGES, fill, filled
-from benchmarks.pyramid_atrous_conv_grid import GRID, time_of_auto, time_of_fast
+from benchmarks.pyramid_atrous_conv_grid import GRID, time_of_auto, time_of_factorized
 from benchmarks.records import RESULTS, ROOT, file_name, load, read, source, span, write
 from mmseg_pacbal.markdown import to_markdown
 
@@ -115,7 +115,7 @@ def test_auto_loses_at_most_5_percent_in_the_committed_grid():
     for cell in cells:
         assert time_of_auto(cell) <= 1.05, cell
     # And it is no plain refusal: what takes half the time is taken, but for a few small cells.
-    halved = [cell for cell in cells if time_of_fast(cell) < 0.5]
+    halved = [cell for cell in cells if time_of_factorized(cell) < 0.5]
     assert sum(time_of_auto(cell) < 1 for cell in halved) > 0.9 * len(halved) > 100
 
 
@@ -172,7 +172,7 @@ def test_squares_of_one_class_each():
 def test_forms_of_the_pyramid_are_compared_first(rates, monkeypatch):
     x, weight = pyramid_atrous_conv.inputs((6, 4), 9, 2, 'cpu', torch.float32)
     layers = pyramid_atrous_conv.candidates(x, weight, rates, 'factorized')
-    assert list(layers) == ['fast', pyramid_atrous_conv.AUTOGRAD, pyramid_atrous_conv.FIVE]
+    assert list(layers) == ['factorized', pyramid_atrous_conv.AUTOGRAD, pyramid_atrous_conv.FIVE]
     for name, wrap in pyramid_atrous_conv.MODES.items():
         results = [wrap(layer, x)() for layer in layers.values()]
         if name == 'forward':

@@ -1,8 +1,9 @@
-"""Where a model errs: python tools/analyze_errors.py CONFIG CHECKPOINT --out DIR
+"""Where a model is wrong: python tools/analyze_errors.py CONFIG CHECKPOINT --out DIR
 
 mIoU and mean accuracy over the test data set, split by what makes segmentation hard: boundaries,
-small objects, thin parts, touching classes; and calibration, at boundaries and inside. The results
-are regions.md, regions.csv (every class) and regions.png, and the same of calibration (every bin).
+small objects, thin parts, touching classes; and calibration, at boundaries and in the interior. The
+results are regions.md, regions.csv (every class) and regions.png, and calibration.md,
+calibration.csv (every bin) and calibration.png.
 With --compare CONFIG2 CHECKPOINT2 two models are shown side by side; --cfg-options apply to both.
 """
 
@@ -63,7 +64,7 @@ def check_args(args: argparse.Namespace) -> None:
 
 
 def model_names(models: list[tuple[str, str]]) -> list[str]:
-    """Names of the configs, with names or paths of the checkpoints where those alone are equal."""
+    """Names of the configs; if these are equal, with the names or paths of the checkpoints."""
     configs = [Path(config).stem for config, _ in models]
     candidates = (
         configs,
@@ -94,7 +95,7 @@ def prepare(config: str, checkpoint: str, args: argparse.Namespace) -> Config:
 
 
 def evaluate(cfg: Config) -> tuple[HardRegionMetric, CalibrationMetric]:
-    """Run a model over the test data set; the metrics that counted."""
+    """Test a model on the test data set and return the two metrics, with their counts."""
     runner = build_runner(cfg)
     runner.test()
     *_, regions, calibration = runner.test_loop.evaluator.metrics

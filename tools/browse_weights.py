@@ -2,8 +2,8 @@
 
 Each picture shows one sample as the training pipeline yields it: image, label, edges E and
 weights E_G, with the mean and the range of E_G. The loss is the config's BoundaryAwareLoss, or
-one with the default arguments if the config trains with another loss; normalize='mean' divides by
-the mean of the one sample here.
+one with the default arguments if the config trains with another loss. Here normalize='mean'
+divides by the mean of a single sample.
 """
 
 import mmseg_pacbal.apps  # noqa: F401 (first: it says what to install)

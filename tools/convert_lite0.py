@@ -20,7 +20,7 @@ def parse_args() -> argparse.Namespace:
         metavar='FILE',
         help='default: %(default)s, where the configs look for it',
     )
-    parser.add_argument('--traceback', action='store_true', help='show the frames of an error')
+    parser.add_argument('--traceback', action='store_true', help='show the traceback of an error')
     return parser.parse_args()
 
 

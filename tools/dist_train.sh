@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Train with several processes: tools/dist_train.sh CONFIG NUM_PROCESSES [options of train.py]
 # NNODES, NODE_RANK, MASTER_ADDR and PORT place it on several machines. With MAX_RESTARTS=N it is
-# elastic: where a process or machine is lost, the others continue from the last checkpoint.
+# elastic: if a process or machine is lost, the others continue from the last checkpoint.
 set -uo pipefail
 options=("${@:3}")
 master=${MASTER_ADDR:-127.0.0.1} port=${PORT:-29500}
@@ -15,7 +15,7 @@ fi
 torchrun --nnodes="${NNODES:-1}" --nproc_per_node="$2" "${rendezvous[@]}" \
     "$(dirname "$0")/train.py" "$1" "${options[@]}" --launcher pytorch &
 agent=$!
-# torchrun hands a SIGTERM to the processes, but ends with a code of its own.
+# torchrun passes a SIGTERM on to the processes, but exits with its own code.
 trap 'stopped=75; kill -TERM "$agent"' TERM USR1
 trap 'kill -TERM "$agent"' INT
 code=0

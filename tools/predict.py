@@ -45,7 +45,7 @@ class Job:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = cli.parser('Label images of your own')
+    parser = cli.parser('Label your own images')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('source', metavar='IMAGE_OR_FOLDER', help='subfolders are searched too')
     parser.add_argument('--out', metavar='DIR', required=True, help='folder for the results')

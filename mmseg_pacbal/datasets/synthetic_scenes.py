@@ -7,16 +7,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..ops.arguments import Accepted, check_arguments, is_int
+from ..ops.arguments import POSITIVE_INT, check_arguments, int_from
 from .synthetic_scene import CLASSES, MIN_SIDE, VOID, render_scene, void_rim
 
-ACCEPTED = dict(
-    length=Accepted('a positive integer', lambda value: is_int(value) and value > 0),
-    size=Accepted(
-        f'an integer, {MIN_SIDE} or more', lambda value: is_int(value) and value >= MIN_SIDE
-    ),
-    seed=Accepted('an integer, 0 or more', lambda value: is_int(value) and value >= 0),
-)
+ACCEPTED = dict(length=POSITIVE_INT, size=int_from(MIN_SIDE), seed=int_from(0))
 
 
 class SyntheticScenes(Dataset):

@@ -41,9 +41,10 @@ class PyramidAtrousConv(nn.Module):
         out_channels: C_out.
         rates: Atrous rates, each 1 or more.
         merge: ``'sum'`` or ``'concat'``.
-        norm: A module over C_out channels, or what makes one of their number, such as
+        norm: A module for C_out channels, or a function or class that makes one from C_out, such as
             ``nn.BatchNorm2d`` or ``lambda channels: nn.GroupNorm(8, channels)``; None for no norm.
-        activation: A module, or what makes one, such as ``nn.ReLU``; None for no activation.
+        activation: A module, or a function or class that makes one, such as ``nn.ReLU``; None for
+            no activation.
         backend: See :func:`mmseg_pacbal.ops.pyramid_atrous_conv2d`. It is not part of the
             state_dict: weights trained with one backend load with every other.
 
@@ -81,8 +82,8 @@ class PyramidAtrousConv(nn.Module):
         self.merge = merge
         self.backend = backend
         weight = torch.empty(out_channels, in_channels, 3, 3)
-        # The fast form reads the filter without a copy where outputs are innermost in memory; for
-        # one rate it has nothing to save, and a convolution wants the filter as it is.
+        # The factorized form reads the filter without a copy where outputs are innermost in memory;
+        # for one rate it saves nothing, and a convolution is fastest with the usual layout.
         self.weight = nn.Parameter(weight if len(self.rates) == 1 else outputs_innermost(weight))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if norm is None else None
         self.squeeze = None

@@ -39,9 +39,9 @@ class PixelLoss(nn.Module):
 
     They are computed in float32 or better, under autocast too.
 
-    In training with several processes each divides its sum by the mean of all their counts. As
-    DDP averages the gradients, loss and gradients are those of one process with the whole batch,
-    however its pixels are shared out.
+    In training with several processes, each process divides its sum by the mean of all their
+    counts. As DDP averages the gradients, loss and gradients are those of one process with the
+    whole batch, however its pixels are divided among the processes.
 
     Args:
         class_weight: Factor for each class, a list or the name of a file (npy, pkl, json,
@@ -150,16 +150,16 @@ class PixelLoss(nn.Module):
         return n + EPS  # as MMSegmentation does: nothing divided by 0 pixels is 0, not NaN
 
     def mean_of_processes(self, *counts: Count, device: torch.device) -> Sequence[Tensor | Count]:
-        """Counts as means over all processes in training; else, or alone, the counts themselves.
+        """The means of counts over all processes in training; otherwise the counts themselves.
 
         As with SyncBN, every process has to take part in training. In evaluation mode and under
-        ``torch.no_grad`` each is on its own, so that one of them may look at a loss alone.
+        ``torch.no_grad`` nothing is exchanged, so that one process may compute a loss alone.
         """
         several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
         if not (several and self.training and torch.is_grad_enabled()):
             return counts
         means = torch.empty(len(counts), device=device)
-        for index, count in enumerate(counts):  # a number is no reason to wait for a GPU
+        for index, count in enumerate(counts):  # one by one: a count on a GPU is not waited for
             means[index] = count
         dist.all_reduce(means)
         return (means / dist.get_world_size()).unbind()

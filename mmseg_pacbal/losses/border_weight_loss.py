@@ -17,7 +17,7 @@ class BorderWeightLoss(PixelLoss):
     MMSegmentation's cross entropy do.
 
     Args:
-        w0: Weight beside a border, beyond the 1 that every pixel has.
+        w0: Weight at a border, in addition to the 1 that every pixel has.
         sigma: Width of the border, in pixels.
         background: The class that is not an object, if there is one.
         class_weight: U-Net's w_c as a factor; see :class:`PixelLoss` for it and the rest.

@@ -36,7 +36,7 @@ class BoundaryAwareLoss(PixelLoss):
     entropy of a pixel (0 at void) and n the number of pixels of the label. Weights and loss are
     computed in float32 or better, under autocast too.
 
-    ``loss(logits, label)`` computes the map of a label; where several heads share a label, it can
+    ``loss(logits, label)`` computes the map of the label. If several heads share a label, it can
     be computed once: ``weight = loss.weight_map(label)``, then
     ``loss(logits, label, boundary_weight=weight)``.
 
@@ -49,14 +49,14 @@ class BoundaryAwareLoss(PixelLoss):
         downsample: Factor by which the edges are shrunk before the blur.
         antialias: See :func:`mmseg_pacbal.ops.boundary_weight_map`.
         void_edges: Whether the border between a class and void is an edge.
-        ignore_padding: Whether the line where image meets padding is left out.
+        ignore_padding: Whether the line between image and padding is left out.
         class_weight: Factor for each class, a list or the name of a file (npy, pkl, json,
             yaml); void needs none.
         avg_non_ignore: Whether n counts only pixels that are not void. The default counts all,
             as the paper and MMSegmentation do.
         normalize: ``'mean'`` divides E_G by its mean over the non-void pixels of the batch (of
             all processes in training), so that the loss keeps the scale of plain cross entropy.
-            The literal E_G of None acts like a learning rate several times larger.
+            None uses the literal E_G, which acts like a learning rate several times larger.
         pixel_loss: A loss to weight instead of cross entropy, such as ``SoftmaxFocalLoss()``;
             in MMSegmentation its config, such as ``dict(type='SoftmaxFocalLoss')``. It must
             accept ``reduction_override='none'`` and ``ignore_index``, and return (N, H, W), or

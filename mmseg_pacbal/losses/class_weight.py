@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 WORDS = (
-    'None, or a list, or the name of a file (npy, pkl, json, yaml), of a finite number, 0 or '
-    'more, for each class'
+    'None, or one finite number, 0 or more, for each class, as a list or as the name of a file '
+    '(npy, pkl, json, yaml)'
 )
 
 
 def as_class_weight(class_weight: Sequence[float] | Tensor | str | None) -> Tensor | None:
-    """A class_weight as a tensor, (C,), float32; a name is read from its file.
+    """A class_weight as a tensor, (C,), float32; the name of a file is replaced by its content.
 
     Raises:
         FileNotFoundError: There is no such file.

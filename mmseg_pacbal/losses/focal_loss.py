@@ -12,7 +12,7 @@ from .base import PixelLoss
 
 
 class SoftmaxFocalLoss(PixelLoss):
-    r"""Focal loss over softmax: pixels that are already right count less.
+    r"""Focal loss over softmax: pixels that are already classified correctly count less.
 
     .. math:: FL = -\alpha_l (1 - p_l)^\gamma \log p_l
 

@@ -13,13 +13,13 @@ _keys = itertools.count()
 
 
 class LabelCheck:
-    """Raise where a label is neither a class nor void.
+    """Raise an error if a label is neither a class nor void.
 
-    To look at a result makes the host wait for the device. On a CPU that costs nothing, and the
-    call that brings the label raises. On other devices the result is kept there, and looked at
+    Reading a result makes the host wait for the device. On a CPU that costs nothing, so the
+    call that gets the wrong label raises. On other devices the result stays there, and is read
     in the first call and in every :attr:`CALLS_BETWEEN_LOOKS`-th after it: a wrong ``num_classes``
-    ends the first step, a wrong mask one of the next. Until then wrong pixels count as void, which
-    keeps a GPU free of asserts that would end the process.
+    ends the first step, a wrong mask one of the next steps. Until then wrong pixels count as void,
+    so that no assertion on a GPU can end the process.
 
     Attributes:
         CALLS_BETWEEN_LOOKS: Number of calls from one look to the next, by type of device; 64 for
@@ -42,7 +42,7 @@ class LabelCheck:
         self._register()  # a copy counts for itself
 
     def __call__(self, label: Tensor, num_classes: int, ignore_index: int) -> Tensor:
-        """Check label, (N, H, W) int64; the same label, with void in place of what is wrong.
+        """Check label, (N, H, W) int64, and return it with wrong values replaced by void.
 
         Raises:
             ValueError: A label of this or an earlier call is not in 0..num_classes-1 and not
@@ -75,7 +75,7 @@ class LabelCheck:
 
 @torch.library.custom_op('mmseg_pacbal::check_label', mutates_args=())
 def _check_label(label: Tensor, num_classes: int, ignore_index: int, key: int) -> Tensor:
-    """In a compiled graph: what counts calls and raises must not be traced into it."""
+    """An operator for compiled graphs, since counting calls and raising cannot be traced."""
     checked = _checks[key]._checked(label, num_classes, ignore_index)
     return checked.clone() if checked is label else checked
 
@@ -86,5 +86,5 @@ def _(label: Tensor, num_classes: int, ignore_index: int, key: int) -> Tensor:
 
 
 def as_bytes(label: Tensor, num_classes: int, ignore_index: int) -> Tensor:
-    """A checked label in a byte for each pixel where it fits: an eighth of the memory to read."""
+    """A checked label as bytes, if its values fit: an eighth of the memory to read."""
     return label.byte() if num_classes <= 256 and 0 <= ignore_index < 256 else label

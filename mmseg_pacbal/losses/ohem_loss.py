@@ -21,7 +21,8 @@ class OHEMPixelLoss(PixelLoss):
     Args:
         keep_ratio: Share of the label's pixels that is kept, above 0, at most 1. Void pixels
             have no loss and are never kept.
-        class_weight: Counts in what is hard; see :class:`PixelLoss` for it and the rest.
+        class_weight: Also used to decide which pixels are hard; see :class:`PixelLoss` for it and
+            the rest.
         loss_name: Name in the log.
         **kwargs: ``reduction`` and ``loss_weight``.
     """

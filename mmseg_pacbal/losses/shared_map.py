@@ -21,11 +21,11 @@ _last: _Entry | None = None
 def shared_weight_map(label: Tensor, **settings: object) -> Tensor:
     """:func:`mmseg_pacbal.ops.boundary_weight_map`, not computed again for the same label.
 
-    With deep supervision several heads ask for the map of one batch in turn. On a CPU the last
-    map is kept, and returned where label and settings are equal: to compare labels takes much
-    less time than to make the map. On other devices a comparison would make the host wait, and
-    the map is cheap: it is made each time, and so it is in a compiled graph. A map that was
-    computed once can be passed on there, see :class:`BoundaryAwareLoss`.
+    With deep supervision several heads need the map of the same batch, one after another. On a CPU
+    the last map is kept, and returned if label and settings are equal: comparing labels takes much
+    less time than computing the map. On other devices a comparison would make the host wait, and
+    the map is cheap, so it is computed every time, as it is in a compiled graph. There you can pass
+    on a map that was computed once, see :class:`BoundaryAwareLoss`.
     """
     global _last
     if label.device.type != 'cpu' or torch.compiler.is_compiling():
@@ -40,6 +40,6 @@ def shared_weight_map(label: Tensor, **settings: object) -> Tensor:
     ):
         return last.weight
     weight = boundary_weight_map(label, **settings)  # type: ignore[arg-type]
-    # The label is copied, since a data loader may use its memory again.
+    # The label is copied, since a data loader may reuse its memory.
     _last = _Entry(label.clone(), settings, weight, weight._version)
     return weight

@@ -1,6 +1,6 @@
-"""Boundary measures of batches of tensors, in three steps: check, count, make scores.
+"""Boundary measures of batches of tensors, in three steps: check, count, compute scores.
 
-They are what :class:`BoundaryQuality` consists of, and need nothing of torchmetrics.
+:class:`BoundaryQuality` consists of these; they do not need torchmetrics.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ ACCEPTED = dict(
 
 
 def check_settings(**arguments: object) -> None:
-    """Raise ValueError unless every argument is what ``ACCEPTED`` says."""
+    """Raise ValueError unless every argument is one that ``ACCEPTED`` describes."""
     check_arguments(ACCEPTED, **arguments)
 
 
@@ -37,20 +37,20 @@ def check_batch(preds: Tensor, target: Tensor, num_classes: int) -> None:
     if target.ndim != 3 or not _holds_integers(target) or 0 in target.shape[1:]:
         raise ValueError(
             'target must hold classes as integers, (N, H, W), but got '
-            f'{_described(target)}; a channel is taken away by target.squeeze(1), one-hot labels '
-            'are made classes by target.argmax(1)'
+            f'{_described(target)}; target.squeeze(1) removes a channel, target.argmax(1) converts '
+            'one-hot labels'
         )
     is_logits = preds.ndim == 4 and preds.is_floating_point() and preds.shape[1] == num_classes
     is_classes = preds.ndim == 3 and _holds_integers(preds)
     if not is_logits and not is_classes:
         raise ValueError(
             f'preds must be logits, floating point, (N, C, H, W), with C = num_classes = '
-            f'{num_classes}, or classes as integers, (N, H, W), but got {_described(preds)}; one '
-            'logit for each pixel is made classes by (preds > 0).squeeze(1)'
+            f'{num_classes}, or classes as integers, (N, H, W), but got {_described(preds)}; with '
+            'one logit for each pixel, give (preds > 0).squeeze(1)'
         )
     if preds.shape[0] != target.shape[0] or preds.shape[-2:] != target.shape[-2:]:
         raise ValueError(
-            f'preds and target must be of one N, H and W, but got {tuple(preds.shape)} and '
+            f'preds and target must have the same N, H and W, but got {tuple(preds.shape)} and '
             f'{tuple(target.shape)}; resize logits to the size of the label, with '
             'torch.nn.functional.interpolate'
         )

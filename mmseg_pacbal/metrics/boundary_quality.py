@@ -1,7 +1,7 @@
 """How good a prediction is at boundaries: geometry, counts and scores of label maps.
 
 Every function takes the maps that :func:`class_maps` returns, in which classes are 0..C-1 and void
-is C. Counts are those of one image and add up over images; scores are computed from the sums.
+is C. Counts are for one image and are added up over images; scores are computed from the sums.
 """
 
 from collections.abc import Sequence
@@ -113,8 +113,8 @@ def boundary_f1(counts: np.ndarray) -> np.ndarray:
     """F1 = 2PR / (P + R) of contours: (6, C) -> (C,), NaN for classes in neither map.
 
     P is the matched share of the predicted contour pixels, R that of the true ones. F1 is 0
-    if nothing is matched. If neither map has a contour (the class fills its images), it
-    is 1 if the class is in both maps and 0 if it is in only one.
+    if nothing is matched. If neither map has a contour of the class, because it fills its images,
+    F1 is 1 if the class is in both maps and 0 if it is in only one.
     """
     # Products of the counts of a large data set overflow integers.
     predicted, hits, true, found, area, true_area = counts.astype(np.float64)
@@ -128,8 +128,9 @@ def boundary_f1(counts: np.ndarray) -> np.ndarray:
 def _matched(contour: np.ndarray, other: np.ndarray, num_classes: int, radius: float) -> np.ndarray:
     """Contour pixels of each class with one of the same class within radius in the other map.
 
-    Both maps are (H, W), void where there is no contour. Offsets are tried from the nearest to the
-    farthest, only for pixels not yet matched: the cost depends on the length of the contours.
+    Both maps are (H, W), void except on contours. Offsets are tried from the nearest to the
+    farthest, and only for pixels that are not matched yet, so the cost depends on the length of the
+    contours.
     """
     reach = int(radius)
     contour, other = (np.pad(m, reach, constant_values=num_classes) for m in (contour, other))

@@ -1,6 +1,7 @@
-"""Boundary IoU, trimap mIoU and boundary F1 together: what every metric class shares.
+"""Boundary IoU, trimap mIoU and boundary F1 together, as all metric classes use them.
 
-Counts are of one image and add up over images, batches and processes; scores are made of the sum.
+Counts are for one image and are added up over images, batches and processes; scores are computed
+from the sums.
 """
 
 import itertools
@@ -61,7 +62,7 @@ def boundary_counts(
 
 
 def no_counts(num_classes: int, widths: Sequence[int]) -> Counts:
-    """The sum of :func:`boundary_counts` over no image: zeros."""
+    """The counts before the first image: zeros, in the shapes of :func:`boundary_counts`."""
     shapes = dict(band=(3,), trimap=(len(widths), 3), contour=(6,))
     return {name: np.zeros((*shape, num_classes), np.int64) for name, shape in shapes.items()}
 

@@ -1,6 +1,6 @@
-"""Calibration: does a model that is 80 % confident err in 20 % of the pixels?
+"""Calibration: is a model that is 80 % confident wrong in 20 % of the pixels?
 
-Counts are of one image and add up over images; scores are made of their sum.
+Counts are for one image and are added up over images; scores are computed from the sums.
 """
 
 import numpy as np
@@ -12,9 +12,9 @@ REGIONS = ('all', 'boundary', 'interior')
 
 
 def confidence(logits: np.ndarray) -> np.ndarray:
-    """The probability of the likeliest class: (C, H, W) -> (H, W), float64.
+    """The probability of the most likely class: (C, H, W) -> (H, W), float64.
 
-    It is that of softmax, or with one channel the greater of p and 1 - p of the sigmoid.
+    It is that of the softmax or, with one channel, the larger of the sigmoid's p and 1 - p.
     """
     if len(logits) == 1:
         logits = np.concatenate([np.zeros_like(logits), logits])
@@ -31,22 +31,22 @@ def calibration_counts(
     bins: int = 15,
     width: int = 8,
 ) -> np.ndarray:
-    """How confident and how right a model is, by its confidence, in each of ``REGIONS``.
+    """Number of pixels, correct pixels and summed confidence in each bin, for each of ``REGIONS``.
 
-    Bin m of M holds the pixels with a confidence in ((m - 1) / M, m / M]. The boundary is what lies
-    at most ``width`` pixels from another label, void included, and the interior the rest; void is
-    in no region.
+    Bin m of M holds the pixels with a confidence in ((m - 1) / M, m / M]. The boundary consists of
+    the pixels at most ``width`` pixels from another label, void included, and the interior of all
+    others; void is not in any region.
 
     Args:
-        confidence: Of the class predicted, (H, W), from 0 to 1.
-        prediction: Classes or void, (H, W), as :func:`class_maps` makes them.
-        truth: The same of the truth.
+        confidence: Probability of the predicted class, (H, W), from 0 to 1.
+        prediction: Classes or void, (H, W), from :func:`class_maps`.
+        truth: Classes or void, (H, W), from :func:`class_maps`.
         num_classes: C.
         bins: M.
-        width: Of the boundary, in pixels on either side.
+        width: Width of the boundary, in pixels on either side.
 
     Returns:
-        (R, 3, M) float64 with rows pixels, pixels that are right, sum of their confidences.
+        (R, 3, M) float64; the rows are pixels, correct pixels and the sum of their confidences.
     """
     edges = np.arange(1, bins) / bins
     index = np.searchsorted(edges, confidence)  # edges[i - 1] < confidence <= edges[i]
@@ -62,7 +62,7 @@ def calibration_counts(
 
 
 def expected_calibration_error(counts: np.ndarray) -> np.ndarray:
-    r"""Mean distance of accuracy and confidence: (..., 3, M) -> (...), NaN without pixels.
+    r"""Mean distance between accuracy and confidence: (..., 3, M) -> (...), NaN without pixels.
 
     .. math:: ECE = \sum_m \frac{n_m}{n} |acc_m - conf_m|
 

@@ -41,7 +41,8 @@ def region_masks(
         num_classes: C.
         width: Width of the band near boundaries, in pixels on either side.
         area: Objects of fewer pixels are small; 32 x 32 as in COCO.
-        radius: Parts in which no disc of this radius fits are thin; at 4, narrower than 9 pixels.
+        radius: Parts into which no disc of this radius fits are thin; with 4, those narrower than 9
+            pixels.
         background: The class that is not an object, if there is one.
 
     Returns:
@@ -93,8 +94,8 @@ def touching_classes(
 ) -> np.ndarray:
     """Pixels with several classes of objects at most ``width`` pixels away in either direction.
 
-    With a background, two classes besides it are enough. Without one, two classes meet at every
-    boundary, so three are required.
+    If there is a background, two other classes are required. Without one, two classes meet at
+    every boundary, so three are required.
     """
     window = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
     objects = [c for c in np.unique(truth) if c not in (num_classes, background)]

@@ -6,7 +6,7 @@ import numpy as np
 def class_maps(
     prediction: np.ndarray, truth: np.ndarray, num_classes: int, ignore_index: int | None = 255
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Bring prediction and truth to one form: classes 0..C-1, and C where the truth is void.
+    """Convert prediction and truth to one form: classes 0..C-1, and C where the truth is void.
 
     A prediction inside void is neither right nor wrong: it is set to void here, before anything
     is measured, so that no score depends on it. A boundary between a class and void is kept.
@@ -25,7 +25,7 @@ def class_maps(
     """
     if prediction.shape != truth.shape or truth.ndim != 2:
         raise ValueError(
-            f'prediction and label must be of one size (H, W), but got {prediction.shape} and '
+            f'prediction and label must have the same size (H, W), but got {prediction.shape} and '
             f'{truth.shape}; evaluate at the size of the label'
         )
     void = np.zeros(truth.shape, bool) if ignore_index is None else truth == ignore_index

@@ -1,4 +1,4 @@
-"""Tables of what one or two models get right in each region.
+"""Tables of the scores of one or two models in each region.
 
 ``totals`` maps the name of a model to its counts over the data set, (R, 3, C), as
 :func:`region_counts` gives them; the regions, in this order, are ``REGIONS``.
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..markdown import to_markdown
 from .hard_regions import REGIONS
 from .label_counts import accuracy, iou, mean_percent, ratio_or_nan
 
@@ -24,10 +25,11 @@ def region_table(totals: Totals) -> str:
     also the difference, second minus first. A dash means that there is nothing to measure.
     """
     columns = _columns(totals)
-    lines = [['region', *columns], ['---', *['---:'] * len(columns)]]
-    for i, region in enumerate(REGIONS):
-        lines.append([region, *(_cell(head, values[i]) for head, values in columns.items())])
-    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+    rows = [
+        [region, *(_cell(head, values[i]) for head, values in columns.items())]
+        for i, region in enumerate(REGIONS)
+    ]
+    return to_markdown(['region', *columns], rows, left=1)
 
 
 def region_csv(totals: Totals, classes: Sequence[str]) -> str:

@@ -29,7 +29,7 @@ class BoundaryQuality(Metric):
 
     - Boundary IoU (Cheng et al. 2021). Let :math:`G_c` and :math:`P_c` be the pixels of class
       :math:`c` in label and prediction, and :math:`G_{c,d}`, :math:`P_{c,d}` those of them that
-      :math:`d` erosions by a 3x3 square take away, where the frame of the image counts as a
+      :math:`d` erosions by a 3x3 square remove, where the frame of the image counts as a
       boundary and :math:`d = \max(1, \mathrm{round}(\mathtt{ratio} \cdot \sqrt{H^2 + W^2}))`:
 
       .. math::
@@ -62,24 +62,25 @@ class BoundaryQuality(Metric):
     not depend on how the images are divided into batches and processes.
 
     *Void.* Where the label is ``ignore_index``, the prediction is made void too, before anything
-    is counted. Void is in no class, so that nothing depends on what is predicted there; a class
-    that borders on void has a boundary there.
+    is counted. Void does not belong to any class, so nothing depends on what is predicted there; a
+    class that borders on void has a boundary there.
 
-    *Absent classes.* A class of which a measure has pixels in neither prediction nor label is left
-    out of its mean (NaN with ``per_class``); one that is in only one of them has a score of 0. A
-    class without any contour, since it fills its images, has a boundary F1 of 1 if both have it.
+    *Absent classes.* If a measure finds pixels of a class in neither prediction nor label, the
+    class is left out of its mean (NaN with ``per_class``); if it finds them in only one of the two,
+    the score is 0. A class that fills its images has no contour; its boundary F1 is 1 if it is in
+    both prediction and label.
 
     As input to ``forward`` and ``update`` the metric accepts:
 
     - ``preds`` (:class:`~torch.Tensor`): Logits or probabilities, floating point, (N, C, H, W), of
-      which the class with the greatest is taken; or classes, integers, (N, H, W).
+      which the class with the largest value is taken; or classes, integers, (N, H, W).
     - ``target`` (:class:`~torch.Tensor`): Classes 0..C-1 or ``ignore_index``, integers, (N, H, W).
 
     As output of ``forward`` (of the batch) and ``compute`` (of everything) the metric returns a
     ``dict`` of float64 tensors from 0 to 1 (float32 on MPS, which has no float64):
 
     - ``mBIoU``, ``trimap_mIoU@W`` for each width W, and ``mBF1``: means over the classes that
-      occur, scalars; NaN where none does.
+      occur, scalars; NaN if none does.
     - With ``per_class=True`` also the scores of all classes, (C,), under the same names followed
       by ``_per_class``.
 
@@ -87,11 +88,11 @@ class BoundaryQuality(Metric):
         num_classes: C.
         ratio: Width of the bands of Boundary IoU, as a share of the image's diagonal.
         widths: Widths of the trimaps, in pixels on either side of a boundary, increasing.
-        tolerance: Distance at which contours still match in boundary F1, as a share of the image's
-            diagonal. At 0 < tolerance * diagonal < 1 contours have to coincide.
-        ignore_index: The void label; None where there is none. If it is the number of a class, that
-            class has no true pixels, and where it is predicted outside void it counts as wrong.
-        per_class: Whether the scores of all classes are returned beside the means.
+        tolerance: Largest distance at which contours match in boundary F1, as a share of the
+            image's diagonal. If tolerance * diagonal is below 1, contours have to coincide.
+        ignore_index: The void label; None if there is no void. If it is the number of a class, that
+            class has no true pixels, and predicting it outside void counts as wrong.
+        per_class: Whether the scores of all classes are returned along with the means.
         **kwargs: Those of every metric, such as ``sync_on_compute``; see the documentation of
             :class:`torchmetrics.Metric`.
 
@@ -165,7 +166,7 @@ class BoundaryQuality(Metric):
             self.add_state(self._states[name], torch.from_numpy(zeros), dist_reduce_fx='sum')
 
     def update(self, preds: Tensor, target: Tensor) -> None:
-        """Count in a batch.
+        """Add the counts of a batch.
 
         Args:
             preds: Logits, floating point, (N, C, H, W), or classes, integers, (N, H, W).
@@ -187,7 +188,7 @@ class BoundaryQuality(Metric):
         )
         for name, count in counts.items():
             total = getattr(self, self._states[name])
-            # Not in place: a total may have been made in inference mode.
+            # Not in place, since the total may be a tensor of inference mode.
             setattr(self, self._states[name], total + torch.from_numpy(count).to(total.device))
 
     def compute(self) -> dict[str, Tensor]:
@@ -208,8 +209,8 @@ class BoundaryQuality(Metric):
         """Plot one result, or several as they follow each other in time.
 
         Args:
-            val: A result of ``forward`` or ``compute``, or a list of them; what ``compute`` returns
-                now if it is None. With ``per_class`` one result is drawn class by class; of several
+            val: A result of ``forward`` or ``compute``, or a list of them; None calls ``compute``.
+                With ``per_class`` a single result is drawn class by class; of several results only
                 the means are drawn.
             ax: Where to draw; None makes a new figure.
 
@@ -247,11 +248,10 @@ def _means(result: dict[str, Tensor]) -> dict[str, Tensor]:
 def _state_names(
     ratio: float, widths: Sequence[int], tolerance: float, ignore_index: int | None
 ) -> dict[str, str]:
-    """Kind of count -> name of its state, which tells the settings that the counts depend on.
+    """Kind of count -> name of its state, which includes the settings that the counts depend on.
 
-    MetricCollection takes metrics whose states have the same names and, after the first update,
-    the same values for one metric; and a state must not be loaded into a metric that counts
-    something else.
+    MetricCollection merges metrics whose states have the same names and, after the first update,
+    the same values. Also, a state must not be loaded into a metric that counts something else.
     """
     settings = dict(
         band=f'ratio_{ratio}',

@@ -1,4 +1,4 @@
-"""What a config leaves open until its data and its backbone are known."""
+"""Settings that a config leaves open until its data and its backbone are known."""
 
 from typing import Any
 
@@ -22,11 +22,11 @@ def load_complete_config(path: str, options: dict | None = None) -> Config:
 
 
 def complete(cfg: Config) -> None:
-    """Set what follows from ``classes.txt`` and from a timm backbone.
+    """Set what depends on ``classes.txt`` and on a timm backbone.
 
-    - ``num_classes`` of all heads, where the data is a ``FolderDataset``;
-    - ``in_channels`` of all heads, and where it has to be ``out_indices``, ``output_stride`` and
-      ``in_index``, where the backbone is timm's (:func:`.timm_backbone.follow_timm`).
+    - ``num_classes`` of all heads, if the data is a ``FolderDataset``;
+    - ``in_channels`` of all heads and, if necessary, ``out_indices`` and ``output_stride``, if the
+      backbone is timm's (:func:`.timm_backbone.follow_timm`).
 
     Args:
         cfg: Changed in place; every change is printed.
@@ -67,5 +67,5 @@ def _classes_of(cfg: Config, dataset: ConfigDict) -> Classes | None:
         return cls.classes_of(dataset)
     except FileNotFoundError:
         if all(head.num_classes for _, head in heads(cfg)):
-            return None  # to predict, a config that was completed before needs no data
+            return None  # a config that was completed earlier can predict without the data
         raise

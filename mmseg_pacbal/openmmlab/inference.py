@@ -62,11 +62,11 @@ def dataset_meta(cfg: Config, of_checkpoint: dict | None = None) -> dict:
 
     Args:
         cfg: A config.
-        of_checkpoint: What a checkpoint says of its data set; it counts where that is a
-            ``FolderDataset``, whose ``classes.txt`` need not be there.
+        of_checkpoint: The ``dataset_meta`` of a checkpoint. It is used if the data set is a
+            ``FolderDataset``, so that ``classes.txt`` is not needed.
 
     Raises:
-        FileNotFoundError: Nothing says what the classes are.
+        FileNotFoundError: The classes are found neither in a checkpoint nor in ``classes.txt``.
     """
     dataset = cfg.test_dataloader.dataset
     cls = DATASETS.get(dataset.type)

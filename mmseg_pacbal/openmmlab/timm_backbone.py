@@ -1,4 +1,4 @@
-"""timm's models as backbones: what their features are like is found out before one is built."""
+"""timm's models as backbones: their features are examined before the real model is built."""
 
 import difflib
 import math
@@ -11,7 +11,7 @@ from mmengine.config import Config, ConfigDict
 
 from ..configs import heads, set_values, setting
 
-# What MMSegmentation's TIMMBackbone does not hand to timm under the same name.
+# Arguments that MMSegmentation's TIMMBackbone does not pass on to timm under the same name.
 _NOT_TIMM = {'type', '_scope_', 'init_cfg', 'norm_layer'}
 _NOT_TIMM |= {'model_name', 'pretrained', 'checkpoint_path', 'in_channels'}
 _TRIAL = (97, 161)  # height and width in pixels: odd, as images of a data set may be
@@ -22,10 +22,10 @@ class Feature(NamedTuple):
     """A feature of a timm model.
 
     Attributes:
-        channels: Of it.
-        stride: Pixels of the image for one of the feature, in either direction.
-        number: What ``out_indices`` calls it.
-        shape: Of an image of ``_TRIAL`` pixels, (C, H, W).
+        channels: Number of channels.
+        stride: Pixels of the image for one pixel of the feature, in either direction.
+        number: Its number in ``out_indices``.
+        shape: Its shape for an image of ``_TRIAL`` pixels, (C, H, W).
     """
 
     channels: int
@@ -35,14 +35,15 @@ class Feature(NamedTuple):
 
 
 def follow_timm(cfg: Config) -> None:
-    """Make a config with MMSegmentation's ``TIMMBackbone`` fit the timm model that it names.
+    """Adapt a config with MMSegmentation's ``TIMMBackbone`` to the timm model that it names.
 
-    The features are those of ``output_stride`` where the model can be made with it. Else its own
-    are taken, up to the deepest of that stride, so that ``in_index=-1`` is that one. The heads'
-    ``in_channels`` follow, and of pretrained weights the mean and the standard deviation.
+    If the model can be built with the config's ``output_stride``, it is. Otherwise its own features
+    are used up to the deepest one with this stride, so that ``in_index=-1`` selects that one. The
+    heads' ``in_channels`` are set and, for pretrained weights, the mean and standard deviation with
+    which images are normalised.
 
     Args:
-        cfg: Changed in place; every change is printed. With another backbone it is left as it is.
+        cfg: Changed in place; every change is printed. With another backbone nothing is changed.
 
     Raises:
         ImportError: timm cannot be imported.
@@ -94,18 +95,18 @@ def _check_name(timm: ModuleType, name: str) -> None:
 
 
 def _features(timm: ModuleType, backbone: ConfigDict, stride: int | None) -> list[Feature]:
-    """Features of a model made with an output stride; none where it does not take that."""
+    """Features of a model that is built with an output stride; none if it does not support that."""
     name, in_channels = backbone.model_name, backbone.get('in_channels', 3)
     arguments = {key: value for key, value in backbone.items() if key not in _NOT_TIMM}
     arguments |= dict(features_only=True, in_chans=in_channels, output_stride=stride)
     try:
-        with torch.device('meta'):  # shapes alone, in no time
+        with torch.device('meta'):  # shapes only, which takes hardly any time
             model = timm.create_model(name, pretrained=False, **arguments).eval()
     except Exception as error:
         if stride is not None:
             return []
         raise ValueError(
-            f'timm cannot make model.backbone.model_name={name!r} a backbone '
+            f'timm cannot build a backbone from model.backbone.model_name={name!r} '
             f'({type(error).__name__}: {error}); choose another, such as {_GOOD}'
         ) from error
     info = model.feature_info
@@ -126,8 +127,9 @@ def _shapes(name: str, model: torch.nn.Module, in_channels: int) -> list[tuple[i
         raise ValueError(
             f'model.backbone.model_name={name!r} does not take images of any size '
             f'({str(error).rstrip(".")}); '
-            f'choose one that does, such as {_GOOD}, or set the options by which this one does '
-            '(of a ViT model.backbone.dynamic_img_size=True model.backbone.dynamic_img_pad=True)'
+            f'choose one that does, such as {_GOOD}, or set the options that make this one accept '
+            'them (for a ViT model.backbone.dynamic_img_size=True '
+            'model.backbone.dynamic_img_pad=True)'
         ) from error
     return [tuple(feature.shape[1:]) for feature in features]
 
@@ -138,7 +140,7 @@ def _up_to_stride(name: str, features: list[Feature], stride: int) -> list[Featu
     if not fitting:
         strides = ', '.join(str(feature.stride) for feature in features)
         raise ValueError(
-            f'model.backbone.model_name={name!r} cannot be made with output_stride={stride}, and '
+            f'model.backbone.model_name={name!r} cannot be built with output_stride={stride}, and '
             f'its own features have strides {strides}; give one of these as '
             f'model.backbone.output_stride, or choose another model, such as {_GOOD}'
         )
@@ -152,14 +154,14 @@ def _check_grid(name: str, features: Sequence[Feature]) -> None:
         rows, columns = ({side // stride, math.ceil(side / stride)} for side in _TRIAL)
         if len(shape) != 3 or shape[0] != channels or {shape[1]} - rows or {shape[2]} - columns:
             raise ValueError(
-                f'model.backbone.model_name={name!r} makes of {width}x{height} pixels a feature of '
-                f'{shape}, where ({channels}, {max(rows)}, {max(columns)}) would cover the image '
-                f'evenly; choose another, such as {_GOOD}'
+                f'model.backbone.model_name={name!r} turns {width}x{height} pixels into a feature '
+                f'of shape {shape}, but one that covers the image evenly would have '
+                f'({channels}, {max(rows)}, {max(columns)}); choose another, such as {_GOOD}'
             )
 
 
 def _channels(path: str, in_index: Any, features: Sequence[Feature]) -> Any:
-    """Channels of one feature, or of several."""
+    """The channels of the feature, or of the list of features, that ``in_index`` selects."""
     if isinstance(in_index, (list, tuple)):
         return [_channels(path, index, features) for index in in_index]
     if not -len(features) <= in_index < len(features):

@@ -18,12 +18,12 @@ class Accepted(NamedTuple):
 
 
 def is_int(value: object) -> bool:
-    """Whether value is an integer, one of NumPy's included; True and False are none."""
+    """Whether value is an integer, Python's or NumPy's; True and False do not count as integers."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def is_number(value: object) -> bool:
-    """Whether value is a finite real number, one of NumPy's included; True and False are none."""
+    """Whether value is a finite real number, Python's or NumPy's; True and False do not count."""
     return (
         isinstance(value, Real)
         and not isinstance(value, bool)
@@ -35,6 +35,10 @@ def one_of(*values: object) -> Accepted:
     return Accepted(f'one of {values}', lambda value: value in values)
 
 
+def int_from(least: int) -> Accepted:
+    return Accepted(f'an integer, {least} or more', lambda value: is_int(value) and value >= least)
+
+
 BOOL = Accepted('True or False', lambda value: isinstance(value, bool))
 INT = Accepted('an integer', is_int)
 POSITIVE_INT = Accepted('a positive integer', lambda value: is_int(value) and value > 0)
@@ -44,10 +48,10 @@ POSITIVE = Accepted('a finite number above 0', lambda value: is_number(value) an
 
 
 def check_arguments(accepted: Mapping[str, Accepted], **arguments: object) -> None:
-    """Raise unless every argument is what ``accepted`` says under its name.
+    """Raise unless every argument passes the test that ``accepted`` has under its name.
 
     Raises:
-        ValueError: An argument is not.
+        ValueError: An argument fails; the message names it, its value and what is accepted.
     """
     for name, value in arguments.items():
         if not accepted[name].test(value):
@@ -57,16 +61,17 @@ def check_arguments(accepted: Mapping[str, Accepted], **arguments: object) -> No
 def check_names(cls: type, unknown: Mapping[str, object]) -> None:
     """Raise unless every name is an argument of a class.
 
-    An ``__init__`` that ends in ``**unknown: NoReturn`` hands them here, since Python's own
-    message shows neither the value nor the names there are. Type checkers accept none of them.
+    An ``__init__`` that ends in ``**unknown: NoReturn`` passes them to this function, because
+    Python's own message shows neither the value nor the names that exist. ``NoReturn`` makes type
+    checkers reject any such argument.
 
     Args:
-        cls: Its arguments are those of its ``__init__`` and, where that passes ``**kwargs`` on,
-            of its bases.
+        cls: Its arguments are those of its ``__init__`` and, if that passes ``**kwargs`` on, of
+            its bases.
         unknown: Names with the values that were given for them.
 
     Raises:
-        TypeError: A name is not one of them.
+        TypeError: A name is not an argument.
     """
     names = _argument_names(cls)
     for name, value in unknown.items():

@@ -1,7 +1,7 @@
-"""What ``backend='auto'`` stands for: a rule that was measured on CPUs, a trial on other devices.
+"""What ``backend='auto'`` chooses: by a measured rule on CPUs, by a trial on other devices.
 
-No default rests on a device that nobody here has seen: there every form is timed where it is to
-run and compared with the reference, as ``torch.backends.cudnn.benchmark`` does for convolutions.
+We have measured nothing on other devices, so there every form is timed and compared with the
+reference on the user's own device, as ``torch.backends.cudnn.benchmark`` does for convolutions.
 """
 
 import logging
@@ -18,9 +18,9 @@ from torch import Tensor
 
 from .taps import is_channels_last
 
-MIN_SAVED = 128  # multiplications for a pixel, tap and output, from which on the fast form pays
-MAX_TRIALS = 64  # of a process: images of random sizes must not be tried for ever
-MAX_IMAGES = 2  # of a trial: every form takes images one by one or in parts
+MIN_SAVED = 128  # multiplications for a pixel, tap and output, from which on factorizing pays
+MAX_TRIALS = 64  # in a process: with images of random sizes the trials would not end
+MAX_IMAGES = 2  # in a trial: every form processes images one by one or in parts
 REPEATS = 3
 
 logger = logging.getLogger(__name__)
@@ -58,10 +58,10 @@ class Problem(NamedTuple):
 def choose_by_rule(channels: int, rates: Sequence[int]) -> str:
     """``'reference'`` or ``'factorized'``, by what the factorized form saves.
 
-    For every pixel, tap and output it saves C_in * (rates - 1) multiplications and pays one
-    addition for each rate, which the convolution does for nothing. From which saving on it is
-    faster was measured on a CPU (``python -m benchmarks.pyramid_atrous_conv_grid``), in inference
-    and in training, float32 and bfloat16.
+    For every pixel, tap and output it saves C_in * (rates - 1) multiplications and costs one
+    addition for each rate, which a convolution does at no extra cost. The saving from which on it
+    is faster was measured on a CPU (``python -m benchmarks.pyramid_atrous_conv_grid``), in
+    inference and in training, in float32 and bfloat16.
 
     Args:
         channels: C_in.
@@ -128,12 +128,12 @@ class Trials:
         recorded if nothing was chosen before.
 
         Args:
-            forms: By name; one that is missing here is not tried.
+            forms: By name; only these are tried.
             x: (N, C_in, H, W), without gradient.
             weight: (C_out, C_in, kh, kw), without gradient.
             rates: Atrous rates.
-            concat: Whether each rate is an output of its own.
-            training: Whether the backward pass counts, too.
+            concat: Whether there is an output for each rate.
+            training: Whether the backward pass is timed too.
         """
         pixels = (x.shape[2] * x.shape[3]).bit_length()
         key = (x.device, x.dtype, is_channels_last(x), pixels, *weight.shape, *rates)
@@ -216,16 +216,16 @@ def some_gradient(out: Tensor) -> Tensor:
 def right_results(
     problem: Problem, reference: Form, **place: Any
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Results in float32 or better, and by how much a right form may miss them, by element.
+    """Results in float32 or better, and for each element how far a correct form may be from it.
 
-    They are computed where ``place``, arguments of ``Tensor.to``, says; by default in float32, or
-    float64 where the problem is, on its own device.
+    They are computed with the device and dtype that ``place``, arguments of ``Tensor.to``, gives;
+    by default on the problem's own device in float32, or in float64 if the problem is.
 
     Every result is a sum of K products t. A form may round each product to the dtype (relative
-    error eps / 2) and rounds the sum (again eps / 2). Adding up rounds K times in the dtype of
-    sums, float32 or float64; errors of random sign come to sqrt(K) * eps_sum / 2 * sum |t|
-    (Higham and Mary 2019, "A new approach to probabilistic rounding error analysis"). Twice
-    these three is accepted. The sums of |t| are the results for absolute values.
+    error eps / 2), and it rounds the sum (again eps / 2). Adding up rounds K times in the dtype of
+    sums, float32 or float64; errors of random sign amount to sqrt(K) * eps_sum / 2 * sum |t|
+    (Higham and Mary 2019, "A new approach to probabilistic rounding error analysis"). Twice the
+    sum of these three is accepted. The sums of |t| are the results for absolute values.
     """
     x, weight, rates, *_ = problem
     of_sums = torch.promote_types(x.dtype, torch.float32)
@@ -235,7 +235,7 @@ def right_results(
     taps = len(rates) * weight.shape[2] * weight.shape[3]
     terms = (taps * x.shape[1], taps * weight.shape[0], len(rates) * x.numel() / x.shape[1])
     eps, eps_sum = rounding(x), torch.finfo(of_sums).eps
-    tiny = torch.finfo(x.dtype).smallest_normal  # below it rounding is not relative
+    tiny = torch.finfo(x.dtype).smallest_normal  # below it rounding errors are absolute
     sums = absolute.solve(reference)
     bounds = [
         2 * (eps + k**0.5 * eps_sum / 2) * size + tiny
@@ -262,7 +262,7 @@ def allows_tf32() -> bool:
 
 
 def agree(actual: list[Tensor], expected: list[Tensor], bounds: list[Tensor]) -> bool:
-    """Whether all differ by no more than the bounds; NaN agrees with nothing."""
+    """Whether all differ by no more than the bounds; a NaN never agrees."""
     return all(
         a.shape == e.shape and bool(((a.to(e.dtype) - e).abs() <= b).all())
         for a, e, b in zip(actual, expected, bounds, strict=True)

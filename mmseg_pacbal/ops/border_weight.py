@@ -40,8 +40,8 @@ def border_weight_map(
 
     Args:
         label: Class of every pixel, (N, H, W), any integer dtype.
-        w0: Weight beside a border, beyond the 1 that every pixel has.
-        sigma: Width of the border, in pixels; the paper's 5 are for images of 512.
+        w0: Weight at a border, in addition to the 1 that every pixel has.
+        sigma: Width of the border, in pixels; the paper's 5 is for images of 512 pixels.
         background: The class that is not an object, as in the paper; None where every class is.
         ignore_index: The void label, which is not an object.
 
@@ -62,7 +62,7 @@ def border_weight_map(
 
 def _two_nearest(label: np.ndarray, left_out: tuple) -> np.ndarray:
     """Distances to the nearest and the second nearest object, (H, W) -> (2, H, W) float32."""
-    import cv2  # importing this package brings little beyond torch
+    import cv2  # here, so that importing this package loads little beyond torch
 
     nearest, second = np.full((2, *label.shape), np.inf, np.float32)
     for value in set(np.unique(label).tolist()) - set(left_out):

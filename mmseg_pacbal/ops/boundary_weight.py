@@ -62,22 +62,22 @@ def boundary_edges(
     Eq. 1 marks a pixel of class i's one-hot map where the correlation with
     ``[[1, -0.5], [-0.5, 0]]`` is not 0: where the pixel, its right and its lower neighbour
     are not all inside or all outside class i. With p, r, b the labels of the three, the sum
-    over classes is ``[r != p or b != p, and p is not void]`` plus the number of distinct
+    over classes is ``[(r != p or b != p) and p is not void]`` plus the number of distinct
     classes other than p among r and b, void not counted. No one-hot map is built.
 
     Args:
         label: Class of every pixel, (N, H, W), any integer dtype.
         void_edges: Whether the border between a class and void is an edge of that class.
         ignore_padding: Whether trailing rows and columns that are void over their whole
-            length are padding, so that the line where image meets padding is no edge.
+            length are padding, so that the line between image and padding is not an edge.
         ignore_index: The void label.
 
     Returns:
-        (N, H, W), float32, values 0, 1, 2 or 3. The frame of the image is no edge.
+        (N, H, W), float32, values 0, 1, 2 or 3. The frame of the image is not an edge.
 
     Raises:
         ValueError: An argument is not one of those above, or label is not (N, H, W).
-        TypeError: label is no tensor of integers.
+        TypeError: label is not a tensor of integers.
     """
     check_boundary_weight_args(
         void_edges=void_edges, ignore_padding=ignore_padding, ignore_index=ignore_index
@@ -85,10 +85,11 @@ def boundary_edges(
     check_label(label)
     if label.numel() == 0:
         return label.float()
-    # The layout would reach the matrix products of the weight map, whose rounding depends on it.
+    # The edges would inherit label's memory layout, on which the rounding of the matrix products of
+    # the weight map depends.
     label = label.contiguous()
-    # Labels are compared first and moved after that, as bytes 0 and 1: an int64 is eight times as
-    # wide. The rest is done in place: fresh memory costs more than the arithmetic.
+    # Labels are compared before they are shifted, since the results are bytes, 0 or 1, and an int64
+    # is eight times as wide. The rest is done in place: new memory costs more than the arithmetic.
     is_class = _is_class(label, ignore_index)
     right, below = torch.zeros_like(is_class), torch.zeros_like(is_class)  # whether they differ
     right[:, :, :-1] = label[:, :, 1:] != label[:, :, :-1]
@@ -101,7 +102,7 @@ def boundary_edges(
         below[:, :-1] &= is_class[:, 1:] & is_class[:, :-1]
 
     edges = (right | below).bitwise_and_(is_class)
-    # Each neighbour counts its own class, the two of them once if they share it.
+    # Each neighbour's class counts, but only once if both neighbours share it.
     share = (label[:, 1:, :-1] == label[:, :-1, 1:]).view(torch.uint8)
     below[:, :-1, :-1] &= share.bitwise_and_(right[:, :-1, :-1]).bitwise_xor_(1)
     right[:, :, :-1] &= is_class[:, :, 1:]
@@ -139,8 +140,8 @@ def boundary_weight_map(
         sigma: Width of the Gaussian; its variance is n * sigma / 2.
         beta: Added to every pixel: the least weight.
         downsample: Factor by which the edges are shrunk (bilinear) before the blur.
-        antialias: Whether shrinking averages over every edge pixel. False is the letter of
-            the paper, but drops boundaries at unlucky offsets (two of four at factor 4).
+        antialias: Whether shrinking averages over every edge pixel. False follows the paper
+            literally, but drops boundaries at unlucky offsets (two of four at factor 4).
         void_edges: See :func:`boundary_edges`.
         ignore_padding: See :func:`boundary_edges`.
         ignore_index: The void label.
@@ -150,7 +151,7 @@ def boundary_weight_map(
 
     Raises:
         ValueError: An argument is not one of those above, or label is not (N, H, W).
-        TypeError: label is no tensor of integers.
+        TypeError: label is not a tensor of integers.
     """
     check_boundary_weight_args(
         kernel=kernel,
@@ -187,7 +188,7 @@ def _blur(
         return F.interpolate(blurred[:, None], size, mode='bilinear', align_corners=False)[:, 0]
 
 
-# A graph would make the matrices anew in every step, since the cache is not traced.
+# A graph would compute the matrices again in every step, since it does not trace the cache.
 _blur_in_graph = torch.library.custom_op('mmseg_pacbal::blur_edges', _blur, mutates_args=())
 
 
@@ -201,13 +202,13 @@ def _is_class(label: Tensor, ignore_index: int) -> Tensor:
     accepted = torch.iinfo(label.dtype)
     if accepted.min <= ignore_index <= accepted.max:
         return (label != ignore_index).view(torch.uint8)
-    return torch.ones_like(label, dtype=torch.uint8)  # torch would compare with what is left of it
+    return torch.ones_like(label, dtype=torch.uint8)  # a comparison would wrap ignore_index around
 
 
 def _before_padding(is_class: Tensor, dim: int) -> Tensor:
-    """Whether a class follows in a later line, lines being what remains when dim is reduced.
+    """Whether a later column (dim 1) or row (dim 2) still holds a class.
 
-    (N, H, W) -> (N, 1, W) for columns (dim 1), (N, H, 1) for rows (dim 2), uint8 0 or 1.
+    (N, H, W) -> (N, 1, W) for columns, (N, H, 1) for rows, uint8 0 or 1.
     """
     lines = 3 - dim
     classes_up_to_here = is_class.amax(dim, keepdim=True).cumsum(lines)
@@ -228,8 +229,9 @@ def _down_blur_matrices(
 ) -> list[tuple[Tensor, Tensor]]:
     """Shrinking and blurring as matrices: a pair (h', H), (W, w') for each separable term.
 
-    Shrinking is separable, and so is each term of the kernel: a map is shrunk and blurred by a
-    product from the left (its columns) and one from the right (its rows), summed over terms.
+    Shrinking is separable, and so is each term of the kernel. For each term a map is multiplied
+    from the left, which shrinks and blurs its columns, and from the right, for its rows; the
+    results are added up.
     """
     return [
         (
@@ -258,7 +260,7 @@ def _down_blur_axis(
 ) -> Tensor:
     """Shrink, then blur one axis: (ceil(length / downsample), length)."""
     short = -(-length // downsample)
-    # An axis that keeps its length is left alone by interpolate: this shrinks the rows only.
+    # interpolate does not change an axis that keeps its length, so this shrinks the rows only.
     down = F.interpolate(
         torch.eye(length, dtype=torch.float64)[None, None],
         (short, length),

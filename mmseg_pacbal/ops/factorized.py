@@ -1,14 +1,14 @@
-"""The exact fast form of shared-filter atrous pyramids: products once, then shifted sums.
+"""The exact factorized form of atrous pyramids: products once, then shifted sums.
 
 A convolution at rate r is a sum over the taps k of its filter: the product W_k x, a 1x1
 convolution, shifted by r times the tap's offset (kn2row: Vasudevan, Anderson and Gregg 2017).
-The filter is the same at every rate, so are the products: they are computed once, and each
+The filter is the same at every rate, and so are the products: they are computed once, and each
 further rate costs additions only.
 
-Shifted sums are embedding bags. The products are a table with a row of C_out values for every
-pixel and tap; the outputs are one with a row for every pixel, or for every pixel and rate where
-the rates are kept apart. A shifted sum adds whole rows, the same ones for all channels. torch has
-fast kernels for that, which write every row of the result once and sum half precision in float32.
+Shifted sums are embedding bags. The products form a table with a row of C_out values for every
+pixel and tap. The outputs form a table with a row for every pixel or, if the rates are kept apart,
+for every pixel and rate. A shifted sum adds whole rows, the same ones for all channels. torch has
+fast kernels for this, which write every row of the result once and sum half precision in float32.
 """
 
 from collections.abc import Sequence
@@ -29,8 +29,9 @@ from .taps import (
     with_plain_layout,
 )
 
-# Of the products held at once; an image with more has them made for some taps at a time. Up to
-# 32 MB the C library keeps freed memory for the next call, beyond it maps every page anew.
+# Limit for the products that are held at once; for a larger image they are computed for a few taps
+# at a time. The C library keeps freed blocks of up to 32 MB for the next call; the pages of larger
+# ones are mapped again every time.
 MAX_BYTES = 24 * 2**20
 
 
@@ -40,7 +41,7 @@ class Pyramid(NamedTuple):
     size: tuple[int, int]  # height and width of the image
     kernel: tuple[int, int]
     rates: tuple[int, ...]
-    concat: bool  # whether each rate has an output of its own
+    concat: bool  # whether there is an output for each rate
     device: torch.device
 
 
@@ -54,7 +55,7 @@ def forward(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Te
         weight: (C_out, C_in, kh, kw) of x's dtype, kh and kw odd. It is read without a copy
             where outputs are innermost in memory (see ``taps.outputs_innermost``).
         rates: Atrous rates.
-        concat: Whether each rate is an output of its own.
+        concat: Whether there is an output for each rate.
 
     Returns:
         (N, C_out, H, W), or (N, len(rates) * C_out, H, W) for concat; channels_last where x is.
@@ -88,7 +89,7 @@ def backward(
 ) -> list[Tensor]:
     """Those gradients of x and weight that are needed, from the gradient of the output.
 
-    The products are not needed: neither are they kept, nor made again.
+    They do not depend on the products, which are neither kept nor computed again.
     """
     pyramid = _pyramid(x, weight, rates, concat)
     c_out = len(weight)
@@ -111,7 +112,7 @@ def backward(
                 maps.addmm_(matrix[:, columns], products_grad.T, beta=min(taps.start, 1))
             if grad_matrix is not None:
                 add_product(grad_matrix[:, columns], image, products_grad, beta=min(n, 1))
-            del products_grad  # before that of the next taps is made
+            del products_grad  # before the next taps' gradient is computed
     grads = [] if grad_x is None else [grad_x]
     if grad_matrix is not None:
         grads.append(unstack_taps(grad_matrix.to(weight.dtype), weight))
@@ -173,7 +174,7 @@ def sum_products(products: Tensor, pyramid: Pyramid, taps: range) -> Tensor:
 
 
 def sum_gradients(grads: Tensor, pyramid: Pyramid, taps: range) -> Tensor:
-    """Gradients of products from gradients of outputs: the transpose of :func:`sum_products`."""
+    """Gradients of products from those of outputs: the transpose of :func:`sum_products`."""
     return _sum_rows(grads, _bags(pyramid, taps, transposed=True))
 
 
@@ -182,10 +183,14 @@ def _sum_rows(table: Tensor, bags: tuple[Tensor, Tensor]) -> Tensor:
     return F.embedding_bag(rows, table, offsets, mode='sum', include_last_offset=True)
 
 
-# A step looks up one entry for each direction and group of taps; images may differ in size.
+# A training step uses one entry for each direction and group of taps; images may differ in size.
 @lru_cache(maxsize=32)
 def _bags(pyramid: Pyramid, taps: range, transposed: bool) -> tuple[Tensor, Tensor]:
-    """Rows of the one table, in the order of the other's, and where each row's share begins."""
+    """The rows of one table that each row of the other adds up, as ``F.embedding_bag`` takes them.
+
+    Returns:
+        The indices of all bags, one bag after another, and where each bag begins and the last ends.
+    """
     (h, w), (kh, kw), rates, concat, device = pyramid
     sign = -1 if transposed else 1
     # Axes: y, x, tap, rate.

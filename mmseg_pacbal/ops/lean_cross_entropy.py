@@ -1,8 +1,8 @@
 """Upsampling and weighted cross entropy, strip by strip: full-size logits are never held.
 
 The gradient with respect to the small logits is computed together with the loss, while a strip
-of large ones is at hand, as Liger-Kernel's fused linear cross entropy does for a vocabulary
-(Hsu et al. 2024, arXiv:2410.10989). What is kept for the backward pass is that gradient.
+of large logits is in memory, as in Liger-Kernel's fused linear cross entropy for a vocabulary
+(Hsu et al. 2024, arXiv:2410.10989). Only this gradient is kept for the backward pass.
 """
 
 from functools import lru_cache
@@ -40,31 +40,31 @@ def lean_cross_entropy(
         z = \mathrm{up}(logits) \text{ (bilinear)}
 
     over the pixels p whose label is not void. Class weights and the divisor of a mean are
-    factors of a pixel: put them into ``weight``. Equal to ``F.interpolate`` and
-    ``F.cross_entropy`` to rounding, in value and gradient. Memory beyond the arguments: a
+    factors of a pixel: put them into ``weight``. Value and gradient equal those of
+    ``F.interpolate`` and ``F.cross_entropy`` up to rounding. Memory beyond the arguments: a
     gradient of the size of logits, and a few strips.
 
     Upsampling is separable, so a strip is ``rows @ logits @ columns`` with two small matrices,
-    and its transpose takes the gradient back. Under TF32, if switched on for matrix products,
-    it is as exact as they are.
+    and the transposed matrices take the gradient back. If TF32 is switched on for matrix products,
+    the result is only as exact as these are.
 
     Args:
         logits: (N, C, h, w), floating; half precision is computed in float32, also in autocast.
-        label: Classes 0..C-1 or void, (N, H, W), integer. Others have no defined result; see
-            ``LabelCheck``.
+        label: Classes 0..C-1 or void, (N, H, W), integer. With other values the result is
+            undefined; ``LabelCheck`` finds them.
         weight: Factor of every pixel, (N, H, W); no gradient flows to it. None: 1.
         ignore_index: The void label.
         align_corners: That of ``F.interpolate``.
-        strip_bytes: Most memory for the large logits of a strip, but at least one row of one
-            image. None: 4 MiB on CPU, 32 MiB elsewhere.
+        strip_bytes: Upper limit of the memory for the large logits of a strip, which has at least
+            one row of one image. None: 4 MiB on a CPU, 32 MiB elsewhere.
 
     Returns:
         The loss, a scalar that can be differentiated once, and the number of pixels whose label
-        has the largest logit (int64; among equals each counts as largest).
+        has the largest logit (int64; of equal logits each counts as the largest).
 
     Raises:
         ValueError: A shape or an option is not one of those above.
-        TypeError: logits, label or weight is no tensor.
+        TypeError: logits, label or weight is not a tensor.
     """
     check_arguments(
         ACCEPTED, ignore_index=ignore_index, align_corners=align_corners, strip_bytes=strip_bytes
@@ -86,7 +86,7 @@ def lean_cross_entropy(
 class _LeanCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx, logits, target, weight, valid, align_corners, step):
-        """Loss, count and, where it is asked for, the gradient; ``step`` rows at a time."""
+        """Loss, count and, if it is needed, the gradient; ``step`` rows at a time."""
         strips = _row_strips(logits, target.shape[1], align_corners, step)
         columns = _resize_matrix(
             logits.shape[3], target.shape[2], align_corners, logits.dtype, logits.device
@@ -120,7 +120,7 @@ class _LeanCrossEntropy(torch.autograd.Function):
 def _row_strips(
     logits: Tensor, height: int, align_corners: bool, step: int
 ) -> list[tuple[slice, slice, Tensor]]:
-    """Strips of output rows: where they lie, which rows of logits they read, and the matrix."""
+    """Strips of output rows: their positions, the rows of logits that they read, and the matrix."""
     args = (logits.shape[2], height, align_corners, logits.dtype)
     matrix, on_cpu = (_resize_matrix(*args, device) for device in (logits.device, _CPU))
     strips = []
@@ -142,7 +142,7 @@ def _resize_matrix(
     short: int, long: int, align_corners: bool, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
     """Bilinear resizing of one axis as a matrix, (long, short)."""
-    # An axis that keeps its length is left alone by interpolate: this resizes the rows only.
+    # interpolate does not change an axis that keeps its length, so this resizes the rows only.
     identity = torch.eye(short, dtype=dtype)[None, None]
     size = (long, short)
     matrix = F.interpolate(identity, size, mode='bilinear', align_corners=align_corners)

@@ -1,4 +1,4 @@
-"""One filter at many atrous rates: the sum of convolutions, exact, at the price of one."""
+"""One filter at many atrous rates: the exact sum of the convolutions, at the cost of one."""
 
 import functools
 import importlib
@@ -51,9 +51,10 @@ def pyramid_atrous_conv2d(
         rates: Atrous rates, at least one, each 1 or more; they may exceed the image.
         merge: ``'sum'`` adds the results, ``'concat'`` stacks them along channels.
         backend: ``'reference'`` (one ``conv2d`` for each rate), ``'factorized'`` (plain
-            PyTorch, any device), ``'triton'`` (CUDA) or ``'auto'``: on a CPU one of the first two
-            by a measured rule, elsewhere the fastest by a trial (:mod:`.backend_choice`), or
-            what the environment variable ``MMSEG_PACBAL_BACKEND`` names. All agree to rounding.
+            PyTorch, any device), ``'triton'`` (CUDA) or ``'auto'``, which is what the environment
+            variable ``MMSEG_PACBAL_BACKEND`` names, if it is set; otherwise one of the first two
+            by a measured rule on a CPU, and the fastest in a trial elsewhere
+            (:mod:`.backend_choice`). All agree up to rounding.
 
     Returns:
         (N, C_out, H, W), or (N, len(rates) * C_out, H, W) for ``merge='concat'``. Its gradient can
@@ -78,7 +79,7 @@ def pyramid_atrous_conv2d(
         backend = choose_by_rule(x.shape[1], rates)
     if backend == 'reference':
         return _reference(x, weight, rates, concat)
-    if _is_exporting():  # to operators that every runtime knows
+    if _is_exporting():  # as operators that every runtime has
         return factorized.traceable(x, weight, rates, concat)
     training = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
     return _pyramid(x, weight, rates, concat, backend, training)
@@ -90,8 +91,13 @@ def available_backends(device: str = 'cpu') -> tuple[str, ...]:
     return (*names, 'triton') if (device == 'cuda' or INTERPRETED) and _has_triton() else names
 
 
-@functools.cache
+@torch.compiler.assume_constant_result  # torch.compile cannot trace an import
 def _has_triton() -> bool:
+    return _find_triton()
+
+
+@functools.cache
+def _find_triton() -> bool:
     """Whether there is a Triton that compiles the kernel: before 3.4 (torch 2.8) it cannot."""
     try:
         return TorchVersion(importlib.import_module('triton').__version__) >= OLDEST_TRITON
@@ -108,7 +114,7 @@ def check_pyramid_args(
         rates: See :func:`pyramid_atrous_conv2d`.
         merge: See :func:`pyramid_atrous_conv2d`.
         backend: See :func:`pyramid_atrous_conv2d`.
-        device: Type of the device it is to run on, None for any device of this machine.
+        device: Type of the device that it will run on; None for any device of this machine.
     """
     check_arguments(ACCEPTED, rates=rates, merge=merge)
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
@@ -149,12 +155,13 @@ def _check_shapes(x: Tensor, weight: Tensor) -> None:
 def _autocast(tensor: Tensor) -> Tensor:
     """Under autocast, in the dtype in which conv2d would compute."""
     device = tensor.device.type
-    if device != 'meta' and torch.is_autocast_enabled(device):
+    if device != 'meta' and torch.is_autocast_enabled(device):  # meta has no autocast
         # Autocast's own rules, read off a product of nothing.
         return tensor.to((tensor.new_empty(1, 0) @ tensor.new_empty(0, 1)).dtype)
     return tensor
 
 
+@torch.compiler.assume_constant_result  # torch.compile takes it for True up to torch 2.12
 def _is_exporting() -> bool:
     if torch.onnx.is_in_onnx_export():
         return True
@@ -177,7 +184,7 @@ def _reference_backward(
     concat: bool,
     needs_grad: Sequence[bool],
 ) -> list[Tensor]:
-    """Gradients of :func:`_reference`, where autograd does not reach: within an operator."""
+    """Gradients of :func:`_reference`, for use within an operator, where there is no autograd."""
     grads = grad.split(len(weight), dim=1) if concat else [grad] * len(rates)
     found = [
         torch.ops.aten.convolution_backward(
@@ -223,8 +230,8 @@ def _form(
     return forms[backend]
 
 
-# Forward and backward are operators that torch.compile does not look into: it would unroll their
-# loops and fix the image size, and a trial needs the tensors themselves.
+# Forward and backward are operators, so that torch.compile does not look inside: it would unroll
+# the loops and fix the image size, and a trial needs real tensors.
 
 
 @torch.library.custom_op(

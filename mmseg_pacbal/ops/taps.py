@@ -1,7 +1,7 @@
 """What both factorized forms share: the taps of a filter, their shifts and their matrix.
 
-A tap is a position of the filter, counted row by row. The product of a tap is the 1x1 convolution
-with its weights.
+A tap is a position in the filter; taps are counted row by row. The product of a tap is the
+features' 1x1 convolution with the tap's weights.
 """
 
 from collections import Counter
@@ -13,10 +13,10 @@ from torch import Tensor
 
 
 class Shift(NamedTuple):
-    """One term of an output: at position p, add ``times`` * (product of ``tap`` at p + (dy, dx)).
+    """One term of the sum that makes an output.
 
-    ``group`` is the output that it is added to: 0, or the index of the rate where each rate has
-    an output of its own.
+    To output number ``group``, at every position p, add ``times`` * (product of ``tap`` at
+    p + (dy, dx)). ``group`` is 0 if the rates are added up, and otherwise the index of the rate.
     """
 
     tap: int
@@ -27,7 +27,7 @@ class Shift(NamedTuple):
 
 
 def shifts(kernel: tuple[int, int], rates: Sequence[int], concat: bool) -> tuple[Shift, ...]:
-    """Every distinct shift, in the order of taps; with concat each rate has its own group."""
+    """Every distinct shift, in the order of taps; with concat each rate is a group."""
     kh, kw = kernel
     counts = Counter(
         (y * kw + x, index if concat else 0, (y - kh // 2) * rate, (x - kw // 2) * rate)

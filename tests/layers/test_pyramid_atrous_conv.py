@@ -133,7 +133,7 @@ def test_filter_of_a_sum_loads_into_a_concatenation():
 
 
 def test_outputs_stay_innermost_in_memory():
-    # Or the fast form would copy the filter in every step.
+    # Or the factorized form would copy the filter in every step.
     module = PyramidAtrousConv(4, 6)
     other = copy.deepcopy(module)
     other.load_state_dict(dict(module.state_dict(), weight=torch.randn(6, 4, 3, 3)))

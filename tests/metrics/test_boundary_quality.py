@@ -298,7 +298,7 @@ def test_more_classes_than_a_byte_holds(voc_labels):
     ('prediction', 'truth', 'message'),
     [
         (np.zeros((4, 5)), np.zeros((4, 6)), r'got \(4, 5\) and \(4, 6\)'),
-        (np.zeros((1, 4, 5)), np.zeros((1, 4, 5)), r'of one size \(H, W\), but got \(1, 4, 5\)'),
+        (np.zeros((1, 4, 5)), np.zeros((1, 4, 5)), r'the same size \(H, W\), but got \(1, 4, 5\)'),
         (np.zeros((4, 5)), np.full((4, 5), 3), 'label holds 3, but accepted are classes 0..2 and'),
         (np.zeros((4, 5)), np.full((4, 5), -1), 'label holds -1'),
         (np.full((4, 5), 3), np.zeros((4, 5)), 'prediction holds 3, but accepted are classes 0..2'),

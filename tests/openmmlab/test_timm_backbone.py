@@ -165,12 +165,12 @@ REFUSED = [
     ),
     (
         dict(model_name='inception_v3'),
-        "model.backbone.model_name='inception_v3' makes of 161x97 pixels a feature of ",
+        "model.backbone.model_name='inception_v3' turns 161x97 pixels into a feature of shape ",
     ),
     (
         dict(model_name='densenet121', output_stride=12),
-        "model.backbone.model_name='densenet121' cannot be made with output_stride=12, and its own "
-        'features have strides 2, 4, 8, 16, 32; give one of these as model.backbone.output_stride',
+        "model.backbone.model_name='densenet121' cannot be built with output_stride=12, and its own"
+        ' features have strides 2, 4, 8, 16, 32; give one of these as model.backbone.output_stride',
     ),
     (
         dict(model_name='resnet5O'),
@@ -178,7 +178,7 @@ REFUSED = [
     ),
     (
         dict(model_name='resnet18', no_such=1),
-        "timm cannot make model.backbone.model_name='resnet18' a backbone (TypeError: ",
+        "timm cannot build a backbone from model.backbone.model_name='resnet18' (TypeError: ",
     ),
 ]
 

@@ -452,12 +452,12 @@ def importing(version: str | Exception):
 def test_triton_that_cannot_compile_the_kernel_is_not_there(version, usable, monkeypatch):
     monkeypatch.setattr(pac, 'INTERPRETED', False)
     monkeypatch.setattr(pac.importlib, 'import_module', importing(version))
-    pac._has_triton.cache_clear()
+    pac._find_triton.cache_clear()
     try:
         assert ('triton' in pac.available_backends('cuda')) == usable
         assert 'triton' not in pac.available_backends('cpu')
     finally:
-        pac._has_triton.cache_clear()
+        pac._find_triton.cache_clear()
 
 
 def test_clock_of_a_cpu():

@@ -467,7 +467,7 @@ def test_map_has_no_gradient(generator):
     assert weight.grad_fn is None
     scale = torch.ones((), requires_grad=True)
     (scale * weight).sum().backward()
-    # Two sums of 108 positive numbers, perhaps in another order, each off by 107 eps / 2 at most.
+    # Sums of 108 positive numbers, perhaps in another order: each is off by at most 107 eps / 2.
     bound = dict(rtol=107 * torch.finfo(torch.float32).eps, atol=0)
     torch.testing.assert_close(scale.grad, weight.sum(), **bound)
 

@@ -1,4 +1,4 @@
-"""The fast form in compiled and exported graphs, with sizes left free."""
+"""The factorized form in compiled and exported graphs, with sizes left free."""
 
 import pytest
 import torch

@@ -265,7 +265,7 @@ REFUSED = [
     (too_many_classes, '{data}/classes.txt names 300 classes, but accepted are 2 to 255'),
     (no_validation, 'val_dataloader: img_path {data}/images/val does not exist; complete'),
     (no_images, 'train_dataloader: {data}/images/train holds no images (.jpg, .jpeg, .png, '),
-    (other_names, 'train_dataloader: no mask has the name of an image, such as '),
+    (other_names, 'train_dataloader: no mask has the name of an image: image '),
 ]
 
 

@@ -95,7 +95,7 @@ def whole(config, tmp_path_factory) -> Path:
     work_dir = tmp_path_factory.mktemp('whole')
     result = train(config, work_dir, 'randomness.seed=None', resume=True)
     assert result.returncode == 0, result.stderr
-    assert f'{work_dir} holds no checkpoint to continue from: training starts anew' in result.stdout
+    assert f'{work_dir} holds no checkpoint to continue from: a new run is started' in result.stdout
     return work_dir
 
 

@@ -153,7 +153,7 @@ def test_two_processes_train_in_bfloat16(study):
     assert 'Distributed training: True' in (folder / 'study' / 'log.txt').read_text()
     refused = run(study, '--rows', 'base', '--processes', '2')
     assert refused.returncode == 1
-    assert 'is of a run with other settings' in refused.stderr
+    assert 'is the record of a run with other settings' in refused.stderr
 
 
 def test_other_settings_are_refused(study):

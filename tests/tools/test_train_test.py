@@ -183,8 +183,8 @@ def test_float16_without_gpu(capsys, tmp_path):
     sentence = mistake(capsys, 'train', DEMO, '--work-dir', tmp_path, '--amp', *options)
     assert sentence == (
         "optim_wrapper.dtype is 'float16', but mixed precision without a gradient scaler, as on a "
-        "CPU, is in 'bfloat16' only; give --cfg-options optim_wrapper.dtype=bfloat16, or train "
-        'float16 on a GPU'
+        "CPU, supports 'bfloat16' only; give --cfg-options optim_wrapper.dtype=bfloat16, or train "
+        'in float16 on a GPU'
     )
 
 

@@ -38,7 +38,10 @@ def run(args: argparse.Namespace) -> None:
     # Some containers switch TF32 on for products, which rounds more than the checks allow for.
     torch.set_float32_matmul_precision('highest')
     print_fixed(known)
-    findings = examine(CHECKS)
+    findings = []
+    for finding in examine(CHECKS):  # a line each, since all of them may take two minutes
+        print(f'{finding.name} on {finding.device}: {finding.status}', flush=True)
+        findings.append(finding)
     print_findings(findings)
     print(f'\nTo paste into a report:\n\n{pasteable(known, findings)}')
     if args.json:

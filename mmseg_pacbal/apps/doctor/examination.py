@@ -4,7 +4,7 @@ import contextlib
 import io
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -15,8 +15,8 @@ from ...errors import one_sentence
 class Check(NamedTuple):
     """A test of one thing that may be wrong with a machine.
 
-    ``function`` takes a device and returns what it saw; it raises :class:`Skip` where it cannot
-    run, and any other exception where it fails. ``advice`` says what to do then.
+    ``function`` takes a device and returns a description of what it found. It raises :class:`Skip`
+    if it cannot run, and any other exception if the check fails; ``advice`` says what to do then.
     """
 
     name: str
@@ -45,10 +45,10 @@ def devices() -> list[torch.device]:
     return [torch.device('cpu'), *gpus]
 
 
-def examine(checks: Iterable[Check]) -> list[Finding]:
-    """Run every check on every device."""
+def examine(checks: Iterable[Check]) -> Iterator[Finding]:
+    """Run every check on every device, one after another."""
     checks = list(checks)
-    return [_find(check, device) for device in devices() for check in checks]
+    return (_find(check, device) for device in devices() for check in checks)
 
 
 def all_passed(findings: Iterable[Finding]) -> bool:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ... import compat
+from ...stack import version
 from ..provenance import provenance
 from .examination import Finding, all_passed
 
@@ -20,11 +21,11 @@ VARIABLES = (
 
 def facts() -> dict:
     """Versions, devices, settings and what compat fixed."""
-    versions = {name: compat.version(name) for name in PACKAGES}
+    versions = {name: version(name) for name in PACKAGES}
     return dict(
         **provenance('cpu'),
-        mmseg_pacbal=compat.version('mmseg-pacbal'),
-        packages={name: version for name, version in versions.items() if version},
+        mmseg_pacbal=version('mmseg-pacbal'),
+        packages={name: found for name, found in versions.items() if found},
         cpu_capability=torch.backends.cpu.get_cpu_capability(),
         threads=torch.get_num_threads(),
         gpus=[torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
@@ -45,7 +46,7 @@ def print_fixed(known: dict) -> None:
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
-    """Print a table, then "all checks passed" or a list of failures, each with what to do."""
+    """Print a table, then "all checks passed" or a list of failures with advice."""
     console = Console()
     if not console.is_terminal:
         console.width = 140

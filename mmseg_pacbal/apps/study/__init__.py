@@ -1,4 +1,4 @@
-"""Comparisons of configs over several seeds."""
+"""Studies: comparisons of configs over several seeds."""
 
 from .execution import Workplace
 from .plan import Run, Study, load_study, plan_runs

@@ -1,4 +1,4 @@
-"""Who works on a run, told to other processes on this node and on others."""
+"""Claims, by which a process tells others, on this node and elsewhere, that it works on a run."""
 
 import fcntl
 import time
@@ -8,8 +8,7 @@ from pathlib import Path
 
 from filelock import SoftFileLease, Timeout
 
-# After so many seconds without a sign of life another process takes a claim over; it counts by its
-# own clock.
+# After so many seconds without a renewal, by its own clock, another process takes over a claim.
 LEASE_SECONDS = 60.0
 
 
@@ -19,19 +18,19 @@ class ClaimedError(RuntimeError):
 
 @contextmanager
 def claim(record: Path, folder: Path, patience: float, lost: Callable[[], None]) -> Iterator[int]:
-    """Keep others from the run of a record and from its folder; yields a descriptor.
+    """Keep other processes away from a run's record and folder; yields a file descriptor.
 
-    A lease file beside each tells other nodes, on any storage that they share, that its owner
-    lives. The descriptor, handed to a tool, keeps the folder on this node for as long as the tool
-    lives, should its owner be killed.
+    A lease file next to the record and one in the folder tell other nodes, on any storage that
+    they share, that the owner is alive. A tool that inherits the descriptor keeps the folder locked
+    on this node while it runs, even if the owner is killed.
 
     Args:
         record: Where the run's record is written.
-        folder: Its folder, which exists.
-        patience: How many seconds to wait for another process; to learn that one is dead takes
-            more than LEASE_SECONDS.
-        lost: Called from another thread when the claim was taken over after all, for want of signs
-            of life (the storage could not be reached, say).
+        folder: Its folder, which must exist.
+        patience: How many seconds to wait for another process. It takes more than LEASE_SECONDS to
+            find out that a process is dead.
+        lost: Called from another thread if another process took over the claim, because it could
+            not be renewed (for example, the storage could not be reached).
 
     Raises:
         ClaimedError: Another process has claimed one of them.
@@ -59,7 +58,7 @@ def claim(record: Path, folder: Path, patience: float, lost: Callable[[], None])
 
 
 class ClaimWatch:
-    """Another process's claim, looked at without taking part.
+    """Watches another process's claim without claiming anything.
 
     Args:
         record: As in :func:`claim`.
@@ -72,7 +71,7 @@ class ClaimWatch:
         self._since = 0.0
 
     def ended(self) -> bool:
-        """Whether it was given back, or showed no sign of life for LEASE_SECONDS."""
+        """Whether it was released, or not renewed for LEASE_SECONDS."""
         signs = []
         for path in self._leases:
             with suppress(FileNotFoundError):

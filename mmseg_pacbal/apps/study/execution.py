@@ -18,23 +18,23 @@ from .tool_processes import run_tool, stop_tools
 
 
 class Outcome(enum.Enum):
-    """How a run was left; an error is raised."""
+    """How a run ended; errors are raised instead."""
 
-    FINISHED = 'its record is there'
+    FINISHED = 'its record exists'
     CLAIMED = 'another process works on it'
     STOPPED = 'a signal stopped it, and it can be continued'
 
 
 @dataclass(frozen=True)
 class Workplace:
-    """Where the runs of a study work; all paths are absolute, and the same on every node.
+    """The folders of a study; all paths are absolute, and the same on every node.
 
     Attributes:
         study: Its name and data set are written into every record.
-        work_dir: Holds a folder for each run: its config, log and checkpoints.
-        results: Holds a JSON for each finished run.
+        work_dir: Holds a folder for each run, with its config, log and checkpoints.
+        results: Holds a JSON file for each finished run.
         tools: Folder of ``train.py`` and ``test.py``.
-        cwd: Where they are started, since configs name data by relative paths.
+        cwd: Folder in which they are started, since configs name data by relative paths.
     """
 
     study: Study
@@ -47,46 +47,46 @@ class Workplace:
         return self.work_dir / run.name
 
     def notes(self, run: Run) -> Path:
-        """The runner's own part of the folder."""
+        """The part of the folder that belongs to the study, not to the tools."""
         return self.folder(run) / 'study'
 
     def record(self, run: Run) -> Path:
         return self.results / f'{run.name}.json'
 
     def finished(self, run: Run) -> bool:
-        """Whether the run's record is there.
+        """Whether the run's record exists.
 
         Raises:
-            ValueError: It is, but of other settings.
+            ValueError: It is the record of a run with other settings.
         """
         path = self.record(run)
         if not path.exists():
             return False
         if json.loads(path.read_text())['fingerprint'] != run.fingerprint:
             raise ValueError(
-                f'{path} is of a run with other settings; give the same --cfg-options as then, '
-                'another --results, or move the file away'
+                f'{path} is the record of a run with other settings; give the same --cfg-options '
+                'as for that run or another --results, or move the file away'
             )
         return True
 
     def iteration(self, run: Run) -> int:
-        """How far a run is, as its logs tell."""
+        """How many iterations of a run are done, according to its logs."""
         if self.record(run).exists():
             return run.iterations
         return max((entry['step'] for entry in _scalars(self.folder(run))), default=0)
 
 
 def execute(run: Run, place: Workplace, patience: float = 0, gpus: str | None = None) -> Outcome:
-    """Train, test and record a run, from wherever it was left.
+    """Train, test and record a run, continuing from where it was stopped.
 
     Args:
-        run: What to train.
+        run: The run to execute.
         place: Its folders.
         patience: How many seconds to wait for another process that works on it.
-        gpus: Indices of the GPUs to use, ``'0,1'``; None leaves the choice to the environment.
+        gpus: Indices of the GPUs to use, such as ``'0,1'``; None leaves this to the environment.
 
     Raises:
-        ValueError: The folder or the record is of a run with other settings.
+        ValueError: The folder or the record belongs to a run with other settings.
         RuntimeError: A tool failed; the message says why and names its log.
     """
     notes = place.notes(run)
@@ -119,7 +119,7 @@ def _train_and_test(run: Run, place: Workplace, log: Path, lock: int, gpus: str 
 
 
 def _adopt(run: Run, place: Workplace) -> bool:
-    """Take the record of the same run over from another study on the same data set."""
+    """Copy the record of the same run from another study on the same data set, if there is one."""
     for path in sorted(place.results.parent.parent.glob(f'*/{place.results.name}/*.json')):
         record = json.loads(path.read_text())
         if record.get('fingerprint') == run.fingerprint:
@@ -154,15 +154,15 @@ def _write(path: Path, record: dict) -> None:
 
 
 def _scalars(folder: Path) -> Iterator[dict]:
-    """What training logged, all its starts together."""
+    """What training logged, from all its starts."""
     for path in sorted(folder.glob('*/vis_data/scalars.json')):
         for line in path.read_text().splitlines():
-            with suppress(json.JSONDecodeError):  # the line that a kill cut off
+            with suppress(json.JSONDecodeError):  # a line that was cut off when a run was killed
                 yield json.loads(line)
 
 
 def _config_file(run: Run, place: Workplace) -> Path:
-    """Write the run's config for the tools; mmengine's own copy lies in the folder itself."""
+    """Write the run's config for the tools; mmengine's own copy is in the folder itself."""
     path = place.notes(run) / 'config.py'
     text = run.cfg.pretty_text
     if run.processes > 1:
@@ -170,7 +170,7 @@ def _config_file(run: Run, place: Workplace) -> Path:
     if path.exists() and path.read_text() != text:
         raise ValueError(
             f'{place.folder(run)} holds a run with other settings; give the same --cfg-options as '
-            'then, another --work-dir, or move the folder away'
+            'for that run or another --work-dir, or move the folder away'
         )
     path.write_text(text)
     return path

@@ -17,7 +17,7 @@ from ...openmmlab.engine import use_amp_in_testing, use_amp_in_training
 
 # Studies of the paper and their names in configs/ablation/paper_tables.yml.
 PAPER_TABLES = dict(table1='table_1', table2='table_2', table3='table_3')
-# Of a config, what decides how a model is trained and tested, and of that, what does not.
+# The parts of a config that decide how a model is trained and tested, and what in them does not.
 DECISIVE = (
     *('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler', 'train_cfg', 'randomness'),
     *('custom_hooks', 'test_dataloader', 'test_cfg', 'test_evaluator', 'default_scope'),
@@ -26,7 +26,7 @@ BESIDE = {
     *('data_root', 'num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor'),
     *('val_interval', 'val_begin', '_scope_'),
 }
-# What a row of tables 1 and 2 is, wherever it is trained.
+# The settings that define a row of Tables 1 and 2, on any data set.
 TAKEN = dict(
     bal=[
         f'model.decode_head.loss_decode.{name}'
@@ -40,10 +40,10 @@ TAKEN = dict(
 class Row:
     """One line of a study's table.
 
-    ``takes`` maps dotted names of settings to other configs: their values there are put onto
+    ``takes`` maps dotted names of settings to other configs, whose values replace those of
     ``config``, so that a row of an ablation on VOC runs with another data set's own config.
     ``reported`` is the mIoU that the paper states, ``reported_difference`` its difference to the
-    baseline where the paper states no more than that; both in points, on VOC 2012.
+    baseline if the paper states only that; both in points, on VOC 2012.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Study:
     seeds: tuple[int, ...] = (0, 1, 2)
 
     def reported_difference(self, name: str) -> float | None:
-        """What the paper reports for a row beside its baseline, in points of mIoU."""
+        """The paper's difference between a row and its baseline, in points of mIoU."""
         row, base = self.rows[name], self.rows[self.baseline]
         if row.reported is None or base.reported is None or row is base:
             return row.reported_difference
@@ -72,7 +72,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Run:
-    """A row trained with one seed; each of several processes reads batches of the config's size."""
+    """A row trained with one seed; every process reads batches of the config's size."""
 
     row: str
     seed: int
@@ -89,11 +89,11 @@ class Run:
 
     @property
     def fingerprint(self) -> str:
-        """The same for runs that train and test the same, whatever study they belong to.
+        """Equal for runs that train and test in the same way, in whatever study.
 
-        Not part of it is what cannot change a score: where the data lies, how many workers read it
-        (samples are seeded by position), what is logged, kept and validated on the way, and
-        variables of a config, whose values stand where they are used.
+        It does not cover what cannot change a score: where the data is, how many workers read it
+        (samples are seeded by position), what is logged, kept and validated during training, and
+        the variables of a config, whose values are in the places that use them.
         """
         cfg = {key: self.cfg[key] for key in DECISIVE if key in self.cfg}
         if self.processes > 1:
@@ -115,7 +115,7 @@ def load_study(name: str, dataset: str) -> Study:
 
     Raises:
         FileNotFoundError: There is no such study.
-        ValueError: The file says something else than the above.
+        ValueError: The file has another form.
     """
     path = Path(name)
     if path.suffix not in ('.yml', '.yaml'):
@@ -143,12 +143,14 @@ def _study(name: str, dataset: str, content: dict) -> Study:
     }
     if content['baseline'] not in rows:
         raise ValueError(
-            f'study {name}: baseline {content["baseline"]!r} is none of its rows, {", ".join(rows)}'
+            f'study {name}: baseline {content["baseline"]!r} is not one of its rows, '
+            f'{", ".join(rows)}'
         )
     unknown = content.keys() - {'baseline', 'rows', 'seeds'}
     if unknown:
         raise ValueError(
-            f'study {name} says {", ".join(sorted(unknown))}; known are baseline, rows and seeds'
+            f'study {name} has the unknown entries {", ".join(sorted(unknown))}; accepted are '
+            'baseline, rows and seeds'
         )
     return Study(name, dataset, content['baseline'], rows, tuple(content.get('seeds', (0, 1, 2))))
 
@@ -178,20 +180,20 @@ def plan_runs(
     processes: int = 1,
     amp: str | None = None,
 ) -> list[Run]:
-    """The runs of a study, seed by seed, so that a study that is stopped has compared all rows.
+    """The runs of a study, seed by seed, so that a study that is stopped early compares all rows.
 
     Args:
         study: From :func:`load_study`.
         rows: Names of the rows to run.
         seeds: A run per row and seed.
         options: As ``--cfg-options``, for all runs; a row's own options come after them.
-        processes: Of each run.
+        processes: Number of processes of each run.
         amp: The device, ``'cpu'`` or ``'cuda'``, on which they are trained and tested in mixed
             precision; None: in float32.
 
     Raises:
-        ValueError: There is no such row, a seed is negative or given twice, or there is not one
-            process.
+        ValueError: There is no such row, a seed is negative or given twice, or ``processes`` is
+            less than 1.
     """
     if processes < 1:
         raise ValueError(f'a run takes 1 process or more, but got {processes}')
@@ -211,7 +213,7 @@ def plan_runs(
 
 def _config(row: Row, seed: int, options: dict, amp: str | None) -> Config:
     taken = {name: setting(_load(place), name) for name, place in row.takes.items()}
-    # mmengine takes `_delete_` out of the options that it merges.
+    # A copy, since mmengine removes `_delete_` from the options that it merges.
     own = copy.deepcopy(row.options)
     options = {**options, **taken, **own, 'randomness.seed': seed}
     cfg = load_config(_path(row.config), options)
@@ -231,7 +233,7 @@ def _load(name: str) -> Config:
 
 
 def _path(name: str) -> str:
-    """A config of the user's, or a shipped one."""
+    """The path of a user's config, or of a shipped one."""
     return name if Path(name).is_file() else config(name)
 
 

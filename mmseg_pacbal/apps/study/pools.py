@@ -13,11 +13,11 @@ RETRIES = 20
 
 
 class DevicePool(ThreadPoolExecutor):
-    """Threads of this process, one for each device; what they run is given its own as ``gpus``.
+    """Threads of this process, one for each device, which they pass to their function as ``gpus``.
 
     Args:
-        devices: Indices of the GPUs that a run takes, ``'0'`` or ``'0,1'``; None stands for
-            whatever there is.
+        devices: Indices of the GPUs that a run takes, such as ``'0'`` or ``'0,1'``; None uses
+            whatever is available.
     """
 
     def __init__(self, devices: Sequence[str | None]) -> None:
@@ -46,8 +46,8 @@ class RayPool(Executor):
     Args:
         address: ``'auto'`` finds a running cluster, ``'local'`` starts one on this machine, and
             ``HOST:PORT`` names one.
-        processes: Of a task: it takes a GPU for each, where the cluster has any, which Ray shows
-            to it as the only ones.
+        processes: Processes of a task. If the cluster has GPUs, a task takes one for each process
+            and sees no others.
         cpus: CPUs of a task.
 
     Attributes:
@@ -61,7 +61,7 @@ class RayPool(Executor):
     def __init__(self, address: str, processes: int, cpus: int) -> None:
         if importlib.util.find_spec('ray') is None:
             raise ImportError("--ray needs Ray, which is not installed: pip install -e '.[ray]'")
-        if address == 'local':  # a cluster that is started here reports to nobody
+        if address == 'local':  # a cluster that is started here must not report its usage
             os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
         import ray
 
@@ -76,7 +76,7 @@ class RayPool(Executor):
         self.gpus = processes if ray.cluster_resources().get('GPU') else 0
         room = dict(CPU=cpus, GPU=self.gpus)
         if not any(_fits(room, node['Resources']) for node in ray.nodes()):
-            print(f'no node of the cluster has {room}: the runs wait for one that has')
+            print(f'no node of the cluster has {room}: the runs wait until one does')
         self._task = ray.remote(_call).options(
             num_cpus=cpus, num_gpus=self.gpus, max_retries=RETRIES, scheduling_strategy='SPREAD'
         )
@@ -90,21 +90,21 @@ class RayPool(Executor):
 
 
 def device_groups(indices: Sequence[int] | None, processes: int) -> list[str | None]:
-    """The GPUs of this machine as each run takes them.
+    """The GPUs of this machine, in groups of which each run takes one.
 
     Args:
-        indices: Of the GPUs; None: one run at a time takes what there is.
-        processes: Of a run, each with a GPU of its own.
+        indices: Indices of the GPUs; None: one run at a time takes whatever is available.
+        processes: Processes of a run, each of which needs a GPU.
 
     Raises:
-        ValueError: They cannot be shared out among runs.
+        ValueError: The GPUs cannot be divided evenly among runs.
     """
     if indices is None:
         return [None]
     if len(indices) % processes:
         raise ValueError(
-            f'{len(indices)} GPUs cannot be shared out among runs of {processes} processes; give '
-            f'--gpus {processes}, {2 * processes}, ... of them'
+            f'{len(indices)} GPUs cannot be divided among runs of {processes} processes; give '
+            f'--gpus {processes}, {2 * processes} or another multiple of {processes} GPUs'
         )
     starts = range(0, len(indices), processes)
     return [','.join(map(str, indices[start : start + processes])) for start in starts]

@@ -1,4 +1,4 @@
-"""Whether the differences measured follow those that the paper reports."""
+"""Whether the measured differences follow those that the paper reports."""
 
 import warnings
 from collections.abc import Sequence
@@ -24,12 +24,12 @@ class RankCorrelation:
 def rank_correlation(reported: Sequence[float], measured: Sequence[float]) -> RankCorrelation:
     """Spearman's rank correlation, with its percentile interval by bootstrap over pairs.
 
-    Resamples in which one side is constant have no correlation and are left out. The resamples are
-    always the same.
+    Resamples in which one side is constant have no correlation and are left out. The random numbers
+    are seeded, so the result is reproducible.
 
     Args:
         reported: One value for each row.
-        measured: As many.
+        measured: One value for each row.
 
     Raises:
         ValueError: There are fewer than ``FEWEST_ROWS`` pairs, or one side is constant.
@@ -37,7 +37,7 @@ def rank_correlation(reported: Sequence[float], measured: Sequence[float]) -> Ra
     rows = len(reported)
     if rows < FEWEST_ROWS or min(len(set(side)) for side in (reported, measured)) < 2:
         raise ValueError(
-            f'a rank correlation takes {FEWEST_ROWS} rows or more that differ, but got '
+            f'a rank correlation needs {FEWEST_ROWS} or more rows whose values differ, but got '
             f'{list(reported)} and {list(measured)}'
         )
     with warnings.catch_warnings():

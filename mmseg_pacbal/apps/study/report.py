@@ -1,4 +1,4 @@
-"""What a study found: means, differences to the baseline, their intervals and the verdicts."""
+"""The results of a study: means, differences to the baseline, their intervals and verdicts."""
 
 import csv
 import io
@@ -43,8 +43,10 @@ def metrics_of(records: Iterable[dict]) -> list[str]:
 
 
 def summarise(study: Study, records: Iterable[dict], metric: str) -> list[Summary]:
-    """Figures of each row of a study for a metric, in the study's order; rows without runs are
-    left out, but count as comparisons."""
+    """The figures of each row of a study for one metric, in the study's order.
+
+    Rows without runs are left out, but count as comparisons.
+    """
     values: dict[str, dict[int, float]] = {name: {} for name in study.rows}
     for record in records:
         if record['row'] in values:
@@ -73,19 +75,19 @@ def summarise(study: Study, records: Iterable[dict], metric: str) -> list[Summar
 
 
 def verdicts(study: Study, summaries: Iterable[Summary]) -> str:
-    """A line for each row beside the baseline: what one metric's figures support."""
+    """A line for each row except the baseline: what the figures of one metric support."""
     others = [s for s in summaries if s.row != study.baseline]
     return ''.join(f'- {s.row}, {s.metric}: {verdict(s.paired)}\n' for s in others)
 
 
 def full_report(study: Study, records: Sequence[dict], seeds: Iterable[int]) -> str:
-    """The tables of some metrics, each with its verdicts if it is one of ``PRIMARY``, and after
-    them which commit ran the study and what is missing.
+    """The tables of the ``REPORTED`` metrics, those of ``PRIMARY`` with their verdicts, and then
+    which commit ran the study and which runs are missing.
 
     Args:
         study: What was planned.
-        records: What has run, at least one run.
-        seeds: Those planned.
+        records: The records of the runs that are finished, at least one.
+        seeds: The seeds that were planned.
     """
     parts = []
     for metric in (name for name in REPORTED if name in metrics_of(records)):
@@ -98,8 +100,10 @@ def full_report(study: Study, records: Sequence[dict], seeds: Iterable[int]) -> 
 
 
 def order(summaries: Iterable[Summary]) -> str:
-    """A line that says whether the measured differences follow the reported ones; empty where
-    fewer than ``FEWEST_ROWS`` rows have both."""
+    """A line that says whether the measured differences follow the reported ones.
+
+    It is empty if fewer than ``FEWEST_ROWS`` rows have both.
+    """
     pairs = [
         (s.reported_difference, s.paired.difference)
         for s in summaries
@@ -112,7 +116,7 @@ def order(summaries: Iterable[Summary]) -> str:
 
 
 def commits(records: Sequence[dict]) -> str:
-    """A line that says which commits ran a study; several with the number of their runs."""
+    """A line that says which commit ran a study, or which commits and how many runs each."""
     counts = Counter(record['environment']['commit'] for record in records)
     if len(counts) == 1:
         return f'Run by commit {next(iter(counts))}.\n'
@@ -121,7 +125,7 @@ def commits(records: Sequence[dict]) -> str:
 
 
 def missing(study: Study, records: Iterable[dict], seeds: Iterable[int]) -> str:
-    """A line that says which runs of a study are not there yet; empty for a whole study."""
+    """A line that says which runs of a study are missing; empty if none is."""
     there = {(record['row'], record['seed']) for record in records}
     seeds = sorted(seeds)
     absent = {row: [seed for seed in seeds if (row, seed) not in there] for row in study.rows}
@@ -138,7 +142,7 @@ def missing(study: Study, records: Iterable[dict], seeds: Iterable[int]) -> str:
 
 
 def markdown(study: Study, summaries: list[Summary]) -> str:
-    """A table of one metric's summaries; what the paper reports stands beside, marked so."""
+    """A table of one metric's summaries, with a marked column for what the paper reports."""
     metric = summaries[0].metric
     reported = any(s.reported_difference is not None for s in summaries)
     head = [

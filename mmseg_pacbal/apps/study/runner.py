@@ -1,4 +1,4 @@
-"""Run a study to its end: what is left of it, on whatever executes it."""
+"""Runs a study, or what is left of it, to its end, in a pool of threads or on a cluster."""
 
 import time
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -12,13 +12,13 @@ from .tool_processes import stop_tools
 class StudyRunner:
     """Runs of a study that can be stopped at any moment and started again, anywhere.
 
-    A run is finished when its JSON is there, and is never repeated; one whose training was
-    stopped continues from its last checkpoint. A run that another process works on is left to it
-    as long as that lives.
+    A run is finished when its JSON file exists, and it is never repeated; one whose training was
+    stopped continues from its last checkpoint. A run that another process works on is left to that
+    process for as long as it is alive.
 
     Args:
-        runs: What to run.
-        place: The folders that all who work on the study share.
+        runs: The runs of the study.
+        place: The folders, shared by all processes that work on the study.
         pool: Executes the runs.
 
     Attributes:
@@ -34,7 +34,7 @@ class StudyRunner:
         self._claimed: list[tuple[Run, ClaimWatch]] = []  # by other processes
 
     def iterations_done(self) -> int:
-        """Iterations of all runs up to now, as their logs tell."""
+        """Iterations that all runs have done so far, according to their logs."""
         return sum(self.place.iteration(run) for run in self.runs)
 
     def runs_finished(self) -> int:
@@ -44,7 +44,7 @@ class StudyRunner:
         """Hand every run that is not finished to the pool.
 
         Raises:
-            ValueError: The record of a run is of other settings.
+            ValueError: A record belongs to a run with other settings.
         """
         for run in [run for run in self.runs if not self.place.finished(run)]:
             self._submit(run)
@@ -59,13 +59,13 @@ class StudyRunner:
         claimed, self._claimed = self._claimed, []
         for run, watch in claimed:
             if watch.ended():
-                self._submit(run, 1.5 * LEASE_SECONDS)  # a dead owner's has to be waited out
+                self._submit(run, 1.5 * LEASE_SECONDS)  # a dead owner's lease has to expire first
             else:
                 self._claimed.append((run, watch))
         return bool(self._pending or self._claimed)
 
     def stop(self) -> None:
-        """Have the runs of this machine write their checkpoints and end; those of Ray are ended."""
+        """Let the runs of this machine write their checkpoints and end; runs on Ray are ended."""
         self.pool.shutdown(wait=False, cancel_futures=True)
         while any(future.running() for future in self._pending):
             stop_tools()

@@ -1,4 +1,4 @@
-"""The tools of a study's runs, as processes of their own that do not outlive this one for long."""
+"""The tools of a study's runs, as child processes that end soon after this one does."""
 
 import ctypes
 import os
@@ -25,19 +25,19 @@ def run_tool(
     environment: dict[str, str] | None = None,
     lock: int | None = None,
 ) -> bool:
-    """Run a tool to its end, or until a signal stops it; False says that one did.
+    """Run a tool to its end, or until a signal stops it, in which case the result is False.
 
     Args:
         tool: ``train.py`` or ``test.py``.
-        arguments: Of the tool.
-        log: What it prints is added to this file.
-        cwd: Where it is started.
-        processes: More than one are started by ``torchrun``.
-        environment: Added to that of this process.
-        lock: A descriptor that it keeps open.
+        arguments: Arguments of the tool.
+        log: The tool's output is appended to this file.
+        cwd: Folder in which it is started.
+        processes: Number of processes; several are started by ``torchrun``.
+        environment: Added to the environment of this process.
+        lock: A file descriptor that the tool keeps open.
 
     Raises:
-        RuntimeError: It failed; the message says why and names the log.
+        RuntimeError: The tool failed; the message says why and names the log.
     """
     command = [sys.executable, tool, *arguments]
     if processes > 1:
@@ -60,7 +60,7 @@ def run_tool(
     finally:
         _running.pop(log)
     said = log.read_bytes()[start:].decode(errors='replace')
-    # torchrun has a code of its own for processes that were stopped.
+    # torchrun exits with its own code if processes were stopped.
     stopped = processes > 1 and re.search('stopped by .* after iteration', said)
     if code in (STOPPED, -signal.SIGTERM) or (code and stopped):
         return False
@@ -72,13 +72,13 @@ def run_tool(
 
 
 def stop_tools(log: Path | None = None) -> None:
-    """Tell the tools that this process runs, or the one of a log, to write a checkpoint and end."""
+    """Make this process's tools, or the one with a given log, write a checkpoint and end."""
     for name, process in list(_running.items()):
         if log in (None, name):
             process.terminate()
 
 
 def _end_with_parent() -> None:
-    """Between fork and exec: have the kernel send SIGTERM once the parent is gone."""
+    """Between fork and exec: ask the kernel to send SIGTERM when the parent ends."""
     assert _LIBC
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The sentence that a comparison supports."""
+"""The statement that a comparison supports."""
 
 import math
 import statistics
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from scipy.stats import t
 
 LEVEL = 0.95
-MOST_SEEDS = 1000  # beyond that the difference is noise for all that anyone will run
+MOST_SEEDS = 1000  # nobody will run more
 _NUMBERS = (
     *('no', 'one', 'two', 'three', 'four', 'five', 'six'),
     *('seven', 'eight', 'nine', 'ten', 'eleven', 'twelve'),
@@ -38,8 +38,8 @@ class Comparison:
 def compare(differences: Sequence[float]) -> Comparison:
     """Mean, interval mean -+ t * s / sqrt(n) and p-value of paired differences.
 
-    t is Student's quantile with n - 1 degrees of freedom and s the sample's standard deviation
-    (paired t-test: a seed's luck, which row and baseline share, cancels).
+    t is Student's quantile with n - 1 degrees of freedom and s the sample's standard deviation.
+    Pairs are used because the effect of a seed that row and baseline share cancels.
     """
     n = len(differences)
     if n < 2:
@@ -77,10 +77,10 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 def seeds_needed(difference: float, spread: float) -> int | None:
-    """The least number of pairs whose interval leaves out 0 at this difference and spread.
+    """The least number of pairs whose interval excludes 0 at this difference and spread.
 
     Returns:
-        2 or more; None where ``MOST_SEEDS`` would not do.
+        2 or more; None if ``MOST_SEEDS`` would not be enough.
     """
     for n in range(2, MOST_SEEDS + 1):
         if t.ppf((1 + LEVEL) / 2, n - 1) * spread / math.sqrt(n) < abs(difference):
@@ -91,8 +91,8 @@ def seeds_needed(difference: float, spread: float) -> int | None:
 def verdict(found: Comparison) -> str:
     """What a comparison supports, in words: better, worse or not decided.
 
-    Better or worse is what the interval says where it leaves out 0 and, with several comparisons,
-    the adjusted p-value is below 0.05. More counts as better.
+    It is better or worse if the interval excludes 0 and, with several comparisons, the adjusted
+    p-value is below 0.05. A larger value counts as better.
 
     Returns:
         Such as ``'+1.9 (+0.6 to +3.2), ten seeds: better'``.
@@ -108,7 +108,7 @@ def verdict(found: Comparison) -> str:
 
 
 def in_words(number: int) -> str:
-    """A number as running text has it: words up to twelve."""
+    """A number as it is written in running text: in words up to twelve."""
     return _NUMBERS[number] if 0 <= number < len(_NUMBERS) else str(number)
 
 

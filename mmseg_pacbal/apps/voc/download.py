@@ -1,4 +1,4 @@
-"""Files from a path or a URL: a download resumes where it stopped, a checksum verifies the file."""
+"""Files from a path or a URL: downloads resume where they stopped, and checksums are verified."""
 
 import hashlib
 import time
@@ -23,7 +23,7 @@ _COLUMNS = (
 
 
 def fetch(source: str, folder: Path, md5: str) -> Path:
-    """The file at a path or a URL; what is at a URL is downloaded once.
+    """The file at a path or a URL; a file at a URL is downloaded once.
 
     Args:
         source: A path or an ``http(s)://`` URL.

@@ -24,14 +24,14 @@ class Sample(NamedTuple):
 
 
 def read_list(path: str | Path, kind: str = 'image') -> list[str]:
-    """The names in a list file, one per line; ``kind`` says what they name, in errors.
+    """The names in a list file, one per line; errors say that they are names of a ``kind``.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The file is not text, is empty or has an empty line.
     """
     try:
-        text = Path(path).read_text(encoding='utf-8-sig')  # Windows may put a mark at the start
+        text = Path(path).read_text(encoding='utf-8-sig')  # on Windows it may begin with a BOM
     except FileNotFoundError:
         raise FileNotFoundError(f'list {path} is missing') from None
     except UnicodeDecodeError:

@@ -22,13 +22,13 @@ from .files import (
 
 
 class Verdict(NamedTuple):
-    """What is found in a sample.
+    """What was found in a sample.
 
     Attributes:
         problems: One sentence each.
-        pixels: Of the mask.
+        pixels: Number of pixels of the mask.
         void: How many of them are void.
-        values: That occur in the mask.
+        values: The values that occur in the mask.
     """
 
     problems: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ def sample_of(data_info: dict) -> Sample:
 
 
 def mask_reader(dataset: BaseSegDataset) -> Callable[[str], np.ndarray]:
-    """How the masks of a data set are read: its own way, or as ``LoadAnnotations`` does."""
+    """The function that reads a data set's masks: its own, or one that reads as LoadAnnotations."""
     return getattr(dataset, 'read_mask', read_mask)
 
 
@@ -69,7 +69,7 @@ def verify_sample(
         sample: The files.
         accepted: bool (256,), whether the mask may hold a value.
         ignore_index: The value of void.
-        read: Gives the values of the mask at a path; see :func:`mask_reader`.
+        read: Reads the values of the mask at a path; see :func:`mask_reader`.
     """
     problems = []
 
@@ -110,7 +110,7 @@ def verify_samples(
     try:
         return list(track(pool.map(verify, samples), name, total=len(samples)))
     finally:
-        pool.shutdown(cancel_futures=True)  # else an interrupt would wait for all that is left
+        pool.shutdown(cancel_futures=True)  # otherwise an interrupt would wait for all the others
 
 
 def absent_classes(dataset: BaseSegDataset, verdicts: Sequence[Verdict]) -> list[str]:

@@ -15,12 +15,12 @@ Colour: TypeAlias = tuple[int, ...]  # RGB, 0..255
 
 
 class Classes(NamedTuple):
-    """What a ``classes.txt`` says.
+    """The content of a ``classes.txt``.
 
     Attributes:
-        names: Of the classes, in the order of their indices.
-        colours: RGB of each class, 0..255; None where the file gives none.
-        void: RGB of void; None where the file gives none.
+        names: Names of the classes, in the order of their indices.
+        colours: RGB of each class, 0..255; None if the file gives none.
+        void: RGB of void; None if the file gives none.
     """
 
     names: tuple[str, ...]
@@ -48,11 +48,11 @@ def read_classes(path: str | Path) -> Classes:
     but the colour of void in RGB masks.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is not text, is empty, or a line of it does not fit.
+        ValueError: It is not text, is empty, or has a line of another form.
     """
     path = Path(path)
     if not path.is_file():
@@ -72,7 +72,7 @@ def read_classes(path: str | Path) -> Classes:
 
 
 def _entry(path: Path, number: int, line: str) -> tuple[str, Colour | None]:
-    """Name and colour on a line; the numbers of a colour stand last."""
+    """Name and colour on a line; the numbers of the colour come last."""
     words = re.split(r'[\s,]+', line)
     is_number = [word.isdecimal() for word in words]
     if all(is_number) or (len(words) > 3 and all(is_number[:3])):

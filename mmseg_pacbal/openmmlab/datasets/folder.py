@@ -1,4 +1,4 @@
-"""Your own data, without a class of your own."""
+"""Your own data, without writing a class."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,8 +23,8 @@ class FolderDataset(BaseSegDataset):
     """Images and masks of the same names in two folders, and ``classes.txt``.
 
     Layout below ``data_root``: ``images/{train,val}``, ``labels/{train,val}`` and ``classes.txt``
-    (see :func:`.classes_file.read_classes`). A mask has the name of its image but for the suffix;
-    upper and lower case of suffixes are the same. Names may hold spaces, and folders folders.
+    (see :func:`.classes_file.read_classes`). A mask has the name of its image except for the
+    suffix, which may be in upper or lower case. Names may contain spaces, and folders subfolders.
     Masks hold class indices (grey or palette images) or, loaded by ``LoadMask``, colours of
     ``classes.txt``; 255 is void. A subclass with classes in ``METAINFO`` needs no ``classes.txt``.
 
@@ -32,8 +32,8 @@ class FolderDataset(BaseSegDataset):
         data_root: Folder that the others are in.
         classes_file: Path of ``classes.txt`` below it.
         img_suffix: How the names of images end; a string or several.
-        seg_map_suffix: How the names of masks end; what stands before is the same for both.
-        metainfo: As in ``BaseSegDataset``, but for classes other than those of ``classes.txt``.
+        seg_map_suffix: How the names of masks end; what comes before must be the image's name.
+        metainfo: As in ``BaseSegDataset``, but any classes in it must be those of ``classes.txt``.
         **kwargs: Those of MMSegmentation's ``BaseSegDataset``.
 
     Raises:
@@ -68,7 +68,7 @@ class FolderDataset(BaseSegDataset):
 
     @classmethod
     def classes_of(cls, cfg: Mapping) -> Classes:
-        """What ``classes.txt`` says of a data set that a config describes, which is not built.
+        """The classes that ``classes.txt`` gives to a data set's config; the set is not built.
 
         Raises:
             FileNotFoundError: There is no such file.
@@ -104,7 +104,7 @@ class FolderDataset(BaseSegDataset):
         return [self._data_info(stem, images, masks) for stem in stems]
 
     def _data_info(self, stem: str, images: dict[str, Path], masks: dict[str, Path]) -> dict:
-        """Files of a sample; of one that is missing the path that it might have."""
+        """Files of a sample; for a missing file, the path that it would have."""
         folder, labels = self.data_prefix['img_path'], self.data_prefix.get('seg_map_path')
         image = images.get(stem) or Path(folder, stem + self.img_suffix[0])
         info = dict(
@@ -120,7 +120,7 @@ class FolderDataset(BaseSegDataset):
 
 
 def reads_classes_file(cls: object) -> bool:
-    """Whether a class of data sets has its classes from ``classes.txt``."""
+    """Whether a data set class reads its classes from ``classes.txt``."""
     return (
         isinstance(cls, type) and issubclass(cls, FolderDataset) and not cls.METAINFO.get('classes')
     )
@@ -140,17 +140,17 @@ def _suffixes(value: Suffixes) -> tuple[str, ...]:
 
 
 def _by_stem(what: str, folder: str | None, suffixes: Iterable[str]) -> dict[str, Path]:
-    """Files below a folder with one of some suffixes, by their names without it.
+    """The files below a folder that have one of the suffixes, by their names without it.
 
     Raises:
-        ValueError: Two of them have one name.
+        ValueError: Two of them have the same name.
     """
     found: dict[str, Path] = {}
     for path, stem in _stems(folder, suffixes) if folder else ():
         if stem in found:
             raise ValueError(
                 f'{what}s {found[stem]} and {path} differ in the suffix only; keep one of them, '
-                'or rename one with its counterpart'
+                f'or rename one together with its {"mask" if what == "image" else "image"}'
             )
         found[stem] = path
     return found
@@ -171,6 +171,7 @@ def _raise_unpaired(images: dict[str, Path], masks: dict[str, Path]) -> None:
     if near is not None:
         hint = f', or set seg_map_suffix={near.name[len(Path(image[0]).name) :]}'
     raise ValueError(
-        f'no mask has the name of an image, such as {near or mask[1]} of {image[1]}; a mask is '
-        f'named as its image but for the suffix: rename them{hint}'
+        f'no mask has the name of an image: image {image[1]} and mask {near or mask[1]}, for '
+        f'example, do not match; a mask is named like its image except for the suffix: rename '
+        f'them{hint}'
     )

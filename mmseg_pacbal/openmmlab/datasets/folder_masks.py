@@ -19,8 +19,8 @@ class LoadMask(BaseTransform):
     """Load the mask of a ``FolderDataset``: MMSegmentation's ``LoadAnnotations``, and RGB masks.
 
     Reads ``seg_map_path``, ``value_of_colour``, ``reduce_zero_label`` and ``label_map`` of a
-    sample; adds ``gt_seg_map``, uint8 (H, W). A sample without ``seg_map_path`` is left as it is:
-    where images are predicted, MMSegmentation takes its own ``LoadAnnotations`` out, but not this.
+    sample; adds ``gt_seg_map``, uint8 (H, W). A sample without ``seg_map_path`` is not changed: for
+    prediction MMSegmentation removes its own ``LoadAnnotations`` from a pipeline, but not this.
     """
 
     def transform(self, results: dict) -> dict:
@@ -46,19 +46,20 @@ def read_folder_mask(path: str, value_of_colour: Mapping[Colour, int] | None = N
     """The values of a mask file, integers (H, W): its own, or those of its colours.
 
     Args:
-        path: Of a grey or palette image, whose values count, or of an RGB image.
-        value_of_colour: The value of each colour of an RGB image; empty where ``classes.txt`` gives
-            none, None where there is no ``classes.txt``.
+        path: Path of a grey or palette image, of which the values count, or of an RGB image.
+        value_of_colour: The value of each colour of an RGB image; empty if ``classes.txt`` gives
+            none, None if there is no ``classes.txt``.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The file is damaged, not an image, a JPEG, has another mode, holds a colour
-            without a value, or its values and its colours say different classes.
+            without a value, or its values and its colours mean different classes.
     """
     image = open_mask(path)
     if image.format == 'JPEG':
         raise ValueError(
-            f'mask {path} is a JPEG, which changes values; save masks as PNG, from their source'
+            f'mask {path} is a JPEG file, which does not keep the values of pixels; save the '
+            'original mask as PNG'
         )
     if image.mode in _COLOUR_MODES and value_of_colour is not None:
         return _values_of_colours(path, _opaque(path, image), value_of_colour)
@@ -105,18 +106,19 @@ def _raise_unknown(path: str, pixels: np.ndarray, unknown: np.ndarray, known: in
     raise ValueError(
         f'mask {path} holds colour {colour} at x={x}, y={y}, and {np.count_nonzero(unknown)} of '
         f'{unknown.size} pixels have none of the {known} colours in classes.txt; add the colour '
-        "there (of void as a last line 'void R G B'), and save masks without smoothing"
+        "there (for void as a last line 'void R G B'), and save masks without smoothing"
     )
 
 
 def _check_one_meaning(
     path: str, image: Image.Image, values: np.ndarray, table: Mapping[Colour, int]
 ) -> None:
-    """Raise where a mask would have other classes if its colours counted in place of its values.
+    """Raise if the colours of a mask mean other classes than its values do.
 
-    Tools that turn an RGB mask into a palette image number its colours in any order. A palette
-    counts as no more than decoration where a colour in use has no class, or two share one. Grey
-    masks are asked only where white, 255, may be a class and not void.
+    Tools that turn an RGB mask into a palette image may number the colours in any order. A palette
+    is taken as mere decoration if a colour in use belongs to no class, or two belong to the same
+    one. Grey masks are checked only if they contain 255, which as the colour white may mean a class
+    rather than void.
     """
     used = np.unique(values).tolist()
     if image.mode == 'P':
@@ -126,7 +128,7 @@ def _check_one_meaning(
     elif VOID in used:
         shown = [(value, value, value) for value in used]
     else:
-        return  # greys that no one would draw
+        return  # nobody would draw classes in such similar greys
     classes = [table.get(colour) for colour in shown]
     if None in classes or len({*classes}) < len(classes):
         return

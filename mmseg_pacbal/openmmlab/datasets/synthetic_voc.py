@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,8 +14,21 @@ from PIL import Image
 
 from ...datasets.palette import palette_image, voc_colormap
 from ...datasets.synthetic_scene import CLASSES, MIN_SIDE, PALETTE, VERSION, render_scene, void_rim
+from ...ops.arguments import Accepted, check_arguments, int_from
 
 _RECORD = 'synthetic_voc.json'
+_SIDE = int_from(MIN_SIDE)
+ACCEPTED = dict(
+    num_train=int_from(2),
+    num_val=int_from(1),
+    size=Accepted(
+        f'height and width, each {_SIDE.words}',
+        lambda value: (
+            isinstance(value, Sequence) and len(value) == 2 and all(map(_SIDE.test, value))
+        ),
+    ),
+    seed=int_from(0),
+)
 
 
 @DATASETS.register_module()
@@ -77,7 +91,7 @@ def _require_same(root: Path, record: dict) -> None:
     if found != record:
         what = 'was not made by generate_synthetic_voc' if found is None else f'holds {found}'
         raise FileExistsError(
-            f'root={str(root)!r} exists and {what}, wanted {record}: '
+            f'root={str(root)!r} exists and {what}, but {record} is wanted; '
             'remove it or give a folder that does not exist'
         )
 
@@ -108,14 +122,10 @@ def generate_synthetic_voc(
         `root` as a path.
 
     Raises:
-        ValueError: An argument is out of its range.
+        ValueError: An argument is not one of those above.
         FileExistsError: `root` exists and is not this data set; it is left as it is.
     """
-    sizes = dict(num_train=(num_train, 2), num_val=(num_val, 1), seed=(seed, 0))
-    sizes |= {'size height': (size[0], MIN_SIDE), 'size width': (size[1], MIN_SIDE)}
-    for name, (value, least) in sizes.items():
-        if value < least:
-            raise ValueError(f'{name} must be at least {least}, got {value}')
+    check_arguments(ACCEPTED, num_train=num_train, num_val=num_val, size=size, seed=seed)
     root = Path(root)
     record = dict(version=VERSION, num_train=num_train, num_val=num_val, size=[*size], seed=seed)
     if os.path.lexists(root):

@@ -22,9 +22,9 @@ _INSTRUCTIONS = {'avx512_bf16', 'amx_bf16', 'bf16', 'sve_bf16', 'svebf16'}
 class BFloat16OptimWrapper(OptimWrapper):
     """mmengine's OptimWrapper under ``torch.autocast`` to bfloat16, on any device.
 
-    There is no gradient scaler: bfloat16 has the exponents of float32, so no gradient that float32
-    holds becomes 0. Weights, gradients and the optimizer's state stay float32. mmengine's own
-    ``AmpOptimWrapper`` refuses a CPU.
+    There is no gradient scaler: bfloat16 has the exponent range of float32, so small gradients do
+    not become 0. Weights, gradients and the optimizer's state stay in float32. mmengine's own
+    ``AmpOptimWrapper`` does not run on a CPU.
 
     Args:
         dtype: ``'bfloat16'``.
@@ -49,9 +49,9 @@ def use_amp_in_training(cfg: Config, device: str | None = None) -> None:
     """Name the optimizer wrapper for a device: float16 with a scaler on a GPU, bfloat16 on a CPU.
 
     Args:
-        cfg: Changed in place; every change is printed. ``optim_wrapper.dtype='bfloat16'`` has a
-            GPU compute in bfloat16.
-        device: Such as ``'cpu'``; None is what mmengine trains on here.
+        cfg: Changed in place; every change is printed. With ``optim_wrapper.dtype='bfloat16'`` a
+            GPU computes in bfloat16.
+        device: Such as ``'cpu'``; None is the device on which mmengine trains here.
 
     Raises:
         ValueError: The config asks for float16 on a CPU.
@@ -61,7 +61,7 @@ def use_amp_in_training(cfg: Config, device: str | None = None) -> None:
         _check_dtype(cfg.optim_wrapper.get('dtype', 'bfloat16'))
         set_values(place, 'type', 'BFloat16OptimWrapper')
         if cfg.optim_wrapper.pop('loss_scale', None) is not None:
-            print('config: optim_wrapper.loss_scale is left out, since bfloat16 needs no scaler')
+            print('config: optim_wrapper.loss_scale is removed, since bfloat16 needs no scaler')
         _say_if_slow()
     else:
         set_values(place, 'type', 'AmpOptimWrapper')
@@ -70,7 +70,7 @@ def use_amp_in_training(cfg: Config, device: str | None = None) -> None:
 
 
 def use_amp_in_testing(cfg: Config, device: str | None = None) -> None:
-    """Have mmengine's loop test under autocast, to bfloat16 on a CPU, whatever its ``fp16`` says.
+    """Make mmengine's loop test under autocast; on a CPU its option ``fp16`` means bfloat16.
 
     Args:
         cfg: Changed in place; every change is printed.
@@ -91,7 +91,7 @@ def inference_autocast(model: nn.Module) -> torch.autocast:
 
 def has_bfloat16_instructions() -> bool:
     """Whether this CPU multiplies bfloat16 itself (AVX512-BF16, AMX; BF16 of Arm)."""
-    # Not torch.ops.mkldnn._is_mkldnn_bf16_supported: it is true of any AVX-512, which imitates it.
+    # Not torch.ops.mkldnn._is_mkldnn_bf16_supported, which is also true if AVX-512 emulates it.
     if hasattr(torch.cpu, 'get_capabilities'):  # torch 2.10
         found = torch.cpu.get_capabilities()
         return any(found.get(name) for name in _INSTRUCTIONS)
@@ -103,8 +103,8 @@ def _check_dtype(dtype: str | torch.dtype) -> None:
     if dtype not in ('bfloat16', torch.bfloat16):
         raise ValueError(
             f'optim_wrapper.dtype is {str(dtype).removeprefix("torch.")!r}, but mixed precision '
-            "without a gradient scaler, as on a CPU, is in 'bfloat16' only; set "
-            'optim_wrapper.dtype=bfloat16, or train float16 on a GPU'
+            "without a gradient scaler, as on a CPU, supports 'bfloat16' only; set "
+            'optim_wrapper.dtype=bfloat16, or train in float16 on a GPU'
         )
 
 

@@ -14,7 +14,7 @@ from mmengine.dist import get_backend
 
 from ...configs import set_values, walk
 
-# EX_TEMPFAIL of sysexits.h (which Windows lacks): started again, the same command goes on.
+# EX_TEMPFAIL of sysexits.h (which Windows lacks): if the command is started again, it continues.
 STOPPED = 75
 
 
@@ -53,8 +53,8 @@ def _name_as_torchrun(environment: MutableMapping[str, str]) -> None:
 def survive_signals(then: Callable[[int], None] | None, worker: int) -> None:
     """Start a worker of a data loader that outlives a signal to its whole process group.
 
-    The process that trains answers the signal with a checkpoint, for which it still reads. The
-    worker leaves two minutes for that; by then it is ended where its process does not end it.
+    The training process reacts to the signal by writing a checkpoint, and until then it still
+    reads data. If it has not ended the worker after two minutes, the worker ends itself.
 
     Args:
         then: The loader's own ``worker_init_fn``.
@@ -73,7 +73,8 @@ def end_process(code: int) -> None:
     Threads of gloo release a collective's tensors some time after the collective has returned. A
     thread that waits for the interpreter during shutdown aborts the process, and
     ``destroy_process_group`` does not wait for such threads, since ``DistributedDataParallel``
-    keeps the group. Other processes are not waited for: after an error they may wait for this one.
+    keeps the group. This does not wait for other processes, since after an error they may be
+    waiting for this one.
     """
     if get_backend() == 'gloo':
         _leave_at_once(code)

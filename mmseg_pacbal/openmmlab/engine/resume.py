@@ -20,8 +20,8 @@ def find_checkpoints(work_dir: str | Path) -> list[Path]:
 def last_whole_checkpoint(work_dir: str | Path) -> Path | None:
     """The checkpoint to continue from; None if there is none.
 
-    It is the one that the file ``last_checkpoint`` names. If that one is missing or damaged, it is
-    the newest intact one in the folder, and a printed line says so.
+    It is the one that the file ``last_checkpoint`` names. If that is missing or damaged, the newest
+    intact one in the folder is used instead, and a printed line says so.
 
     Raises:
         ValueError: There are checkpoints, but all of them are damaged.
@@ -38,7 +38,7 @@ def last_whole_checkpoint(work_dir: str | Path) -> Path | None:
     if damaged:
         raise ValueError(
             f'no checkpoint in {work_dir} is intact: {" and ".join(damaged)} missing, cut off or '
-            'damaged; copy one there, or start anew in another work_dir'
+            'damaged; copy an intact one there, or start a new run in another work_dir'
         )
     return None
 
@@ -63,7 +63,7 @@ def resume_from(runner: Runner, path: str | Path) -> None:
 
 
 def _named(work_dir: Path) -> list[Path]:
-    """What ``last_checkpoint`` names, beside it if the folder was moved; empty if it names none."""
+    """The checkpoint that ``last_checkpoint`` names, even in a moved folder; empty if none."""
     file = work_dir / 'last_checkpoint'
     name = file.read_text().strip() if file.is_file() else ''
     if not name:

@@ -46,8 +46,8 @@ class SeededSampler(InfiniteSampler):
     which is shared by all processes: neither depends on the number of processes.
 
     Attributes:
-        start: How many samples of this process to skip. They are only counted, not read: a
-            million take less than a second.
+        start: How many samples of this process to skip. They are only counted, not read; a
+            million of them take less than a second.
     """
 
     start = 0

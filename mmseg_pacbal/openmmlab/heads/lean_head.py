@@ -23,9 +23,9 @@ _Loss: TypeAlias = BoundaryAwareLoss | CrossEntropyLoss
 def build_lean_head(head: str, **kwargs: Any) -> BaseDecodeHead:
     """Build a registered head that gives the same results in less memory.
 
-    In a config, ``type='ASPPHead'`` becomes ``type='LeanHead', head='ASPPHead'``; all else stays.
-    The losses and ``acc_seg`` are those of the head itself, to rounding; the logits that the
-    loss sees are never enlarged as a whole
+    In a config, ``type='ASPPHead'`` becomes ``type='LeanHead', head='ASPPHead'``; nothing else
+    changes. The losses and ``acc_seg`` are those of the head itself, up to rounding; the logits
+    are enlarged strip by strip, never as a whole
     (see :func:`mmseg_pacbal.ops.lean_cross_entropy.lean_cross_entropy`).
 
     Args:
@@ -34,7 +34,7 @@ def build_lean_head(head: str, **kwargs: Any) -> BaseDecodeHead:
 
     Raises:
         ValueError: head is not such a name, or it does something that is not computed strip by
-            strip: a sampler, a ``loss_by_feat`` of its own, or a loss other than
+            strip: a sampler, its own ``loss_by_feat``, or a loss other than
             ``BoundaryAwareLoss`` and ``CrossEntropyLoss`` over softmax, with reduction mean or
             sum.
     """
@@ -117,7 +117,7 @@ def _check_head(head: BaseDecodeHead, loss_by_feat: Any) -> None:
     name = type(head).__name__.removeprefix('Lean')
     if getattr(loss_by_feat, '__func__', None) is not BaseDecodeHead.loss_by_feat:
         raise ValueError(
-            f'LeanHead: {name} computes its loss in a loss_by_feat of its own; accepted '
+            f'LeanHead: {name} computes its loss in its own loss_by_feat; accepted '
             "are heads that use BaseDecodeHead's"
         )
     if head.sampler is not None:

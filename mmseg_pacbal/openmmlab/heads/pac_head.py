@@ -17,8 +17,8 @@ from ...ops.arguments import check_names
 class PACHead(BaseDecodeHead):
     """1x1 convolution, global pooling and Pyramid Atrous Convolution, side by side.
 
-    Three branches of ``channels`` each, every one with norm and activation, are concatenated
-    and taken by one 1x1 convolution straight to the classes; there is no bottleneck.
+    Three branches of ``channels`` channels, each with norm and activation, are concatenated,
+    and one 1x1 convolution maps them directly to the classes; there is no bottleneck.
 
     Args:
         rates: Atrous rates of the PAC branch; (1, 3, 5, 7, 9) is the best row of Table 2.

@@ -15,7 +15,7 @@ from .count_metric import CountMetric, Counts
 
 @METRICS.register_module()
 class BoundaryMetric(CountMetric):
-    """Quality of a prediction at boundaries, for use beside ``IoUMetric``.
+    """Quality of a prediction at boundaries, for use along with ``IoUMetric``.
 
     Results, in per cent, means over the classes that occur: ``mBIoU`` (Boundary IoU, Cheng et
     al. 2021), ``trimap_mIoU@W`` for each width W (DeepLab) and ``mBF1`` (boundary F1, Csurka et

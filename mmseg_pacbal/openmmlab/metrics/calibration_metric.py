@@ -18,15 +18,16 @@ from .count_metric import CountMetric, Counts
 
 @METRICS.register_module()
 class CalibrationMetric(CountMetric):
-    """Whether a model is as often right as it is confident.
+    """How well the confidence of a model agrees with its accuracy.
 
-    Results, each for all, boundary and interior: ``<region>_ECE``, the expected calibration error,
-    and ``<region>_overconfidence``, mean confidence minus accuracy. Both are shares from 0 to 1,
-    not per cent. After an evaluation, ``total`` holds the counts of the data set, (R, 3, M).
+    Results for each of the regions ``all``, ``boundary`` and ``interior``: ``<region>_ECE``, the
+    expected calibration error, and ``<region>_overconfidence``, mean confidence minus accuracy.
+    Both are shares, not per cent. After an evaluation, ``total`` holds the counts of the data set,
+    (R, 3, M).
 
     Args:
-        bins: Of equal width, into which pixels are sorted by confidence.
-        width: Of the boundary, in pixels on either side.
+        bins: Number of bins of equal width into which pixels are sorted by confidence.
+        width: Width of the boundary, in pixels on either side.
         **kwargs: ``ignore_index``, the void label (255), and ``collect_device``, ``prefix`` and
             ``collect_dir`` of ``BaseMetric``.
 

@@ -1,10 +1,12 @@
-"""The fast form for CUDA: matrix products by cuBLAS, all shifted sums in one Triton kernel.
+"""The factorized form for CUDA: matrix products by cuBLAS, all shifted sums in one Triton kernel.
 
 The kernel gathers: every element of its output is written once, by the program that sums it.
 The gradient of a gather over shifts is a gather over the opposite shifts, so one kernel serves
 both directions.
 
-Block sizes follow from the memory layout alone and were not tuned on a GPU.
+Block sizes follow from the memory layout alone. On an H200, eight or nine block sizes were tried
+for each layout, with both dtypes, both directions and two sizes of features: these were the
+fastest, or at most 16 % slower than the fastest.
 """
 
 from collections.abc import Iterable, Sequence
@@ -155,8 +157,12 @@ def gather_kernel(
     image = tl.program_id(2).to(tl.int64)
     inside = (pixel < h * w) & (channel < channels)
     y, x = pixel // w, pixel % w
-    # A tensor may have more than 2^31 elements: offsets are int64.
+    # A tensor may have more than 2^31 elements: offsets are int64. What differs from term to term
+    # is a number that all elements of the block share, so they compute their addresses once.
     pixel, channel = pixel.to(tl.int64), channel.to(tl.int64)
+    maps += image * maps_stride_n + channel * maps_stride_c + pixel * maps_stride_p
+    out += image * out_stride_n + channel * out_stride_c + pixel * out_stride_p
+    zero = tl.full((), 0, tl.int64)  # makes a number int64, one known to the compiler, too
     sum_type: tl.constexpr = tl.float64 if out.dtype.element_ty == tl.float64 else tl.float32
     total = tl.zeros((block_pixels, block_channels), dtype=sum_type)
     for term in tl.static_range(num_terms):
@@ -166,12 +172,10 @@ def gather_kernel(
         dx = terms[5 * term + 3]
         count = terms[5 * term + 4]
         valid = (y + dy >= 0) & (y + dy < h) & (x + dx >= 0) & (x + dx < w)
-        offset = (channel + source * channels) * maps_stride_c
-        offset += (pixel + dy * w + dx) * maps_stride_p
-        value = tl.load(maps + image * maps_stride_n + offset, mask=inside & valid, other=0.0)
+        offset = (zero + source * channels) * maps_stride_c + (zero + dy * w + dx) * maps_stride_p
+        value = tl.load(maps + offset, mask=inside & valid, other=0.0)
         total += count * value.to(sum_type)
         if terms[5 * term + 5] != target:  # that was its last term
-            offset = (channel + target * channels) * out_stride_c + pixel * out_stride_p
-            place = out + image * out_stride_n + offset
-            tl.store(place, total.to(out.dtype.element_ty), mask=inside)
+            offset = (zero + target * channels) * out_stride_c
+            tl.store(out + offset, total.to(out.dtype.element_ty), mask=inside)
             total = tl.zeros((block_pixels, block_channels), dtype=sum_type)

@@ -46,7 +46,7 @@ def test_order_and_its_reverse():
     ('reported', 'measured'), [([1, 2, 3, 4], [1, 2, 3, 4]), ([1] * 5, [1, 2, 3, 4, 5])]
 )
 def test_too_few_rows_or_no_order(reported, measured):
-    with pytest.raises(ValueError, match='takes 5 rows or more that differ, but got'):
+    with pytest.raises(ValueError, match='needs 5 or more rows whose values differ, but got'):
         rank_correlation(reported, measured)
 
 

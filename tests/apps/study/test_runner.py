@@ -190,8 +190,9 @@ def test_torchrun_starts_the_processes_of_a_run(tools, tmp_path):
 def test_gpus_are_shared_out():
     assert device_groups(None, 2) == [None]
     assert device_groups([0, 1, 4], 1) == ['0', '1', '4']
+    assert device_groups([0, 0, 1], 1) == ['0', '0', '1']  # two runs share the first
     assert device_groups([0, 1, 4, 5], 2) == ['0,1', '4,5']
-    with pytest.raises(ValueError, match='3 GPUs cannot be shared out among runs of 2 processes'):
+    with pytest.raises(ValueError, match='3 GPUs cannot be divided among runs of 2 processes'):
         device_groups([0, 1, 2], 2)
 
 

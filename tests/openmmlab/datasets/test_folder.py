@@ -94,7 +94,9 @@ def test_endings_that_are_named(tmp_path):
     write_folder(tmp_path)
     for path in sorted((tmp_path / 'labels/train').rglob('*.png')):
         path.rename(path.with_name(f'{path.stem}_mask.png'))
-    with pytest.raises(ValueError, match=r'such as .*/a b_mask\.png of .*/a b\.jpg; .* set') as e:
+    with pytest.raises(
+        ValueError, match=r'image .*/a b\.jpg and mask .*/a b_mask\.png, .* set'
+    ) as e:
         build(tmp_path)
     assert str(e.value).endswith('rename them, or set seg_map_suffix=_mask.png')
     expected = [(f'{Path(n).name}.jpg', f'{Path(n).name}_mask.png') for n in NAMES]
@@ -105,7 +107,9 @@ def test_unpaired_names_without_a_common_ending(tmp_path):
     write_folder(tmp_path)
     for path in sorted((tmp_path / 'labels/train').rglob('*.png')):
         path.rename(path.with_name(f'mask_{path.name}'))
-    with pytest.raises(ValueError, match=r'named as its image but for the suffix: rename them$'):
+    with pytest.raises(
+        ValueError, match=r'named like its image except for the suffix: rename them$'
+    ):
         build(tmp_path)
 
 
@@ -228,7 +232,9 @@ def test_rgb_where_there_is_no_classes_txt(tmp_path):
 def test_jpeg_is_refused(tmp_path):
     for kind in ('index', 'rgb'):
         save_mask(tmp_path / 'a.jpg', label(), kind)
-        assert refusal(tmp_path / 'a.jpg').startswith(f'mask {tmp_path}/a.jpg is a JPEG, which')
+        assert refusal(tmp_path / 'a.jpg').startswith(
+            f'mask {tmp_path}/a.jpg is a JPEG file, which'
+        )
 
 
 @pytest.mark.parametrize('dtype', [np.uint16, np.int32])

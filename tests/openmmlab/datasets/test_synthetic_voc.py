@@ -172,7 +172,7 @@ def test_second_call_touches_nothing(tmp_path):
 def test_other_parameters_are_refused(tmp_path):
     root = generate_synthetic_voc(tmp_path / 'VOC2012', **SMALL)
     before = snapshot(root)
-    with pytest.raises(FileExistsError, match=r"holds .*'seed': 0.*, wanted .*'seed': 1"):
+    with pytest.raises(FileExistsError, match=r"holds .*'seed': 0.*, but .*'seed': 1.* is wanted"):
         generate_synthetic_voc(root, **SMALL, seed=1)
     assert snapshot(root) == before
 
@@ -235,14 +235,18 @@ def test_slower_of_two_processes_keeps_what_the_faster_made(tmp_path, monkeypatc
     assert snapshot(root) == snapshot(alone)
 
 
+SIZE = 'size must be height and width, each an integer, 64 or more'
+
+
 @pytest.mark.parametrize(
     ('wrong', 'message'),
     [
-        (dict(num_train=1), 'num_train must be at least 2, got 1'),
-        (dict(num_val=0), 'num_val must be at least 1, got 0'),
-        (dict(size=(63, 72)), 'size height must be at least 64, got 63'),
-        (dict(size=(64, 10)), 'size width must be at least 64, got 10'),
-        (dict(seed=-1), 'seed must be at least 0, got -1'),
+        (dict(num_train=1), 'num_train must be an integer, 2 or more, but got 1'),
+        (dict(num_val=0), 'num_val must be an integer, 1 or more, but got 0'),
+        (dict(size=(63, 72)), rf'{SIZE}, but got \(63, 72\)'),
+        (dict(size=(64, 10)), rf'{SIZE}, but got \(64, 10\)'),
+        (dict(size=64), f'{SIZE}, but got 64'),
+        (dict(seed=-1), 'seed must be an integer, 0 or more, but got -1'),
     ],
 )
 def test_arguments_out_of_range(tmp_path, wrong, message):

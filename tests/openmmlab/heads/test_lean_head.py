@@ -11,8 +11,8 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_pacbal import PACHead
-from mmseg_pacbal.compat import installed_versions
 from mmseg_pacbal.openmmlab.heads import build_lean_head
+from mmseg_pacbal.stack import installed_versions
 
 VOID = 255
 CLASSES = 5

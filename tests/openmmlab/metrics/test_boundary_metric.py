@@ -175,7 +175,7 @@ def test_no_ground_truth():
 
 
 def test_sizes_differ():
-    message = r'c\.jpg: prediction and label must be of one size .* \(4, 4\) and \(4, 5\)'
+    message = r'c\.jpg: prediction and label must have the same size .* \(4, 4\) and \(4, 5\)'
     with pytest.raises(ValueError, match=message):
         evaluate([sample(torch.zeros(4, 4), torch.zeros(4, 5), 'c.jpg')])
 

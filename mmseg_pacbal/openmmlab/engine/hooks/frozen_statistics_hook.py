@@ -17,9 +17,9 @@ ACCEPTED = dict(
 class FrozenStatisticsHook(Hook):
     """Let the batch norms of a part of the model normalise with their running statistics.
 
-    They are in evaluation mode while the rest trains, so that neither a small batch nor another
-    data set moves the statistics; scale and shift are trained. It does what ``norm_eval=True`` of
-    MMSegmentation's ResNet does, for backbones without that option, such as ``TIMMBackbone``.
+    They are in evaluation mode while the rest trains, so that neither small batches nor another
+    data set change the statistics; scale and shift are trained. This is ``norm_eval=True`` of
+    MMSegmentation's ResNet for backbones without that option, such as ``TIMMBackbone``.
 
     Args:
         module: Dotted name of the part within the model.
@@ -36,7 +36,7 @@ class FrozenStatisticsHook(Hook):
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
     ) -> None:
-        """Before each iteration, since the loop sets the whole model to training after a test."""
+        """Done in each iteration, since the loop puts the whole model into training mode."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         norms = [m for m in model.get_submodule(self.module).modules() if isinstance(m, _BatchNorm)]
         if not norms:

@@ -19,16 +19,16 @@ SIGNALS = [getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(s
 
 @HOOKS.register_module()
 class PreemptionHook(Hook):
-    """Answer SIGTERM and SIGUSR1 with a checkpoint, then end with exit code 75.
+    """On SIGTERM and SIGUSR1 write a checkpoint, then exit with code 75.
 
-    75 is EX_TEMPFAIL of ``sysexits.h``: the same command with ``--resume`` continues. The
-    iteration under way is ended first (with gradient accumulation, the update), and so is a
-    validation under way. One of several processes is enough to stop all of them; the main one
-    ends with 75, the others with 0.
+    75 is EX_TEMPFAIL of ``sysexits.h``: run the training again, resumed, and it continues. The
+    current iteration (with gradient accumulation, the current update) is finished first, and so is
+    a validation that is running. If there are several processes, a signal to one of them stops all;
+    the main process exits with 75, the others with 0.
 
     Args:
-        interval: Of several processes: how many iterations lie between two questions whether one
-            of them was told to stop, an all-reduce of one number each.
+        interval: With several processes, every so many iterations they ask each other, by an
+            all-reduce of one number, whether one of them was told to stop.
     """
 
     priority = 'LOWEST'  # after the CheckpointHook
@@ -57,7 +57,7 @@ class PreemptionHook(Hook):
             f'stopped by {name} after iteration {runner.iter + 1}; resume the run to continue'
         )
         if is_distributed() and is_main_process():
-            # A launcher kills what still runs when it sees a code: let the others end before.
+            # At the first code that is not 0 a launcher kills the others: let them end first.
             time.sleep(3)
         raise SystemExit(STOPPED if is_main_process() else 0)
 
@@ -77,7 +77,7 @@ class PreemptionHook(Hook):
 
 
 def _save_checkpoint(runner: Runner) -> None:
-    """Have the CheckpointHook write one, unless it just has, or counts epochs."""
+    """Make the CheckpointHook write a checkpoint, unless it just did or counts epochs."""
     for hook in runner.hooks:
         if isinstance(hook, CheckpointHook) and not hook.by_epoch:
             written = hook.filename_tmpl.format(runner.iter + 1)

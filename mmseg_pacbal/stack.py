@@ -1,0 +1,120 @@
+"""The versions that are installed, those that are accepted, and a clear error where they differ.
+
+pip resolves what the project declares, but it cannot know everything, see :func:`check_versions`.
+OpenMMLab is not imported here, so that the versions are checked before it can fail on them.
+"""
+
+import importlib.util
+from importlib import metadata
+from typing import NoReturn
+
+# mmcv is published as source only; building it needs pkg_resources and the torch it is built for.
+FULL_MMCV = 'pip install "setuptools<82" wheel && pip install --no-build-isolation "mmcv==2.1.0"'
+LITE_MMCV = f'pip install "mmcv-lite==2.1.0" (for the compiled ops, instead: {FULL_MMCV})'
+MMSEG = ('mmsegmentation', 'onedl-mmsegmentation')
+# module: distributions that provide it, what installs one
+NEEDS = {
+    'torch': (('torch',), 'pip install "torch>=2.4"'),
+    'mmengine': (
+        ('mmengine', 'mmengine-lite', 'onedl-mmengine'),
+        'pip install "mmengine==0.10.7"',
+    ),
+    'mmcv': (('mmcv', 'mmcv-lite', 'mmcv-full', 'onedl-mmcv'), LITE_MMCV),
+    'mmseg': (MMSEG, 'pip install "mmsegmentation==1.2.2"'),
+    'ftfy': (('ftfy',), 'pip install ftfy regex'),
+    'regex': (('regex',), 'pip install ftfy regex'),
+}
+
+
+class UnsupportedStackError(ImportError):
+    """The installed versions do not work together; the message says what to do."""
+
+
+def version(name: str) -> str | None:
+    """The version of a distribution, None if it is not installed."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def installed_versions() -> dict[str, str | None]:
+    """Read the version of every distribution that matters, None if it is not installed.
+
+    A module that can be imported without a distribution known here (a source tree on the path,
+    a renamed build) has no version to check: its names are left out.
+    """
+    versions = {'numpy': version('numpy')}
+    for module, (names, _) in NEEDS.items():
+        found = {name: version(name) for name in names}
+        # A folder that an uninstall left behind has a spec, but no origin.
+        if any(found.values()) or getattr(importlib.util.find_spec(module), 'origin', None) is None:
+            versions.update(found)
+    return versions
+
+
+def declared_versions() -> dict[str, str]:
+    """Read which versions this project accepts: distribution name -> specifiers.
+
+    They are declared in one place, the metadata of the installed project; the result is empty for
+    a source tree that was never installed.
+    """
+    from packaging.requirements import Requirement
+
+    try:
+        lines = metadata.requires('mmseg-pacbal') or []
+    except metadata.PackageNotFoundError:
+        return {}
+    found = {r.name: r.specifier for r in map(Requirement, lines)}
+    return {name: ','.join(sorted(map(str, s), reverse=True)) for name, s in found.items()}
+
+
+def check_versions(installed: dict[str, str | None], declared: dict[str, str]) -> None:
+    """Refuse a stack that cannot work, before it fails with a less clear message.
+
+    pip resolves what is declared, but mmcv cannot be declared: `mmcv` and `mmcv-lite` are the same
+    module, and mmsegmentation declares neither. Also, a later `pip install` may replace versions
+    that pip had resolved.
+
+    Args:
+        installed: distribution name -> version, None if it is not installed; a name that is
+            absent is not checked.
+        declared: distribution name -> accepted versions, see :func:`declared_versions`.
+
+    Raises:
+        UnsupportedStackError: a distribution is missing, installed twice, or out of range.
+    """
+    for module, (names, command) in NEEDS.items():
+        present = [name for name in names if installed.get(name)]
+        if not present and any(name in installed for name in names):
+            wanted = names[0] + declared.get(names[0], '')
+            _refuse(f'{names[0]} is not installed', wanted, command)
+        # mmengine-lite is mmengine with fewer requirements, and mmcv-lite pulls in mmengine.
+        if len(present) > 1 and module != 'mmengine':
+            found = ' and '.join(f'{name} {installed[name]}' for name in present)
+            command = f'pip uninstall -y {" ".join(present)} && {command}'
+            _refuse(f'{found} overwrite each other', f'one of them as {module}', command)
+    stock = installed.get('mmsegmentation')
+    for module, (names, command) in NEEDS.items():
+        for name in names:
+            wanted = name if name in declared else names[0]
+            accepted = declared.get(wanted, '')
+            if _within(installed.get(name), accepted):
+                continue
+            if module == 'mmcv' and stock:
+                found = f'{name} {installed[name]} is installed with mmsegmentation {stock}'
+                command = f'pip uninstall -y {name} && {command}'
+                _refuse(found, f'{wanted}{accepted} there', command)
+            # The fork numbers its versions differently.
+            if module != 'mmcv' and not name.startswith('onedl-'):
+                _refuse(f'{name} {installed[name]} is installed', name + accepted, command)
+
+
+def _refuse(found: str, accepted: str, command: str) -> NoReturn:
+    raise UnsupportedStackError(f'{found}, but mmseg-pacbal needs {accepted}; to fix it: {command}')
+
+
+def _within(version: str | None, accepted: str) -> bool:
+    from packaging.specifiers import SpecifierSet
+
+    return version is None or SpecifierSet(accepted).contains(version, prereleases=True)
