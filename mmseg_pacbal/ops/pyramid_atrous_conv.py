@@ -125,6 +125,7 @@ def check_pyramid_args(
         )
 
 
+@torch.compiler.assume_constant_result  # torch 2.4 cannot trace the reading of a variable
 def _backend_of_environment(device: str) -> str:
     name = os.environ.get(VARIABLE, 'auto')
     available = available_backends(device)
