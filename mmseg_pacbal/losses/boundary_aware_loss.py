@@ -191,12 +191,13 @@ class BoundaryAwareLoss(PixelLoss):
 
     def num_classes(self, logits: Tensor) -> int:
         channels = logits.shape[1]
-        if self.use_sigmoid != (channels == 1):
+        # Two comparisons, since a compiled graph for any number of channels cannot combine them.
+        if (channels != 1) if self.use_sigmoid else (channels == 1):
             raise ValueError(
                 f'logits has {channels} channels with use_sigmoid={self.use_sigmoid}; '
                 'use_sigmoid=True goes with exactly 1 channel, use_sigmoid=False with 2 or more'
             )
-        return max(channels, 2)
+        return 2 if self.use_sigmoid else channels
 
     def extra_repr(self) -> str:
         return ', '.join(f'{name}={value!r}' for name, value in self.map_args.items())
