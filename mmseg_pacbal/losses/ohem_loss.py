@@ -23,7 +23,7 @@ class OHEMPixelLoss(PixelLoss):
             have no loss and are never kept.
         class_weight: Counts in what is hard; see :class:`PixelLoss` for it and the rest.
         loss_name: Name in the log.
-        **kwargs: ``reduction`` and ``loss_weight``.
+        **kwargs: ``reduction``, ``loss_weight`` and ``ignore_index``.
     """
 
     def __init__(
