@@ -140,13 +140,13 @@ def _made(
     if layer is None or isinstance(layer, nn.Module):
         return layer
     try:
-        made = layer(*args)
+        made: object = layer(*args)
     except TypeError as error:  # such as the function torch.relu, which wants a tensor
         made = error
-    if not isinstance(made, nn.Module):
-        given = ', '.join(map(str, args))
-        raise ValueError(
-            f'{name} must be {ACCEPTED[name].words}, but {layer!r} called with ({given}) '
-            + (f'raises TypeError: {made}' if isinstance(made, TypeError) else f'makes {made!r}')
-        )
-    return made
+    if isinstance(made, nn.Module):
+        return made
+    given = ', '.join(map(str, args))
+    raise ValueError(
+        f'{name} must be {ACCEPTED[name].words}, but {layer!r} called with ({given}) '
+        + (f'raises TypeError: {made}' if isinstance(made, TypeError) else f'makes {made!r}')
+    )
