@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from .metrics import BoundaryQuality as BoundaryQuality
 else:
 
+    def __dir__() -> list[str]:
+        return sorted({*globals(), 'BoundaryQuality'})
+
     def __getattr__(name: str) -> object:
         if name == 'BoundaryQuality':  # late, since importing torchmetrics takes long
             from .metrics import BoundaryQuality

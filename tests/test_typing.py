@@ -15,17 +15,22 @@ from torch import Tensor, nn
 
 from mmseg_pacbal import (
     BoundaryAwareLoss,
+    BoundaryQuality,
     PyramidAtrousConv,
     boundary_weight_map,
     pyramid_atrous_conv2d,
 )
+from mmseg_pacbal.losses import SoftmaxFocalLoss
 
 
 class Head(nn.Module):
     def __init__(self, classes: int) -> None:
         super().__init__()
-        self.pac = PyramidAtrousConv(
-            64, 32, rates=[1, 3, 5], norm=nn.BatchNorm2d, activation=nn.ReLU(inplace=True)
+        self.pac = nn.Sequential(
+            PyramidAtrousConv(
+                64, 64, rates=[1, 3, 5], norm=nn.BatchNorm2d, activation=nn.ReLU(inplace=True)
+            ),
+            PyramidAtrousConv(64, 32, norm=lambda channels: nn.GroupNorm(8, channels)),
         )
         self.classify = nn.Conv2d(32, classes, 1)
 
@@ -37,9 +42,14 @@ class Head(nn.Module):
 loss = BoundaryAwareLoss(normalize='mean', class_weight=[1.0, 2.0])
 label = torch.zeros(1, 8, 8, dtype=torch.long)
 weight: Tensor = loss.weight_map(label)
+focal = BoundaryAwareLoss(pixel_loss=SoftmaxFocalLoss(gamma=1), ignore_index=0)
 value: Tensor = loss(Head(2)(torch.zeros(1, 64, 8, 8)), label, boundary_weight=weight)
 edges: Tensor = boundary_weight_map(label, kernel_size=5)
 x: Tensor = pyramid_atrous_conv2d(torch.zeros(1, 3, 8, 8), torch.zeros(4, 3, 3, 3), (1, 3))
+quality = BoundaryQuality(num_classes=2, widths=[4, 8], ignore_index=None, sync_on_compute=False)
+quality.update(label, label)
+scores: dict[str, Tensor] = quality.compute()
+score: float = scores['mBF1'].item()
 """
 BAD = {
     "BoundaryAwareLoss(kernel_size='35')": '"kernel_size"',
@@ -47,6 +57,7 @@ BAD = {
     'PyramidAtrousConv(64, 32, rate=(1, 3))': '"rate"',
     'PyramidAtrousConv(64, 32, norm=dict(type="BN"))': '"norm"',
     'boundary_weight_map(None)': '"boundary_weight_map"',
+    "BoundaryQuality(num_classes='2')": '"num_classes"',
 }
 
 
@@ -67,7 +78,7 @@ def test_good_code_passes_strictly(tmp_path):
 
 
 def test_wrong_arguments_are_found(tmp_path):
-    names = 'from mmseg_pacbal import BoundaryAwareLoss, PyramidAtrousConv, boundary_weight_map\n'
+    names = 'from mmseg_pacbal import *; from mmseg_pacbal import BoundaryQuality\n'
     result = check(names + '\n'.join(BAD), tmp_path)
     for line, expected in enumerate(BAD.values(), start=2):
         assert any(

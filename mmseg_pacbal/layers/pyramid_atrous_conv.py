@@ -52,7 +52,7 @@ class PyramidAtrousConv(nn.Module):
         (N, C_in, H, W) -> (N, C_out, H, W).
 
     Raises:
-        ValueError: An argument is not accepted.
+        ValueError: An argument is not accepted, or norm or activation makes no module.
         TypeError: There is no such argument.
     """
 
@@ -89,8 +89,8 @@ class PyramidAtrousConv(nn.Module):
         self.squeeze = None
         if merge == 'concat':
             self.squeeze = nn.Conv2d(len(rates) * out_channels, out_channels, 1, bias=False)
-        self.norm = _made(norm, out_channels)
-        self.activate = _made(activation)
+        self.norm = _made('norm', norm, out_channels)
+        self.activate = _made('activation', activation)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -134,5 +134,20 @@ class PyramidAtrousConv(nn.Module):
         return f'{c_in}, {c_out}, rates={self.rates}, merge={self.merge}, backend={self.backend}'
 
 
-def _made(layer: nn.Module | Callable[..., nn.Module] | None, *args: int) -> nn.Module | None:
-    return layer if layer is None or isinstance(layer, nn.Module) else layer(*args)
+def _made(
+    name: str, layer: nn.Module | Callable[..., nn.Module] | None, *args: int
+) -> nn.Module | None:
+    """The layer itself, or what makes one called with ``args``."""
+    if layer is None or isinstance(layer, nn.Module):
+        return layer
+    try:
+        made: object = layer(*args)
+    except TypeError as error:  # such as the function torch.relu, which wants a tensor
+        made = error
+    if isinstance(made, nn.Module):
+        return made
+    given = ', '.join(map(str, args))
+    raise ValueError(
+        f'{name} must be {ACCEPTED[name].words}, but {layer!r} called with ({given}) '
+        + (f'raises TypeError: {made}' if isinstance(made, TypeError) else f'makes {made!r}')
+    )

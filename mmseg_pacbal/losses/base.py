@@ -14,6 +14,7 @@ from ..ops.arguments import (
     check_arguments,
     check_names,
     check_tensor,
+    none_or,
     one_of,
 )
 from ..ops.boundary_weight import check_label
@@ -24,12 +25,13 @@ ACCEPTED = dict(
     reduction=one_of('none', 'mean', 'sum'),
     loss_weight=NON_NEGATIVE,
     loss_name=Accepted("a name such as 'loss_bal'", lambda v: isinstance(v, str) and v != ''),
-    ignore_index=INT,
+    ignore_index=none_or(INT),
     avg_factor=Accepted(
         'None, a finite number, 0 or more, or a tensor of one',
         lambda v: v is None or NON_NEGATIVE.test(v) or (torch.is_tensor(v) and v.numel() == 1),
     ),
 )
+VOID = 255
 EPS = torch.finfo(torch.float32).eps
 Count = TypeVar('Count', bound=Tensor | float)
 
@@ -50,6 +52,8 @@ class PixelLoss(nn.Module):
         loss_weight: Factor of the result.
         loss_name: Name in the log of MMSegmentation, which trains only losses whose name begins
             with ``loss_``.
+        ignore_index: The void label, for training loops that call a loss with logits and label
+            only. With None it is what the call says (MMSegmentation's heads do), else 255.
 
     Raises:
         ValueError: An argument is not one of those above.
@@ -64,16 +68,24 @@ class PixelLoss(nn.Module):
         reduction: str = 'mean',
         loss_weight: float = 1.0,
         loss_name: str = 'loss_pixel',
+        ignore_index: int | None = None,
         **unknown: NoReturn,
     ) -> None:
         super().__init__()
         check_names(type(self), unknown)
-        check_arguments(ACCEPTED, reduction=reduction, loss_weight=loss_weight, loss_name=loss_name)
+        check_arguments(
+            ACCEPTED,
+            reduction=reduction,
+            loss_weight=loss_weight,
+            loss_name=loss_name,
+            ignore_index=ignore_index,
+        )
         # A buffer goes to the GPU with the model; a list would be copied there in every step.
         self.register_buffer('class_weight', as_class_weight(class_weight), persistent=False)
         self.reduction = reduction
         self.loss_weight = loss_weight
         self._loss_name = loss_name
+        self.ignore_index = ignore_index
         self._check_label = LabelCheck()
 
     @property
@@ -88,7 +100,7 @@ class PixelLoss(nn.Module):
         weight: Tensor | None = None,
         avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
-        ignore_index: int = 255,
+        ignore_index: int | None = None,
         **kwargs: Any,
     ) -> Tensor:
         """Loss of a batch.
@@ -99,7 +111,7 @@ class PixelLoss(nn.Module):
             weight: Further factor of every pixel, (N, H, W) or (N, 1, H, W).
             avg_factor: Replaces the loss's own count of pixels as the divisor of a mean.
             reduction_override: Replaces ``reduction``.
-            ignore_index: The void label.
+            ignore_index: The void label, where the loss was not made with one.
             **kwargs: For :meth:`per_pixel`, which ignores what it does not know: MMSegmentation
                 passes what other losses need.
 
@@ -108,7 +120,8 @@ class PixelLoss(nn.Module):
 
         Raises:
             ValueError: Sizes differ, a label is neither a class nor void (on a GPU reported by
-                a later call), or avg_factor is combined with ``'sum'``.
+                a later call), avg_factor is combined with ``'sum'``, or the loss was made with
+                another ignore_index.
             TypeError: logits, label or weight is not a tensor, or label does not hold integers.
         """
         reduction = reduction_override or self.reduction
@@ -117,6 +130,7 @@ class PixelLoss(nn.Module):
         )
         if avg_factor is not None and reduction == 'sum':
             raise ValueError("avg_factor goes with reduction='mean', but reduction is 'sum'")
+        ignore_index = self.void(ignore_index)
         _check_shapes(logits, label, weight)
         num_classes = self.num_classes(logits)
         check_class_weight(self.class_weight, num_classes)
@@ -133,6 +147,22 @@ class PixelLoss(nn.Module):
                 divisor = self.divisor(n, loss.device) if avg_factor is None else avg_factor + EPS
                 loss = loss.sum() / divisor
             return self.loss_weight * loss
+
+    def void(self, ignore_index: int | None) -> int:
+        """The void label: of a call, else of this loss, else 255.
+
+        Raises:
+            ValueError: Call and loss differ.
+        """
+        if ignore_index is None:
+            return VOID if self.ignore_index is None else self.ignore_index
+        if self.ignore_index not in (None, ignore_index):
+            raise ValueError(
+                f'ignore_index of {type(self).__name__} is {self.ignore_index}, but it was called '
+                f'with {ignore_index}, in MMSegmentation the ignore_index of the head; give the '
+                'void label in one of these places'
+            )
+        return ignore_index
 
     def num_classes(self, logits: Tensor) -> int:
         """How many classes labels may have with these logits, (N, C, H, W)."""

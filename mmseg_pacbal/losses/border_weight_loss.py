@@ -22,7 +22,7 @@ class BorderWeightLoss(PixelLoss):
         background: The class that is not an object, if there is one.
         class_weight: U-Net's w_c as a factor; see :class:`PixelLoss` for it and the rest.
         loss_name: Name in the log.
-        **kwargs: ``reduction`` and ``loss_weight``.
+        **kwargs: ``reduction``, ``loss_weight`` and ``ignore_index``.
     """
 
     def __init__(

@@ -65,6 +65,7 @@ class BoundaryAwareLoss(PixelLoss):
         reduction: ``'mean'`` (over n), ``'sum'`` or ``'none'``.
         loss_weight: Factor of the result.
         loss_name: See :class:`PixelLoss`.
+        ignore_index: The void label; see :class:`PixelLoss`.
 
     Raises:
         ValueError: An argument is not one of those above.
@@ -92,9 +93,10 @@ class BoundaryAwareLoss(PixelLoss):
         reduction: str = 'mean',
         loss_weight: float = 1.0,
         loss_name: str = 'loss_bal',
+        ignore_index: int | None = None,
         **unknown: NoReturn,
     ) -> None:
-        super().__init__(class_weight, reduction, loss_weight, loss_name, **unknown)
+        super().__init__(class_weight, reduction, loss_weight, loss_name, ignore_index, **unknown)
         check_arguments(
             ACCEPTED,
             avg_non_ignore=avg_non_ignore,
@@ -140,12 +142,16 @@ class BoundaryAwareLoss(PixelLoss):
         return loss, self.num_pixels(in_bytes, ignore_index)
 
     def pixel_factor(
-        self, label: Tensor, ignore_index: int = 255, boundary_weight: Tensor | None = None
+        self,
+        label: Tensor,
+        ignore_index: int | None = None,
+        boundary_weight: Tensor | None = None,
     ) -> Tensor:
         """What the cross entropy of each pixel is multiplied by: E_G times its class weight.
 
         (N, H, W) -> (N, H, W), float32; at void it is only finite, since the loss there is 0.
         """
+        ignore_index = self.void(ignore_index)
         if boundary_weight is None:
             factor = self.weight_map(label, ignore_index)
         else:
@@ -155,8 +161,9 @@ class BoundaryAwareLoss(PixelLoss):
             factor = factor * self.class_weight[label.where(label != ignore_index, 0).long()]
         return factor
 
-    def weight_map(self, label: Tensor, ignore_index: int = 255) -> Tensor:
+    def weight_map(self, label: Tensor, ignore_index: int | None = None) -> Tensor:
         """E_G as this loss applies it, ``normalize`` included: (N, H, W) -> (N, H, W), float32."""
+        ignore_index = self.void(ignore_index)
         weight = shared_weight_map(label, ignore_index=ignore_index, **self.map_args)
         if self.normalize == 'mean':
             valid = label != ignore_index
@@ -191,12 +198,13 @@ class BoundaryAwareLoss(PixelLoss):
 
     def num_classes(self, logits: Tensor) -> int:
         channels = logits.shape[1]
-        if self.use_sigmoid != (channels == 1):
+        # Two comparisons, since a compiled graph for any number of channels cannot combine them.
+        if (channels != 1) if self.use_sigmoid else (channels == 1):
             raise ValueError(
                 f'logits has {channels} channels with use_sigmoid={self.use_sigmoid}; '
                 'use_sigmoid=True goes with exactly 1 channel, use_sigmoid=False with 2 or more'
             )
-        return max(channels, 2)
+        return 2 if self.use_sigmoid else channels
 
     def extra_repr(self) -> str:
         return ', '.join(f'{name}={value!r}' for name, value in self.map_args.items())

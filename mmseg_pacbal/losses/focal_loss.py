@@ -24,7 +24,7 @@ class SoftmaxFocalLoss(PixelLoss):
         gamma: 0 is cross entropy; the best value of the paper is 2.
         class_weight: alpha; see :class:`PixelLoss` for it and the rest.
         loss_name: Name in the log.
-        **kwargs: ``reduction`` and ``loss_weight``.
+        **kwargs: ``reduction``, ``loss_weight`` and ``ignore_index``.
     """
 
     def __init__(

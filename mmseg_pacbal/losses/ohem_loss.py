@@ -24,7 +24,7 @@ class OHEMPixelLoss(PixelLoss):
         class_weight: Also used to decide which pixels are hard; see :class:`PixelLoss` for it and
             the rest.
         loss_name: Name in the log.
-        **kwargs: ``reduction`` and ``loss_weight``.
+        **kwargs: ``reduction``, ``loss_weight`` and ``ignore_index``.
     """
 
     def __init__(

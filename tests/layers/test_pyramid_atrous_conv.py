@@ -170,6 +170,20 @@ def test_error_names_argument_value_and_accepted(argument, value, accepted):
     assert accepted in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ('argument', 'value', 'sentence'),
+    [
+        ('activation', torch.relu, r'called with \(\) raises TypeError: relu\(\) missing'),
+        ('activation', lambda: 'relu', r"called with \(\) makes 'relu'$"),
+        ('norm', nn.GroupNorm, r'GroupNorm.* called with \(6\) raises TypeError: .*num_channels'),
+        ('norm', lambda channels: None, r'called with \(6\) makes None$'),
+    ],
+)
+def test_error_names_what_makes_no_module(argument, value, sentence):
+    with pytest.raises(ValueError, match=f'^{argument} must be None, a module, or .*{sentence}'):
+        PyramidAtrousConv(4, 6, **{argument: value})
+
+
 def test_repr_tells_what_it_is():
     text = repr(PyramidAtrousConv(4, 6, RATES, merge='concat', backend='factorized'))
     assert '4, 6, rates=(1, 3, 5), merge=concat, backend=factorized' in text

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg_pacbal import BoundaryAwareLoss
+from mmseg_pacbal.losses import SoftmaxFocalLoss
 from mmseg_pacbal.ops import boundary_weight_map
 from tests.needs import needs_mmseg
 from tests.reference import weighted_loss_reference
@@ -257,6 +258,19 @@ def test_other_void_label(ignore_index, generator):
     loss = BoundaryAwareLoss()(logits, label, ignore_index=ignore_index)
     expected = weighted_loss_reference(logits, label, ignore_index=ignore_index)
     torch.testing.assert_close(loss, expected, **CLOSE)
+    known = BoundaryAwareLoss(ignore_index=ignore_index)  # a training loop may give no more
+    assert torch.equal(known(logits, label), loss)
+    assert torch.equal(known(logits, label, ignore_index=ignore_index), loss)
+    expected_map = boundary_weight_map(label, ignore_index=ignore_index)
+    assert torch.equal(known.weight_map(label), expected_map)
+
+
+@pytest.mark.parametrize('loss', [BoundaryAwareLoss, SoftmaxFocalLoss])
+def test_error_names_both_void_labels(loss, generator):
+    """A head of MMSegmentation says its own in every call."""
+    logits, label = torch.randn(1, 3, 4, 5, generator=generator), torch.zeros(1, 4, 5).long()
+    with pytest.raises(ValueError, match=f'ignore_index of {loss.__name__} is 0, .* with 255, in'):
+        loss(ignore_index=0)(logits, label, ignore_index=255)
 
 
 @pytest.mark.parametrize('dtype', [torch.uint8, torch.int16, torch.int32])

@@ -226,3 +226,62 @@ def test_compiled_in_one_graph(name, case):
     torch.testing.assert_close(value, expected)
     gradients = [torch.autograd.grad(v, logits)[0] for v in (value, expected)]
     torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize('use_sigmoid', [False, True])
+def test_compiled_once_for_all_sizes(use_sigmoid, generator):
+    torch.compiler.reset()
+    graphs = []
+
+    def count(graph, _):
+        graphs.append(graph)
+        return graph
+
+    loss = BoundaryAwareLoss(kernel_size=5, normalize='mean', use_sigmoid=use_sigmoid)
+    compiled = torch.compile(loss, fullgraph=True, dynamic=True, backend=count)
+    for n, classes, size in ((2, 3, (9, 12)), (3, 5, (16, 11)), (4, 7, (13, 20))):
+        logits = torch.randn(n, 1 if use_sigmoid else classes, *size, generator=generator)
+        label = torch.randint(2 if use_sigmoid else classes, (n, *size), generator=generator)
+        label[0, :2] = 255
+        weight = torch.rand(n, *size, generator=generator)
+        given = dict(weight=weight, boundary_weight=1 + weight)
+        for options in (dict(), given):
+            torch.testing.assert_close(
+                compiled(logits, label, **options), loss(logits, label, **options)
+            )
+    assert len(graphs) == 2  # with and without weights
+
+
+def test_compiled_for_one_channel_and_for_several(generator):
+    """A size that was 1 before and is not now is a symbol in the second graph."""
+    torch.compiler.reset()
+    label = torch.randint(2, (2, 9, 12), generator=generator)
+    for use_sigmoid, channels in ((True, 1), (False, 4), (False, 3)):
+        logits = torch.randn(2, channels, 9, 12, generator=generator)
+        loss = BoundaryAwareLoss(kernel_size=5, use_sigmoid=use_sigmoid)
+        compiled = torch.compile(loss, fullgraph=True, backend='eager')
+        torch.testing.assert_close(compiled(logits, label), loss(logits, label))
+
+
+@pytest.fixture
+def deterministic():
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize('name', COMPILED)
+def test_deterministic_mode(name, case, deterministic):
+    """No operation refuses to run, and bits repeat; on a GPU too, where there is one."""
+    logits, label = case
+    loss = COMPILED[name]()
+    devices = ['cpu', *(['cuda'] if torch.cuda.is_available() else [])]
+    for device in devices:
+        there, at = logits.detach().to(device).requires_grad_(), label.to(device)
+        on_device = loss.to(device)
+        runs = []
+        for _ in range(2):
+            value = on_device(there, at)
+            runs.append((value, *torch.autograd.grad(value, there)))
+        assert all(torch.equal(*pair) for pair in zip(*runs, strict=True))
+        torch.testing.assert_close(runs[0][0].cpu(), loss.cpu()(logits, label))

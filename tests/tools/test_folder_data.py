@@ -253,6 +253,11 @@ def no_images(data: Path) -> None:
         path.rename(path.with_suffix('.heic'))
 
 
+def no_masks(data: Path) -> None:
+    for path in sorted((data / 'labels/train').rglob('*.png')):
+        path.rename(path.with_suffix('.npy'))
+
+
 def other_names(data: Path) -> None:
     for path in sorted((data / 'labels/train').rglob('*.png')):
         path.rename(path.with_name(f'{path.stem}_mask.png'))
@@ -265,6 +270,7 @@ REFUSED = [
     (too_many_classes, '{data}/classes.txt names 300 classes, but accepted are 2 to 255'),
     (no_validation, 'val_dataloader: img_path {data}/images/val does not exist; complete'),
     (no_images, 'train_dataloader: {data}/images/train holds no images (.jpg, .jpeg, .png, '),
+    (no_masks, 'train_dataloader: {data}/labels/train holds no masks (.png, .bmp, .tif, '),
     (other_names, 'train_dataloader: no mask has the name of an image: image '),
 ]
 

@@ -38,8 +38,8 @@ class FolderDataset(BaseSegDataset):
 
     Raises:
         FileNotFoundError: ``classes.txt`` is missing.
-        ValueError: It does not fit, two images or masks have one name, or no mask has the name
-            of an image.
+        ValueError: It does not fit, two images or masks have one name, there is no mask, or none
+            has the name of an image.
     """
 
     def __init__(
@@ -91,6 +91,12 @@ class FolderDataset(BaseSegDataset):
     def load_data_list(self) -> list[dict]:
         images = _by_stem('image', self.data_prefix.get('img_path'), self.img_suffix)
         masks = _by_stem('mask', self.data_prefix.get('seg_map_path'), self.seg_map_suffix)
+        if images and not masks and self.data_prefix.get('seg_map_path'):
+            raise ValueError(
+                f'{self.data_prefix["seg_map_path"]} holds no masks '
+                f'({", ".join(self.seg_map_suffix)}); put some there, save other kinds as PNG, or '
+                'set seg_map_suffix=...'
+            )
         if images and masks and not images.keys() & masks.keys():
             _raise_unpaired(images, masks)
         self.unused_masks = [str(masks[stem]) for stem in sorted(masks.keys() - images.keys())]

@@ -6,11 +6,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, MutableMapping
-from typing import NoReturn
+from functools import partial
+from multiprocessing.sharedctypes import RawValue
+from multiprocessing.util import Finalize
+from typing import Any, NoReturn
 
 import torch
 from mmengine.config import Config
 from mmengine.dist import get_backend
+from torch.utils.data import DataLoader
 
 from ...configs import set_values, walk
 
@@ -50,7 +54,15 @@ def _name_as_torchrun(environment: MutableMapping[str, str]) -> None:
         environment[name] = environment[f'SLURM_{theirs}']
 
 
-def survive_signals(then: Callable[[int], None] | None, worker: int) -> None:
+def protect_workers(loader: DataLoader) -> None:
+    """Have the workers of a data loader outlive signals: see :func:`survive_signals`."""
+    ending = RawValue('b', 0)
+    # Where the loader goes, or this process ends; there multiprocessing sends SIGTERM afterwards.
+    Finalize(loader, setattr, (ending, 'value', 1), exitpriority=0)
+    loader.worker_init_fn = partial(survive_signals, loader.worker_init_fn, ending)
+
+
+def survive_signals(then: Callable[[int], None] | None, ending: Any, worker: int) -> None:
     """Start a worker of a data loader that outlives a signal to its whole process group.
 
     The training process reacts to the signal by writing a checkpoint, and until then it still
@@ -58,11 +70,18 @@ def survive_signals(then: Callable[[int], None] | None, worker: int) -> None:
 
     Args:
         then: The loader's own ``worker_init_fn``.
+        ending: Shared memory; its value is not 0 once SIGTERM comes from the process that trains.
         worker: Its index.
     """
+
+    def on_sigterm(*_: object) -> None:
+        if ending.value:
+            os._exit(0)  # as torch's handler does, which this one replaces
+        signal.alarm(120)
+
     if hasattr(signal, 'SIGUSR1'):
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(120))
+        signal.signal(signal.SIGTERM, on_sigterm)
     if then is not None:
         then(worker)
 

@@ -1,7 +1,5 @@
 """The runner that our configs name: its data loaders check every sample."""
 
-from functools import partial
-
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
@@ -10,7 +8,7 @@ from torch.utils.data import DataLoader
 from ...configs import set_values
 from ..completion import complete
 from ..data_checks.pipeline import CheckedPipeline, base_datasets
-from .processes import survive_signals
+from .processes import protect_workers
 
 
 @RUNNERS.register_module()
@@ -34,7 +32,7 @@ class CheckedRunner(Runner):
         # Before the workers start, since each of them copies the data set.
         for dataset in base_datasets(loader.dataset):
             dataset.pipeline = CheckedPipeline(dataset)
-        loader.worker_init_fn = partial(survive_signals, loader.worker_init_fn)
+        protect_workers(loader)
         return loader
 
 

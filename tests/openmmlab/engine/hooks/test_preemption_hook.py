@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -101,12 +103,8 @@ class OwnProcess:
 
 
 def test_workers_outlive_a_signal_to_the_group():
-    started = []
-
-    def start(worker: int) -> None:
-        processes.survive_signals(started.append, worker)
-
-    loader = DataLoader(OwnProcess(), batch_size=1, num_workers=1, worker_init_fn=start)
+    loader = DataLoader(OwnProcess(), batch_size=1, num_workers=1)
+    processes.protect_workers(loader)
     readers = []
     for batch in loader:
         readers.append(batch.item())
@@ -115,3 +113,47 @@ def test_workers_outlive_a_signal_to_the_group():
     assert len(readers) == 50
     assert len(set(readers)) == 1
     assert readers[0] != os.getpid()
+
+
+# References in a module keep loaders and iterators, and so workers, to the end of the process.
+ENDS = """
+from torch.utils.data import DataLoader
+from mmseg_pacbal.openmmlab.engine import processes
+
+loaders = [DataLoader(range(8), num_workers=1, persistent_workers=kept) for kept in (False, True)]
+for loader in loaders:
+    processes.protect_workers(loader)
+started = [iter(loader) for loader in loaders]
+for batches in started:
+    next(batches)
+
+import atexit, multiprocessing.util
+# Runs after multiprocessing's own function, which ends the workers.
+atexit.unregister(multiprocessing.util._exit_function)
+atexit.register(lambda: print([batches._workers[0].exitcode for batches in started]))
+atexit.register(multiprocessing.util._exit_function)
+"""
+
+
+@pytest.mark.slow
+def test_workers_end_with_their_process():
+    """Not by the alarm, two minutes later."""
+    result = subprocess.run(
+        [sys.executable, '-c', ENDS], capture_output=True, text=True, check=False
+    )
+    assert result.stdout == '[0, 0]\n'
+    assert result.returncode == 0
+    assert 'Traceback' not in result.stderr
+
+
+def test_own_start_of_a_worker_is_called():
+    started = []
+    loader = DataLoader(range(2), worker_init_fn=started.append)
+    processes.protect_workers(loader)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        loader.worker_init_fn(3)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert started == [3]
