@@ -14,6 +14,7 @@ from . import factorized
 from .arguments import POSITIVE_INT, Accepted, check_arguments, check_tensor, one_of
 from .backend_choice import Form, Trials, choose_by_rule, must_not_vary, synchronised_clock
 from .taps import empty_maps, stack_taps, unstack_taps, with_plain_layout
+from .tracing import constant_when_traced
 
 MERGES = ('sum', 'concat')
 VARIABLE = 'MMSEG_PACBAL_BACKEND'  # of the environment: what 'auto' stands for
@@ -91,7 +92,7 @@ def available_backends(device: str = 'cpu') -> tuple[str, ...]:
     return (*names, 'triton') if (device == 'cuda' or INTERPRETED) and _has_triton() else names
 
 
-@torch.compiler.assume_constant_result  # torch.compile cannot trace an import
+@constant_when_traced  # torch.compile cannot trace an import
 def _has_triton() -> bool:
     return _find_triton()
 
@@ -125,7 +126,7 @@ def check_pyramid_args(
         )
 
 
-@torch.compiler.assume_constant_result  # torch 2.4 cannot trace the reading of a variable
+@constant_when_traced  # torch 2.4 cannot trace the reading of a variable
 def _backend_of_environment(device: str) -> str:
     name = os.environ.get(VARIABLE, 'auto')
     available = available_backends(device)
@@ -162,7 +163,7 @@ def _autocast(tensor: Tensor) -> Tensor:
     return tensor
 
 
-@torch.compiler.assume_constant_result  # torch.compile takes it for True up to torch 2.12
+@constant_when_traced  # torch.compile takes it for True before torch 2.13
 def _is_exporting() -> bool:
     if torch.onnx.is_in_onnx_export():
         return True
