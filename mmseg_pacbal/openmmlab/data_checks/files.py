@@ -142,9 +142,9 @@ def check_values(path: str, mask: np.ndarray, accepted: np.ndarray) -> None:
 def _within_circle(values: np.ndarray, accepted: np.ndarray) -> bool:
     """Whether all values are accepted, told without a look-up; False where that cannot be told.
 
-    255 is followed by 0 in arithmetic on bytes, so classes 0..n-1 and void 255 are n + 1 values in a
-    row, from 255 on: a value is accepted if it lies less than n + 1 beyond 255. A subtraction and a
-    maximum take a fraction of the time of a look-up.
+    255 is followed by 0 in arithmetic on bytes, so classes 0..n-1 and void 255 are n + 1 values in
+    a row, from 255 on: a value is accepted if it lies less than n + 1 beyond 255. A subtraction
+    and a maximum take a fraction of the time of a look-up.
     """
     start, count = _only_run(accepted.tobytes())
     return bool(count) and int((values - start).max()) < count
@@ -152,7 +152,7 @@ def _within_circle(values: np.ndarray, accepted: np.ndarray) -> bool:
 
 @lru_cache(maxsize=32)
 def _only_run(accepted: bytes) -> tuple[np.uint8, int]:
-    """Start and length of the one run of accepted values on the circle; length 0 if there are more."""
+    """Start and length of the one run of accepted values on the circle; length 0 if not one."""
     flags = np.frombuffer(accepted, bool)
     starts = np.flatnonzero(flags & ~np.roll(flags, 1)).astype(np.uint8)
     return (starts[0], int(np.count_nonzero(flags))) if len(starts) == 1 else (np.uint8(0), 0)

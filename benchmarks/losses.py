@@ -1,0 +1,232 @@
+"""What losses of well-known packages cost beside ours: time and memory of loss and gradient.
+
+python -m benchmarks.losses    batch 4, 512x512, 2, 21 and 150 classes; peers that are installed
+"""
+
+import argparse
+import importlib
+import time
+from collections.abc import Callable, Collection
+from importlib import metadata
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmarks.harness import Run, blocks, clock, main, measure_times, peak_memory, relative_error
+from benchmarks.records import source
+from mmseg_pacbal.losses import BoundaryAwareLoss, shared_map
+from mmseg_pacbal.losses.label_check import as_bytes
+from mmseg_pacbal.markdown import to_markdown
+from mmseg_pacbal.ops.lean_cross_entropy import lean_cross_entropy
+
+BATCH, SIZE, LOGITS = 4, 512, 64  # images, the side of their labels, and that of the logits
+CLASSES = (2, 21, 150)
+# A loss of which a call takes more than so many seconds is timed so many times only, and once
+# means that its first call counts. One that would need more memory is left out.
+FEWER_CALLS = ((10.0, 1), (1.0, 3))
+MOST_MEBIBYTES = 7000
+CROSS_ENTROPY, LEAN_CROSS_ENTROPY = 'cross entropy', 'cross entropy, lean'
+BAL, LEAN_BAL = 'BAL', 'BAL, lean'
+
+Loss = Callable[[Tensor, Tensor], Tensor]  # (N, C, h, w), (N, H, W) -> a number
+
+
+def measure(args: argparse.Namespace) -> list[dict]:
+    found: list[dict] = []
+    for classes in CLASSES:
+        large = {
+            r['loss'] for r in found if r['mebibytes'] / r['classes'] * classes > MOST_MEBIBYTES
+        }
+        for name in sorted(large):
+            print(f'{name} is left out: too much memory at {classes} classes')
+        found += rows(classes, args, large)
+    return found
+
+
+def rows(classes: int, args: argparse.Namespace, left_out: Collection[str] = ()) -> list[dict]:
+    """Figures of every loss that is installed.
+
+    Raises:
+        ValueError: A lean loss is not what it replaces, or a gradient is not finite.
+    """
+    logits, label = inputs(classes, args.device)
+    found = losses(classes, args.device)
+    runs = {
+        name: gradient_of(loss, logits, label)
+        for name, (_, loss) in found.items()
+        if name not in left_out
+    }
+    for lean, plain in ((LEAN_CROSS_ENTROPY, CROSS_ENTROPY), (LEAN_BAL, BAL)):
+        error = relative_error(runs[lean](), runs[plain]())
+        if not error <= 1e-5:
+            raise ValueError(f'the gradient of {lean} differs by {error}')
+    first = {name: first_call(name, run, args.device) for name, run in runs.items()}
+    calls = {name: number_of_calls(seconds, args.repeats) for name, seconds in first.items()}
+    times = {name: dict.fromkeys(('p20', 'p50', 'p80'), t) for name, t in first.items()}
+    for number in set(calls.values()) - {1}:
+        alike = {name: run for name, run in runs.items() if calls[name] == number}
+        untimed = 2 if number == args.repeats else 0
+        times |= measure_times(alike, number, args.device, untimed)
+    return [
+        dict(classes=classes, loss=name, package=found[name][0], calls=calls[name])
+        | dict(times[name], mebibytes=peak_memory(run, args.device, warm=True) / 2**20)
+        for name, run in runs.items()
+    ]
+
+
+def first_call(name: str, run: Run, device: str) -> float:
+    """Seconds of a call, whose gradient is looked at."""
+    now = getattr(time, clock(device))
+    start = now()
+    if not bool(run().isfinite().all()):
+        raise ValueError(f'the gradient of {name} is not finite')
+    print(f'{name}: {now() - start:.2f} s', flush=True)
+    return now() - start
+
+
+def number_of_calls(seconds: float, repeats: int) -> int:
+    return next((min(n, repeats) for limit, n in FEWER_CALLS if seconds > limit), repeats)
+
+
+def inputs(classes: int, device: str) -> tuple[Tensor, Tensor]:
+    """Logits (N, C, h, w) that are right at most pixels, as in training, and labels (N, H, W)."""
+    label = blocks(classes, (BATCH, SIZE, SIZE), side=32)
+    stride = SIZE // LOGITS
+    right = F.one_hot(label[:, ::stride, ::stride], classes).permute(0, 3, 1, 2)
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(BATCH, classes, LOGITS, LOGITS, generator=generator) + 8 * right
+    return logits.to(device).requires_grad_(), label.to(device)
+
+
+def gradient_of(loss: Loss, logits: Tensor, label: Tensor) -> Run:
+    def run() -> Tensor:
+        shared_map._last = None  # a new batch has a new weight map
+        return torch.autograd.grad(loss(logits, label), logits)[0]
+
+    return run
+
+
+def enlarged(loss: Loss) -> Loss:
+    """The loss of logits enlarged to the size of the label, as MMSegmentation's heads do it."""
+    return lambda logits, label: loss(
+        F.interpolate(logits, label.shape[1:], mode='bilinear', align_corners=False), label
+    )
+
+
+def losses(classes: int, device: str) -> dict[str, tuple[str, Loss]]:
+    """Package and loss by name; a peer that is not installed is left out, with a line."""
+    ours = BoundaryAwareLoss()
+
+    def lean_bal(logits: Tensor, label: Tensor) -> Tensor:
+        label = ours._check_label(label, classes, 255)
+        factor = ours.pixel_factor(as_bytes(label, classes, 255))
+        return lean_cross_entropy(logits, label, factor)[0] / label.numel()
+
+    def lean_ce(logits: Tensor, label: Tensor) -> Tensor:
+        return lean_cross_entropy(logits, label)[0] / label.numel()
+
+    found: dict[str, tuple[str, Loss]] = {
+        LEAN_BAL: ('ours', lean_bal),
+        BAL: ('ours', enlarged(ours)),
+        LEAN_CROSS_ENTROPY: ('ours', lean_ce),
+    }
+    for title, distribution, module, make in PEERS:
+        try:
+            peers = make(importlib.import_module(module), classes)
+        except ImportError as error:
+            print(f'{title} is left out: {error}')
+            continue
+        package = f'{title} {metadata.version(distribution)}'
+        found |= {name: (package, enlarged(loss)) for name, loss in peers.items()}
+    if device != 'cpu':
+        del found['focal']  # its operator for GPUs is not in mmcv-lite
+    return found
+
+
+def mmseg_losses(package: object, classes: int) -> dict[str, Loss]:
+    focal = package.FocalLoss()
+
+    def focal_of_one_hot(logits: Tensor, label: Tensor) -> Tensor:
+        # With labels of classes it raises on a CPU.
+        return focal(logits, F.one_hot(label, classes).permute(0, 3, 1, 2))
+
+    return {
+        CROSS_ENTROPY: package.CrossEntropyLoss(),
+        'OHEM': package.OhemCrossEntropy(),
+        'focal': focal_of_one_hot,
+        'Dice': package.DiceLoss(use_sigmoid=False),
+        'Lovász': package.LovaszLoss(reduction='none'),
+    }
+
+
+def monai_losses(package: object, classes: int) -> dict[str, Loss]:
+    softmax = dict(to_onehot_y=True, softmax=True)
+    hausdorff = package.HausdorffDTLoss(include_background=True, **softmax)
+    dice = package.GeneralizedDiceLoss(**softmax)
+    return {
+        'Hausdorff, distance transform': lambda logits, label: hausdorff(logits, label[:, None]),
+        'generalised Dice': lambda logits, label: dice(logits, label[:, None]),
+    }
+
+
+def smp_losses(package: object, classes: int) -> dict[str, Loss]:
+    return {
+        'Lovász, smp': package.LovaszLoss('multiclass'),
+        'Tversky': package.TverskyLoss('multiclass', alpha=0.3, beta=0.7),
+    }
+
+
+PEERS = (
+    ('MMSegmentation', 'mmsegmentation', 'mmseg.models.losses', mmseg_losses),
+    ('MONAI', 'monai', 'monai.losses', monai_losses),
+    (
+        'segmentation_models_pytorch',
+        'segmentation-models-pytorch',
+        'segmentation_models_pytorch.losses',
+        smp_losses,
+    ),
+)
+
+
+def table(record: dict) -> str:
+    """Time, memory, and the time in cross entropies, for each number of classes."""
+    cells = {(row['loss'], row['classes']): row for row in record['results']}
+    numbers = sorted({classes for _, classes in cells})
+    lines = [
+        [name, package, *(text for n in numbers for text in _cell(cells, name, n))]
+        for name, package in dict.fromkeys((r['loss'], r['package']) for r in record['results'])
+    ]
+    head = [text for n in numbers for text in (f'{n} classes', 'of CE', 'memory')]
+    return to_markdown(['loss', 'package', *head], lines, left=2) + source(record)
+
+
+def _cell(cells: dict, name: str, classes: int) -> tuple[str, str, str]:
+    row, unit = cells.get((name, classes)), cells[CROSS_ENTROPY, classes]
+    if row is None:
+        return ('', '', '')
+    times = row['p50'] / unit['p50']
+    return f'{1e3 * row["p50"]:.0f} ms', f'{times:.2f}', f'{row["mebibytes"]:.0f} MiB'
+
+
+def summary(record: dict) -> dict[str, str]:
+    cells = {(row['loss'], row['classes']): row['p50'] for row in record['results']}
+    numbers = sorted({classes for _, classes in cells})
+    ours = {BAL, LEAN_BAL, CROSS_ENTROPY, LEAN_CROSS_ENTROPY}
+
+    def of(name: str) -> list[float]:
+        return [cells[name, n] / cells[CROSS_ENTROPY, n] for n in numbers if (name, n) in cells]
+
+    others = [of(name) for name in dict.fromkeys(name for name, _ in cells) if name not in ours]
+    ends = [min(map(min, others)), max(map(max, others))]
+    listed = {name: ' / '.join(f'{times:.2f}' for times in of(name)) for name in ours}
+    what = (
+        f'loss and gradient in cross entropies, {" / ".join(f"{n:.0f}" for n in numbers)} classes'
+    )
+    return {
+        what: f'BAL {listed[BAL]}; BAL, lean {listed[LEAN_BAL]}; others {ends[0]:.2f} to {ends[1]:.0f}'
+    }
+
+
+if __name__ == '__main__':
+    main(__file__, __doc__, measure, table)
