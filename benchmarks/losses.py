@@ -220,11 +220,12 @@ def summary(record: dict) -> dict[str, str]:
     others = [of(name) for name in dict.fromkeys(name for name, _ in cells) if name not in ours]
     ends = [min(map(min, others)), max(map(max, others))]
     listed = {name: ' / '.join(f'{times:.2f}' for times in of(name)) for name in ours}
-    what = (
-        f'loss and gradient in cross entropies, {" / ".join(f"{n:.0f}" for n in numbers)} classes'
-    )
+    counts = ' / '.join(f'{n:.0f}' for n in numbers)
     return {
-        what: f'BAL {listed[BAL]}; BAL, lean {listed[LEAN_BAL]}; others {ends[0]:.2f} to {ends[1]:.0f}'
+        f'loss and gradient against cross entropy, {counts} classes': (
+            f'BAL {listed[BAL]} of its time, BAL lean {listed[LEAN_BAL]}; '
+            f'losses of other packages {ends[0]:.2f} to {ends[1]:.0f}'
+        )
     }
 
 
