@@ -15,8 +15,10 @@ ON_ANY_DEVICE = (
     'pyramid_atrous_conv_grid',
     'pac_head',
     'training_step',
+    'training',
     'boundary_weight',
     'lean_loss',
+    'losses',
     'model_zoo',
 )
 ON_CPU = ('boundary_metric', 'machines', 'pages')
