@@ -25,7 +25,7 @@ class Stopwatch:
         self._phases: list[str] = []
         self._mark = 0.0
 
-    def measure(self, run: Callable[[], object]) -> dict[str, float]:
+    def time(self, run: Callable[[], object]) -> dict[str, float]:
         """Seconds of each phase in one call."""
         self._seconds.clear()
         with self.phase(REST):

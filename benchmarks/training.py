@@ -75,7 +75,7 @@ def take_turns(
     for round_ in range(repeats + 2):
         for name, run in candidates.items():
             before(round_)
-            seconds = watch.measure(partial(run, round_))
+            seconds = watch.time(partial(run, round_))
             if round_ >= 2:
                 calls[name].append(seconds | {WHOLE: sum(seconds.values())})
     return {name: _by_phase(timed) for name, timed in calls.items()}

@@ -173,7 +173,7 @@ def test_stopwatch_charges_the_innermost_phase():
         with watch.phase('outer'):
             assert inner() == 5
 
-    assert watch.measure(run) == dict(rest=1 + 16, outer=2 + 8, inner=4)
+    assert watch.time(run) == dict(rest=1 + 16, outer=2 + 8, inner=4)
 
 
 def test_source_says_which_clock_and_how_busy():
