@@ -132,7 +132,7 @@ def samples(watch: Stopwatch, trained: dict[str, Runner]) -> dict[str, Timed]:
 
 
 def checkpoints(runner: Runner, repeats: int) -> dict[str, Timed]:
-    """A checkpoint of a run by mmengine's hook and by ours, by two clocks: it waits for the disk."""
+    """A checkpoint of a run by mmengine's hook and by ours: by two clocks, as it waits."""
     ours = runs.checkpoint_hook(runner)
     kept = dict(interval=INTERVAL, by_epoch=False, max_keep_ckpts=ours.max_keep_ckpts)
     stock = CheckpointHook(out_dir=f'{runner.work_dir}/stock', **kept)
