@@ -56,11 +56,16 @@ def measure(args: argparse.Namespace) -> dict:
         return dict(
             crop=args.crop,
             batch=args.batch,
-            steps=take_turns(watch, steps, args.repeats),
+            steps=take_turns(watch, steps, args.repeats, forget_map),
             loss=take_turns(watch, losses(watch, trained, args.device), args.repeats),
             sample=samples(watch, trained),
             checkpoint=checkpoints(trained[OURS], args.repeats),
         )
+
+
+def forget_map(round_: int) -> None:
+    """Each run makes its own weight map, though the batches are the same."""
+    shared_map._last = None
 
 
 def take_turns(
@@ -101,7 +106,7 @@ def losses(watch: Stopwatch, trained: dict[str, Runner], device: str) -> dict[st
     logits = logits.to(device).requires_grad_()
 
     def run(name: str, round_: int = 0) -> torch.Tensor:
-        shared_map._last = None  # each head makes its own map
+        forget_map(round_)
         found = trained[name].model.decode_head.loss_by_feat(logits, data)
         (loss,) = (value for key, value in found.items() if key.startswith('loss_'))
         with watch.phase(runs.BACKWARD):
