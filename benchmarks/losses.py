@@ -115,7 +115,7 @@ def table(record: dict) -> str:
         [name, package, *(text for n in numbers for text in _cell(cells, name, n))]
         for name, package in dict.fromkeys((r['loss'], r['package']) for r in record['results'])
     ]
-    head = [text for n in numbers for text in (f'{n} classes', 'of CE', 'memory')]
+    head = [text for n in numbers for text in (f'{n:.0f} classes', 'of CE', 'memory')]
     return to_markdown(['loss', 'package', *head], lines, left=2) + source(record)
 
 
