@@ -71,23 +71,25 @@ HELP = dict(
 )
 
 
-def measure_times(candidates: dict[str, Run], repeats: int, device: str = 'cpu') -> dict[str, dict]:
+def measure_times(
+    candidates: dict[str, Run], repeats: int, device: str = 'cpu', untimed: int = 2
+) -> dict[str, dict]:
     """Seconds of each candidate: p20, p50 and p80 over ``repeats`` calls.
 
     Candidates take turns call by call, so that a machine that slows down or has other work
-    slows all of them alike; two calls of each come first, untimed. The clock is :func:`clock`'s.
+    slows all of them alike; ``untimed`` calls of each come first. The clock is :func:`clock`'s.
     """
     now = getattr(time, clock(device))
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
-    for round_ in range(repeats + 2):
+    for round_ in range(repeats + untimed):
         for name, run in candidates.items():
-            _synchronize(device)
+            synchronize(device)
             start = now()
             run()
-            _synchronize(device)
-            if round_ >= 2:
+            synchronize(device)
+            if round_ >= untimed:
                 seconds[name].append(now() - start)
-    return {name: _quantiles(values) for name, values in seconds.items()}
+    return {name: quantiles(values) for name, values in seconds.items()}
 
 
 def clock(device: str) -> str:
@@ -102,9 +104,13 @@ def measure_both(candidates: dict[str, Run], args: argparse.Namespace) -> dict[s
     return dict(times=times, memory=memory)
 
 
-def peak_memory(run: Run, device: str = 'cpu') -> int:
-    """Most bytes of tensors that ``run`` holds at once, beyond what was there before it."""
-    run()
+def peak_memory(run: Run, device: str = 'cpu', warm: bool = False) -> int:
+    """Most bytes of tensors that ``run`` holds at once, beyond what was there before it.
+
+    It is called once before, unless it is ``warm``.
+    """
+    if not warm:
+        run()
     if device != 'cpu':
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
@@ -139,13 +145,13 @@ def blocks(classes: int, shape: tuple[int, int, int], side: int = 16, void: floa
     return label[:, :height, :width].contiguous()
 
 
-def _quantiles(values: list[float]) -> dict[str, float]:
+def quantiles(values: list[float]) -> dict[str, float]:
     q = torch.tensor(values, dtype=torch.float64).quantile(
         torch.tensor([0.2, 0.5, 0.8], dtype=torch.float64)
     )
     return dict(p20=q[0].item(), p50=q[1].item(), p80=q[2].item())
 
 
-def _synchronize(device: str) -> None:
+def synchronize(device: str) -> None:
     if device != 'cpu':
         torch.cuda.synchronize()

@@ -10,11 +10,13 @@ from benchmarks import (
     boundary_metric,
     boundary_weight,
     lean_loss,
+    losses,
     machines,
     model_zoo_tables,
     pac_head,
     pyramid_atrous_conv,
     pyramid_atrous_conv_grid,
+    training,
     training_step,
 )
 from benchmarks.metafile import metafile
@@ -28,6 +30,8 @@ COSTS = (
     boundary_weight,
     lean_loss,
     boundary_metric,
+    training,
+    losses,
 )
 
 
@@ -88,6 +92,17 @@ def weights() -> dict[str, str]:
     )
 
 
+def whole_step() -> dict[str, str]:
+    record = load('training')
+    return dict(
+        step=training.table(record),
+        loss=training.loss_table(record),
+        sample=training.loader_table(record),
+        checkpoint=training.checkpoint_table(record),
+        losses=losses.table(load('losses')),
+    )
+
+
 def demo() -> dict[str, str]:
     """One table for each machine that has run the demo under every setting."""
     records = [read(path) for path in sorted(RESULTS.glob('machines-*'))]
@@ -100,6 +115,7 @@ PAGES: dict[str, Callable[[], dict[str, str]]] = {
     'docs/boundary_weights.md': weights,
     'docs/boundary_metrics.md': lambda: dict(metric=boundary_metric.table(load('boundary_metric'))),
     'docs/machines.md': demo,
+    'docs/training_costs.md': whole_step,
     'configs/README.md': model_zoo_tables.blocks,
 }
 

@@ -1,13 +1,15 @@
 """Random numbers that depend only on the seed and a position, not on earlier draws."""
 
+import random
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
 import numpy as np
+import torch
 from mmengine.dataset import InfiniteSampler
+from mmengine.device import get_device
 from mmengine.dist import broadcast_object_list
-from mmengine.runner import set_random_seed
 from mmseg.registry import DATA_SAMPLERS
 from torch.utils.data import Dataset
 
@@ -33,8 +35,26 @@ def shared_seed(seed: int | None) -> int | None:
 
 
 def seed_iteration(seed: int, iteration: int) -> None:
-    """Seed Python, NumPy and torch for one iteration."""
-    set_random_seed(derived_seed(seed, _ITERATION, iteration))
+    """Seed Python, NumPy and torch, with the generators of the device, for one iteration."""
+    derived = derived_seed(seed, _ITERATION, iteration)
+    device = get_device()
+    if device == 'cuda':
+        torch.cuda.manual_seed_all(derived)
+    elif device != 'cpu':
+        torch.manual_seed(derived)
+    seed_cpu(derived)
+
+
+def seed_cpu(seed: int) -> None:
+    """Seed Python, NumPy and torch's generator of the CPU.
+
+    For draws on the CPU this is mmengine's ``set_random_seed``, but for its cost: in a process
+    that has not used a GPU, ``torch.manual_seed`` formats the whole call stack as text, once for
+    each kind of device. In a worker that takes longer than all checks of the sample.
+    """
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.default_generator.manual_seed(seed)
 
 
 @DATA_SAMPLERS.register_module()
@@ -63,7 +83,7 @@ class SeededDataset(Dataset):
     """A data set that is indexed with the pairs (seed, index) of :class:`SeededSampler`.
 
     Python, NumPy and torch are seeded in the process that reads a sample, just before it reads: a
-    random crop is the same in any worker and after any other samples.
+    random crop is the same in any worker and after any other samples. Samples are read on the CPU.
 
     Args:
         dataset: Any data set that is indexed with an integer.
@@ -78,5 +98,5 @@ class SeededDataset(Dataset):
 
     def __getitem__(self, seed_and_index: tuple[int, int]) -> Any:
         seed, index = seed_and_index
-        set_random_seed(seed)
+        seed_cpu(seed)
         return self.dataset[index]

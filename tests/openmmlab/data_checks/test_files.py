@@ -120,6 +120,31 @@ def test_values(wrong, listed):
         check_values('a.png', np.array([[0, *wrong]], np.uint8), accepted)
 
 
+@pytest.mark.parametrize(
+    'accepted',
+    [
+        [*range(21), 255],  # classes and void
+        [*range(21)],
+        [*range(3, 9)],
+        [255],
+        [0, 2, 255],
+        [*range(256)],
+    ],
+)
+@pytest.mark.parametrize('dtype', [np.uint8, np.int32])
+def test_every_value_is_accepted_or_refused_as_the_table_says(accepted, dtype):
+    table = np.isin(np.arange(256), accepted)
+    check_values('a.png', np.array([accepted], dtype), table)
+    for value in range(256):
+        mask = np.full((2, 3), accepted[0], dtype)
+        mask[1, 2] = value
+        if value in accepted:
+            check_values('a.png', mask, table)
+        else:
+            with pytest.raises(ValueError, match=f'^mask a.png holds {value}, but accepted'):
+                check_values('a.png', mask, table)
+
+
 @pytest.mark.parametrize('value', [-1, 256])
 def test_values_that_a_byte_would_wrap(value):
     with pytest.raises(ValueError, match=f'a.png holds {value}, but accepted are 0..1 and 255'):

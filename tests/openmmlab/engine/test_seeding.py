@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import InfiniteSampler
+from mmengine.runner import set_random_seed
 from mmseg.registry import DATASETS
 from torch.utils.data import DataLoader, Dataset
 
 from mmseg_pacbal.openmmlab.engine import SeededDataset, SeededSampler, derived_seed
+from mmseg_pacbal.openmmlab.engine.seeding import seed_iteration
 
 
 @DATASETS.register_module()
@@ -47,6 +49,22 @@ def test_seeds_differ_and_stay():
     assert all(0 <= s < 2**32 for s in seeds)
     # Another value would change the data of every run that continues from an earlier checkpoint.
     assert derived_seed(0, 1, 2) == 1016617948
+
+
+def test_samples_are_seeded_as_mmengine_seeds_without_its_cost():
+    set_random_seed(9)
+    expected = Draws()[0]
+    with mock.patch('traceback.format_stack') as stack:  # what makes torch.manual_seed slow
+        assert SeededDataset(Draws())[9, 0] == expected
+    assert not stack.called
+
+
+def test_iterations_are_seeded_as_mmengine_seeds():
+    set_random_seed(derived_seed(0, 1, 5))
+    expected = Draws()[0]
+    seed_iteration(0, 5)
+    assert Draws()[0] == expected
+    assert torch.initial_seed() == derived_seed(0, 1, 5)
 
 
 def test_order_is_that_of_infinite_sampler():
