@@ -57,11 +57,11 @@ def measure(args: argparse.Namespace) -> dict:
 def pyramids(args: argparse.Namespace, sizes: list[int], folder: Path) -> list[dict]:
     """Times of every form in every runtime."""
     torch.manual_seed(0)
-    pac = PyramidAtrousConv(*CHANNELS, RATES, activation=None).eval()
+    pac = PyramidAtrousConv(*CHANNELS, RATES, activation=None)
     plain = pac.weight.detach().contiguous()
     modules = {PAC: pac, FIVE: Convolutions(plain, RATES), ONE: Convolutions(plain, (1,))}
     files = {
-        name: export(module, folder / f'{i}.onnx')
+        name: export(module.eval(), folder / f'{i}.onnx')
         for i, (name, module) in enumerate(modules.items())
     }
     models = {
