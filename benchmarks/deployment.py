@@ -89,7 +89,6 @@ def case(
         if name != INT8 and not error <= MAX_ERROR:
             raise ValueError(f'{name!r} in {runtime} differs from PyTorch by {error:.1e}')
     runs: dict[tuple, Run] = {k: lambda m=m: m(x.numpy()) for k, m in models.items()}
-    runs |= {('PyTorch', k): torch.no_grad()(lambda m=m: m(x)) for k, m in modules.items()}
     times = measure_times({' | '.join(key): run for key, run in runs.items()}, args.repeats)
     return dict(size=size, times=times, error_of_8_bits=errors[ORT, INT8])
 
