@@ -19,7 +19,14 @@ ON_ANY_DEVICE = (
     'lean_loss',
     'model_zoo',
 )
-ON_CPU = ('boundary_metric', 'machines', 'pages')
+ON_CPU = (
+    'boundary_metric',
+    'cost_curves',
+    'mixed_precision',
+    'deployment',
+    'machines',
+    'pages',
+)
 ON_CUDA = ('gather_kernel',)
 
 

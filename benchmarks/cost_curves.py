@@ -65,36 +65,33 @@ class Point(NamedTuple):
 
 def measure(args: argparse.Namespace) -> list[dict]:
     cv2.setNumThreads(args.threads)
-    return [row for curve in curves(args.device) for row in measured(curve, args)]
+    return [row for curve in curves() for row in measured(curve, args)]
 
 
 def measured(curve: list[Point], args: argparse.Namespace) -> list[dict]:
     """The rows of a curve, whose points take turns."""
-    times = measure_times(
-        {f'{p.form} {p.at}': p.run for p in curve}, args.repeats, args.device
-    ).values()
+    times = measure_times({f'{p.form} {p.at}': p.run for p in curve}, args.repeats).values()
     rows = []
     for point, seconds in zip(curve, times, strict=True):
         subject, axis, at, form, run = point
         metric = subject.startswith('metric')
-        held = peak_arrays(run) if metric else peak_memory(run, args.device)
+        held = peak_arrays(run) if metric else peak_memory(run)
         rows.append(dict(subject=subject, axis=axis, at=at, form=form, **seconds, memory=held))
     return rows
 
 
-def curves(device: str) -> Iterator[list[Point]]:
+def curves() -> Iterator[list[Point]]:
     """Every curve with its peer's, once both were seen to agree."""
     for mode, wrap in pyramid_atrous_conv.MODES.items():
-        yield pyramid(mode, wrap, device)
+        yield pyramid(mode, wrap)
     for axis, values in MAP.items():
-        yield [*weight_maps(axis, values, device)]
-    if device == 'cpu':  # the metric counts in NumPy and OpenCV
-        for axis, values in METRIC.items():
-            yield [*metrics(axis, values)]
+        yield [*weight_maps(axis, values)]
+    for axis, values in METRIC.items():
+        yield [*metrics(axis, values)]
 
 
-def pyramid(mode: str, wrap: Callable, device: str) -> list[Point]:
-    x, weight = pyramid_atrous_conv.inputs(CHANNELS, SIZE, 1, device, torch.float32)
+def pyramid(mode: str, wrap: Callable) -> list[Point]:
+    x, weight = pyramid_atrous_conv.inputs(CHANNELS, SIZE, 1, 'cpu', torch.float32)
     plain = weight.detach().contiguous().requires_grad_()
 
     def layer(rates: tuple[int, ...], backend: str) -> Callable[[Tensor, Tensor], Tensor]:
@@ -125,12 +122,12 @@ def check(what: str, ours: Tensor | tuple, peer: Tensor | tuple) -> None:
         raise ValueError(f'{what}: ours and its peer differ by {worst:.1e}')
 
 
-def weight_maps(axis: str, values: tuple[int, ...], device: str) -> Iterator[Point]:
+def weight_maps(axis: str, values: tuple[int, ...]) -> Iterator[Point]:
     for value in values:
         where = BASE | {axis: value}
         side = where['side']
         # Small squares, so that as many classes as possible are there.
-        label = blocks(where['classes'], (where['batch'], side, side), side=8).to(device)
+        label = blocks(where['classes'], (where['batch'], side, side), side=8)
         size = where['kernel_size']
         runs = {OURS: lambda n=size, label=label: boundary_weight_map(label, kernel_size=n)}
         if value in MAP_PEER[axis]:
@@ -262,4 +259,4 @@ def draw_picture() -> None:
 
 
 if __name__ == '__main__':
-    main(__file__, __doc__, measure, table, rates_table, threads=1)
+    main(__file__, __doc__, measure, table, rates_table, threads=1, device='cpu')

@@ -1,12 +1,13 @@
 """The exported pyramid in other runtimes, against five convolutions and one.
 
-python -m benchmarks.deployment    needs mmseg-pacbal[openvino]; 2048 -> 256 channels
+python -m benchmarks.deployment    needs mmseg-pacbal[onnx,openvino]
 
 With --checkpoint it also scores a whole exported model on CamVid's validation images, as it is and
 with its weights and activations as 8-bit integers (dynamic quantisation by onnxruntime).
 """
 
 import argparse
+import importlib.util
 import logging
 import tempfile
 from collections.abc import Callable
@@ -44,6 +45,7 @@ class Convolutions(nn.Module):
 
 
 def measure(args: argparse.Namespace) -> dict:
+    check_installed()
     logging.getLogger('torch.onnx').setLevel(logging.ERROR)
     sizes = [*map(int, args.sizes.split(','))]
     with tempfile.TemporaryDirectory() as folder:
@@ -52,6 +54,15 @@ def measure(args: argparse.Namespace) -> dict:
         if args.checkpoint:
             results['model'] = whole_model(args, Path(folder))
     return results
+
+
+def check_installed() -> None:
+    needed = ('onnx', 'onnxscript', 'onnxruntime', 'openvino')
+    missing = [name for name in needed if not importlib.util.find_spec(name)]
+    if missing:
+        raise ImportError(
+            f'not installed: {", ".join(missing)}; pip install "mmseg-pacbal[onnx,openvino]"'
+        )
 
 
 def pyramids(args: argparse.Namespace, sizes: list[int], folder: Path) -> list[dict]:
@@ -246,7 +257,7 @@ def model_table(record: dict) -> str:
 
 def place_of(record: dict) -> str:
     named = ', '.join(f'{name} {v}' for name, v in record['results']['versions'].items())
-    return source(record).replace('; ', f'; {named}; ', 1)
+    return f'{source(record)} {named}.'
 
 
 if __name__ == '__main__':
