@@ -7,10 +7,8 @@ with its weights and activations as 8-bit integers (dynamic quantisation by onnx
 """
 
 import argparse
-import importlib.util
 import logging
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +19,25 @@ from torch import Tensor, nn
 from benchmarks.harness import Run, main, measure_times, relative_error
 from benchmarks.pyramid_atrous_conv import RATES
 from benchmarks.records import ROOT, median, source
+from benchmarks.runtimes import (
+    OPENVINO,
+    ORT,
+    RUNTIMES,
+    Model,
+    check_installed,
+    export,
+    in_onnxruntime,
+    in_openvino,
+    quantised,
+    versions,
+)
 from mmseg_pacbal.layers import PyramidAtrousConv
 from mmseg_pacbal.markdown import to_markdown
 from mmseg_pacbal.metrics.label_counts import class_maps, class_mean, iou, overlap_counts
 
-Model = Callable[[np.ndarray], np.ndarray]  # of an input (N, C, H, W)
 CHANNELS = (2048, 256)
 PAC, FIVE, ONE, INT8 = 'PAC, exported', 'five convolutions', 'one, rate 1', 'PAC, 8 bits'
 CONFIG = ROOT / 'configs' / 'pac_bal_camvid_mini.py'
-ORT, OPENVINO = 'onnxruntime', 'OpenVINO'
 MAX_ERROR = 1e-5  # of what is float32
 
 
@@ -56,15 +64,6 @@ def measure(args: argparse.Namespace) -> dict:
     return results
 
 
-def check_installed() -> None:
-    needed = ('onnx', 'onnxscript', 'onnxruntime', 'openvino')
-    missing = [name for name in needed if not importlib.util.find_spec(name)]
-    if missing:
-        raise ImportError(
-            f'not installed: {", ".join(missing)}; pip install "mmseg-pacbal[onnx,openvino]"'
-        )
-
-
 def pyramids(args: argparse.Namespace, sizes: list[int], folder: Path) -> list[dict]:
     """Times of every form in every runtime."""
     torch.manual_seed(0)
@@ -72,7 +71,7 @@ def pyramids(args: argparse.Namespace, sizes: list[int], folder: Path) -> list[d
     plain = pac.weight.detach().contiguous()
     modules = {PAC: pac, FIVE: Convolutions(plain, RATES), ONE: Convolutions(plain, (1,))}
     files = {
-        name: export(module.eval(), folder / f'{i}.onnx')
+        name: export(module.eval(), CHANNELS[0], folder / f'{i}.onnx')
         for i, (name, module) in enumerate(modules.items())
     }
     models = {
@@ -102,67 +101,6 @@ def case(
     runs: dict[tuple, Run] = {k: lambda m=m: m(x.numpy()) for k, m in models.items()}
     times = measure_times({' | '.join(key): run for key, run in runs.items()}, args.repeats)
     return dict(size=size, times=times, error_of_8_bits=errors[ORT, INT8])
-
-
-# Runtimes. They are imported where they are used: records are read without them.
-
-
-def export(module: nn.Module, path: Path) -> Path:
-    dynamic = torch.export.Dim.DYNAMIC
-    torch.onnx.export(
-        module,
-        (torch.zeros(2, CHANNELS[0], 21, 25),),
-        dynamo=True,
-        opset_version=18,
-        dynamic_shapes=({0: dynamic, 2: dynamic, 3: dynamic},),
-        verbose=False,
-    ).save(path)
-    return path
-
-
-def in_onnxruntime(path: Path, threads: int) -> Model:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
-    (name,) = (i.name for i in session.get_inputs())
-    return lambda x: session.run(None, {name: x})[0]
-
-
-def in_openvino(path: Path, threads: int) -> Model:
-    import openvino
-
-    # Without the hint it computes in bfloat16 where the CPU can.
-    options = dict(INFERENCE_NUM_THREADS=threads, INFERENCE_PRECISION_HINT='f32')
-    compiled = openvino.Core().compile_model(str(path), 'CPU', options)
-    return lambda x: compiled(x)[0]
-
-
-RUNTIMES = {ORT: in_onnxruntime, OPENVINO: in_openvino}
-
-
-def quantised(path: Path) -> Path:
-    """The graph with 8-bit weights, whose activations are quantised as they come."""
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    logging.getLogger().setLevel(logging.ERROR)  # it advises to preprocess, on the root logger
-    out = path.with_suffix('.8bit.onnx')
-    # onnxruntime's integer convolution takes unsigned weights only.
-    quantize_dynamic(path, out, weight_type=QuantType.QUInt8)
-    return out
-
-
-def versions() -> dict[str, str]:
-    import onnx
-    import onnxruntime
-    import openvino
-
-    return {
-        'onnx': onnx.__version__,
-        ORT: onnxruntime.__version__,
-        OPENVINO: openvino.__version__.partition('-')[0],
-    }
 
 
 # A whole model

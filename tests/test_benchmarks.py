@@ -12,6 +12,7 @@ import torch
 from benchmarks import __main__ as every
 from benchmarks import (
     cost_curves,
+    cost_curves_tables,
     deployment,
     harness,
     mixed_precision,
@@ -227,17 +228,17 @@ def curves() -> dict:
 
 
 def test_cost_curves_by_hand(curves):
-    first, second = cost_curves.table(curves).splitlines()[2:4]
+    first, second = cost_curves_tables.table(curves).splitlines()[2:4]
     assert first == (
         '| PAC, forward | rates | 1 to 2 | 500 ms to 1e+03 ms | 0.5 MB to 1 MB | 2 | '
         '1e+03 ms and 20.0 s | 1 MB and 20 MB |'
     )
     assert second.startswith('| map | pixels a side | 1 to 2 |')
-    assert cost_curves.rates_table(curves).endswith('| PAC, forward | 0.50 | 1.00 |')
+    assert cost_curves_tables.rates_table(curves).endswith('| PAC, forward | 0.50 | 1.00 |')
 
 
 def test_picture_of_cost_curves_shows_every_row(curves):
-    figure = cost_curves.picture(curves)
+    figure = cost_curves_tables.picture(curves)
     shown = [ax for ax in figure.axes if ax.has_data()]
     titles = ['PAC, forward: ms', 'PAC, forward: MB', 'map: ms', 'map: MB']
     assert sorted(ax.get_title() for ax in shown) == sorted(titles)
