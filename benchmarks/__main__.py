@@ -21,7 +21,14 @@ ON_ANY_DEVICE = (
     'losses',
     'model_zoo',
 )
-ON_CPU = ('boundary_metric', 'machines', 'pages')
+ON_CPU = (
+    'boundary_metric',
+    'cost_curves',
+    'mixed_precision',
+    'deployment',
+    'machines',
+    'pages',
+)
 ON_CUDA = ('gather_kernel',)
 
 

@@ -77,10 +77,10 @@ def measures(label: Tensor) -> dict[str, Run]:
     }
 
 
-def reference(label: Tensor) -> list[np.ndarray]:
+def reference(label: Tensor, classes: int = 21) -> list[np.ndarray]:
     """The counts of all measures by the slow independent form."""
     metric = BoundaryMetric()
-    maps = (moved(label)[0].numpy(), label[0].numpy(), 21)
+    maps = (moved(label)[0].numpy(), label[0].numpy(), classes)
     trimaps = [trimap_reference(*maps, width, 255) for width in metric.widths]
     return [
         boundary_iou_reference(*maps, metric.ratio, 255),
@@ -89,15 +89,15 @@ def reference(label: Tensor) -> list[np.ndarray]:
     ]
 
 
-def check_equal(label: Tensor) -> None:
-    maps = class_maps(moved(label)[0].numpy(), label[0].numpy(), 21)
+def check_equal(label: Tensor, classes: int = 21) -> None:
+    maps = class_maps(moved(label)[0].numpy(), label[0].numpy(), classes)
     widths = BoundaryMetric().widths
     found = [
-        boundary_iou_counts(*maps, 21),
-        trimap_counts(*maps, 21, widths),
-        contour_counts(*maps, 21)[:4],
+        boundary_iou_counts(*maps, classes),
+        trimap_counts(*maps, classes, widths),
+        contour_counts(*maps, classes)[:4],
     ]
-    for fast, slow in zip(found, reference(label), strict=True):
+    for fast, slow in zip(found, reference(label, classes), strict=True):
         if not np.array_equal(fast, slow):
             raise ValueError('the counts differ from those of the reference')
 

@@ -9,9 +9,12 @@ from collections.abc import Callable
 from benchmarks import (
     boundary_metric,
     boundary_weight,
+    cost_curves_tables,
+    deployment,
     lean_loss,
     losses,
     machines,
+    mixed_precision,
     model_zoo_tables,
     pac_head,
     pyramid_atrous_conv,
@@ -40,6 +43,8 @@ def main() -> None:
     for page, text in {**texts, 'configs/metafile.yml': metafile()}.items():
         (ROOT / page).write_text(text)
         print(f'written to {page}')
+    if [*RESULTS.glob('cost_curves-amd-epyc-x*')]:
+        cost_curves_tables.draw_picture()
 
 
 def filled(page: str, text: str) -> str:
@@ -72,11 +77,34 @@ def costs() -> str:
     return to_markdown(['what', 'measured', 'by'], rows, left=3)
 
 
+def of_epyc(name: str, **tables: Callable[[dict], str]) -> dict[str, str]:
+    """Blocks of what was measured on that machine only."""
+    if not [*RESULTS.glob(f'{name}-amd-epyc-x*')]:
+        return dict.fromkeys(tables, 'No run is on record yet.')
+    record = load(name, 'amd-epyc')
+    return {block: table(record) for block, table in tables.items()}
+
+
+def all_costs() -> dict[str, str]:
+    curves = of_epyc('cost_curves', curves=shown, rates=cost_curves_tables.rates_table)
+    return dict(benchmarks=costs(), **curves)
+
+
+def shown(record: dict) -> str:
+    return f'{cost_curves_tables.LINK}\n\n{cost_curves_tables.table(record)}'
+
+
+def precision() -> dict[str, str]:
+    return of_epyc('mixed_precision', precision=mixed_precision.table)
+
+
 def pyramid() -> dict[str, str]:
     record = load('pyramid_atrous_conv')
     # The one record that has this form is of another machine.
     plain = load('pyramid_atrous_conv', 'amd-epyc')
+    deployed = of_epyc('deployment', deployment=deployment.table, model=deployment.model_table)
     return dict(
+        **deployed,
         pyramid=pyramid_atrous_conv.table(record),
         plain=pyramid_atrous_conv.autograd_table(plain),
         accuracy=pyramid_atrous_conv.accuracy_table(record),
@@ -110,7 +138,8 @@ def demo() -> dict[str, str]:
 
 
 PAGES: dict[str, Callable[[], dict[str, str]]] = {
-    'docs/benchmarks.md': lambda: dict(benchmarks=costs()),
+    'docs/benchmarks.md': all_costs,
+    'docs/cluster.md': precision,
     'docs/pyramid_atrous_conv.md': pyramid,
     'docs/boundary_weights.md': weights,
     'docs/boundary_metrics.md': lambda: dict(metric=boundary_metric.table(load('boundary_metric'))),

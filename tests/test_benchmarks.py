@@ -71,8 +71,20 @@ def test_subjects_make_a_table_of_every_record():
 SMALL: dict[str, dict] = dict(
     boundary_metric=dict(SHAPE=(1, 40, 50)),
     boundary_weight=dict(SIDE=65),
+    cost_curves=dict(
+        CHANNELS=(64, 8),
+        SIZE=9,
+        RATES=range(1, 4),
+        PEER_RATES=(1, 3),
+        MAP=dict(side=(33, 65), classes=(2, 1000), kernel_size=(3, 35), batch=(1, 2)),
+        METRIC=dict(side=(33, 65), classes=(2, 150)),
+        MAP_PEER=dict(side=(33,), classes=(2,), kernel_size=(3,), batch=(1, 2)),
+        METRIC_PEER=dict(side=(33, 65), classes=(2,)),
+    ),
+    deployment=dict(CHANNELS=(64, 8)),
     lean_loss=dict(CASES=[(21, 9), (150, 9)], BATCH=1, SIZE=64),
     losses=dict(CLASSES=(2, 3), SIZE=64, LOGITS=8),
+    mixed_precision=dict(CONFIGS=dict(pac_bal_camvid_mini=2)),
     model_zoo=dict(config_files=lambda: [ROOT / 'configs' / 'pac_bal_demo.py']),
     pac_head=dict(SIZES=(5,)),
     pyramid_atrous_conv=dict(RATES=(1, 3)),
@@ -86,13 +98,19 @@ SMALL: dict[str, dict] = dict(
 )
 
 
+NEEDED = dict(deployment=('onnx', 'onnxscript', 'onnxruntime', 'openvino'))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('name', SMALL)
 def test_subjects_measure_what_their_tables_show(name, monkeypatch, tmp_path):
     subject = importlib.import_module(f'benchmarks.{name}')
     for constant, value in SMALL[name].items():
         monkeypatch.setattr(subject, constant, value)
+    for package in NEEDED.get(name, ()):
+        pytest.importorskip(package, reason='not installed: mmseg-pacbal[onnx,openvino]')
     options = dict(repeats=1, threads=1, device='cpu', crop=64, batch=2, sizes='5', batches='1')
+    options['checkpoint'] = ''
     args = argparse.Namespace(**options)
     record = dict(
         benchmark=name, environment=harness.environment(args), results=subject.measure(args)

@@ -37,21 +37,41 @@ def config_and_checkpoint(request, tmp_path_factory) -> tuple[Path, Path]:
     return folder / 'config.py', folder / 'model.pth'
 
 
-def test_export_agrees_with_pytorch_at_any_size(config_and_checkpoint):
-    import onnx
-    import onnxruntime
-
+@pytest.fixture(scope='module')
+def exported(config_and_checkpoint) -> tuple[Path, str]:
+    """The graph and what the tool printed."""
     image = ['--image', IMAGE] if IMAGE.is_file() else []
     result = run_tool('export_onnx', *config_and_checkpoint, *image)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert result.stdout.count('logits differ by') == 2
-    path = config_and_checkpoint[1].with_suffix('.onnx')
+    return config_and_checkpoint[1].with_suffix('.onnx'), result.stdout
+
+
+def test_export_agrees_with_pytorch_at_any_size(exported):
+    import onnx
+    import onnxruntime
+
+    path, printed = exported
+    assert printed.count('logits differ by') == 2
     operators = {node.op_type for node in onnx.load(path).graph.node}
     assert 'BatchNormalization' not in operators
     session = onnxruntime.InferenceSession(path)
     for shape in ((1, 3, 64, 64), (3, 3, 65, 131), (2, 3, 200, 33)):
         (logits,) = session.run(None, {'image': np.zeros(shape, np.float32)})
         assert logits.shape == (shape[0], 7, *shape[2:])
+
+
+def test_openvino_agrees_with_onnxruntime_at_any_size(exported):
+    openvino = pytest.importorskip('openvino', reason='needs mmseg-pacbal[openvino]')
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(exported[0])
+    # Without the hint it computes in bfloat16 where the CPU can.
+    options = dict(INFERENCE_PRECISION_HINT='f32')
+    compiled = openvino.Core().compile_model(str(exported[0]), 'CPU', options)
+    for shape in ((1, 3, 64, 64), (3, 3, 65, 131), (2, 3, 200, 33)):
+        image = np.random.default_rng(0).uniform(0, 255, shape).astype(np.float32)
+        (expected,) = session.run(None, {'image': image})
+        np.testing.assert_allclose(compiled(image)[0], expected, rtol=0, atol=1e-3)
 
 
 def test_missing_image_is_one_sentence(config_and_checkpoint, tmp_path):
