@@ -11,6 +11,7 @@ from benchmarks import (
     boundary_weight,
     cost_curves_tables,
     deployment,
+    gather_kernel,
     lean_loss,
     losses,
     machines,
@@ -36,6 +37,8 @@ COSTS = (
     training,
     losses,
 )
+
+ON_A_GPU = (pac_head, training_step, boundary_weight, gather_kernel)
 
 
 def main() -> None:
@@ -87,7 +90,15 @@ def of_epyc(name: str, **tables: Callable[[dict], str]) -> dict[str, str]:
 
 def all_costs() -> dict[str, str]:
     curves = of_epyc('cost_curves', curves=shown, rates=cost_curves_tables.rates_table)
-    return dict(benchmarks=costs(), **curves)
+    return dict(benchmarks=costs(), gpu=on_a_gpu(), **curves)
+
+
+def on_a_gpu() -> str:
+    tables = {s.__name__.rpartition('.')[2]: s.table for s in ON_A_GPU}
+    return '\n\n'.join(
+        f'`{name}`\n\n{table(read(RESULTS / f"{name}-nvidia-h200.json"))}'
+        for name, table in tables.items()
+    )
 
 
 def shown(record: dict) -> str:

@@ -46,7 +46,7 @@ def print_fixed(known: dict) -> None:
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
-    """Print a table, then "all checks passed" or a list of failures with advice."""
+    """Print a table, then "all well" or a list of failures with advice."""
     console = Console()
     if not console.is_terminal:
         console.width = 140
@@ -57,7 +57,7 @@ def print_findings(findings: Sequence[Finding]) -> None:
         table.add_row(f.device, f.name, status, _plain(f.detail), f'{f.seconds:.1f}')
     console.print(table)
     if all_passed(findings):
-        console.print('all checks passed')
+        console.print('all well')
         return
     console.print('failed:')
     for f in findings:
