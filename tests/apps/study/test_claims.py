@@ -16,14 +16,15 @@ from tests.environments import ROOT
 
 # Holds a claim on the node of a name until it is ended.
 HOLDER = """
-import runpy, socket, sys, time
+import os, runpy, socket, sys, time
 from pathlib import Path
 
 path, node, record, folder = sys.argv[1:]
 socket.gethostname = lambda: node
 claim = runpy.run_path(path)['claim']  # without the package: it starts at once
 claim.__wrapped__.__globals__['LEASE_SECONDS'] = 1.0
-with claim(Path(record), Path(folder), 0, lambda: print('lost', flush=True)):
+# One write, since two threads may say so at the same time.
+with claim(Path(record), Path(folder), 0, lambda: os.write(1, b'lost\\n')):
     print('held', flush=True)
     time.sleep(600)
 """
