@@ -5,13 +5,17 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, MutableMapping
+from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from multiprocessing.sharedctypes import RawValue
 from multiprocessing.util import Finalize
 from typing import Any, NoReturn
 
 import torch
+import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.dist import get_backend
 from torch.utils.data import DataLoader
@@ -35,11 +39,43 @@ def start_processes(cfg: Config, launcher: str, local_rank: int) -> None:
     if launcher in ('pytorch', 'slurm') and not torch.cuda.is_available():
         if launcher == 'slurm':
             _name_as_torchrun(os.environ)
-        torch.distributed.init_process_group('gloo')
+        store, rank, size = next(dist.rendezvous('env://'))
+        store = unused_part(store, rank, size)
+        dist.init_process_group('gloo', store=store, rank=rank, world_size=size)
         wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False, device_ids=None)
         set_values([('', cfg)], 'model_wrapper_cfg', wrapper)
         norms = [place for place in walk(cfg._cfg_dict) if place[1].get('type') == 'SyncBN']
         set_values(norms, 'type', 'BN')  # SyncBN of torch needs a GPU
+
+
+def unused_part(store: 'dist.Store', rank: int, size: int) -> 'dist.Store':
+    """The same part of a store for all processes, one that earlier processes have not used.
+
+    When torchrun starts lost processes again, they share the store of their predecessors. From
+    torch 2.13 on (and before it, where the agents count restarts differently), a process could
+    read the address of a dead one there, and wait for it until gloo's timeout of half an hour.
+
+    Rank 0 names the part. Each other rank reports under its own new name until rank 0 answers to
+    that name: what was read from a predecessor of rank 0 is never answered.
+
+    Args:
+        store: Shared by all processes.
+        rank: Of this process.
+        size: Number of processes.
+    """
+    own = uuid.uuid4().hex
+    if rank == 0:
+        store.set('part', own)
+        for other in range(1, size):
+            name = store.get(f'{own}/{other}').decode()  # waits for it
+            store.set(f'{own}/{other}/{name}', 'answered')
+        return dist.PrefixStore(own, store)
+    while True:
+        part = store.get('part').decode()
+        store.set(f'{part}/{rank}', own)
+        with suppress(dist.DistStoreError):  # no answer yet, or never
+            store.wait([f'{part}/{rank}/{own}'], timedelta(seconds=1))
+            return dist.PrefixStore(part, store)
 
 
 def _name_as_torchrun(environment: MutableMapping[str, str]) -> None:
