@@ -1,5 +1,6 @@
 """What type checkers say of a user's code."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -8,7 +9,9 @@ import pytest
 
 from tests.environments import ROOT
 
-pytestmark = pytest.mark.slow  # mypy is not among what the README's commands install
+# mypy is not among what the README's commands install.
+absent = importlib.util.find_spec('mypy') is None
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(absent, reason='mypy is not installed')]
 GOOD = """
 import torch
 from torch import Tensor, nn
