@@ -13,7 +13,7 @@ from mmengine.config import Config, ConfigDict
 
 from benchmarks.model_zoo import COSTS, STOCK_NAMES, config_files, costs, parse
 from benchmarks.records import ROOT, load
-from mmseg_pacbal.apps.study import load_study, read_records, summarise
+from mmseg_pacbal.apps.study import PRIMARY, load_study, read_records, summarise
 from mmseg_pacbal.markdown import to_markdown
 
 ABLATION = ROOT / 'configs' / 'ablation'
@@ -84,19 +84,24 @@ def entries() -> dict[str, Entry]:
 def recipe(cfg: Config) -> dict:
     loader, head = cfg.train_dataloader, cfg.model.decode_head
     dataset = loader.dataset.datasets[0] if 'datasets' in loader.dataset else loader.dataset
-    backbone = cfg.model.backbone
-    stride = 4 * math.prod(backbone.strides)  # the stem shrinks by 4
-    width = f', {backbone.base_channels} wide' if 'base_channels' in backbone else ''
     normalised = ', normalised' if head.loss_decode.get('normalize') else ''
     return dict(
         dataset=DATASETS[dataset.type],
-        backbone=f'R-{backbone.depth}-D{stride}{width}',
+        backbone=backbone_name(cfg.model.backbone),
         head=HEADS[head.type],
         loss=LOSSES[head.loss_decode.type] + normalised,
         crop=tuple(cfg.crop_size),
         iterations=cfg.train_cfg.max_iters,
         batch=loader.batch_size,
     )
+
+
+def backbone_name(backbone: ConfigDict) -> str:
+    if backbone.type == 'TIMMBackbone':
+        return f'{backbone.model_name}-D{backbone.output_stride}'
+    stride = 4 * math.prod(backbone.strides)  # the stem shrinks by 4
+    width = f', {backbone.base_channels} wide' if 'base_channels' in backbone else ''
+    return f'R-{backbone.depth}-D{stride}{width}'
 
 
 def measured_mious() -> dict[str, tuple[float, float | None]]:
@@ -121,6 +126,7 @@ def blocks() -> dict[str, str]:
         voc=config_table([*family('voc'), 'pac_bal_voc_d8', *STOCK_NAMES]),
         camvid=config_table(family('camvid')),
         mini=config_table([*family('camvid_mini'), 'pac_bal_demo']),
+        scores=score_table('camvid_lite0', 'camvid_mini'),
         table_1=bal_table(),
         table_2=pac_table(),
         machine=(
@@ -146,6 +152,33 @@ def config_table(names: list[str]) -> str:
     ]
     head = ['config', 'network', 'loss', 'crop', 'iterations x batch', *COSTS, *MIOU]
     return to_markdown(head, rows, left=4)
+
+
+def score_table(*datasets: str) -> str:
+    """Mean and deviation of every primary measure of the rows of Table 3."""
+    head = ['config', 'network', 'loss', 'crop', 'iterations x batch', 'seeds', *PRIMARY]
+    return to_markdown(head, [row for name in datasets for row in score_rows(name)], left=4)
+
+
+def score_rows(dataset: str) -> list[list[str]]:
+    study = load_study('table3', dataset)
+    records = read_records(ROOT / 'results' / 'table3' / dataset)
+    rows = []
+    for columns in zip(*(summarise(study, records, metric) for metric in PRIMARY), strict=True):
+        name = f'{columns[0].row}_{dataset}'
+        found = recipe(parse(ROOT / 'configs' / f'{name}.py'))
+        rows.append(
+            [
+                f'[`{name}`]({name}.py)',
+                f'{found["backbone"]}, {found["head"]}',
+                found['loss'],
+                'x'.join(map(str, found['crop'])),
+                f'{found["iterations"]:,} x {found["batch"]}',
+                str(columns[0].seeds),
+                *(with_deviation(column.mean, column.deviation) for column in columns),
+            ]
+        )
+    return rows
 
 
 def bal_table() -> str:
@@ -183,9 +216,10 @@ def gain(entry: Entry) -> list[str]:
 
 
 def measured(entry: Entry) -> str:
-    if entry.measured is None:
-        return NONE
-    mean, deviation = entry.measured
+    return NONE if entry.measured is None else with_deviation(*entry.measured)
+
+
+def with_deviation(mean: float, deviation: float | None) -> str:
     return f'{mean:.2f}' + ('' if deviation is None else f' ± {deviation:.2f}')
 
 

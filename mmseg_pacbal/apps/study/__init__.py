@@ -5,6 +5,7 @@ from .plan import Run, Study, load_study, plan_runs
 from .plot import study_figure
 from .pools import DevicePool, RayPool, device_groups
 from .report import (
+    PRIMARY,
     REPORTED,
     Summary,
     full_report,
@@ -17,6 +18,7 @@ from .report import (
 from .runner import StudyRunner
 
 __all__ = [
+    'PRIMARY',
     'REPORTED',
     'DevicePool',
     'RayPool',
