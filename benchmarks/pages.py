@@ -25,6 +25,7 @@ from benchmarks import (
 )
 from benchmarks.metafile import metafile
 from benchmarks.records import RESULTS, ROOT, load, read
+from mmseg_pacbal.apps.error_summary import error_table
 from mmseg_pacbal.markdown import to_markdown
 
 COSTS = (
@@ -106,7 +107,8 @@ def shown(record: dict) -> str:
 
 
 def precision() -> dict[str, str]:
-    return of_epyc('mixed_precision', precision=mixed_precision.table)
+    measured = of_epyc('mixed_precision', precision=mixed_precision.table)
+    return measured | studies('mixed_precision/camvid_mini')
 
 
 def pyramid() -> dict[str, str]:
@@ -148,6 +150,22 @@ def demo() -> dict[str, str]:
     return dict(demo='\n\n'.join(map(machines.table, records)) or 'No run is on record yet.')
 
 
+def studies(*names: str) -> dict[str, str]:
+    """The first table of each study's report."""
+    reports = {name: (ROOT / 'results' / name / 'table.md').read_text() for name in names}
+    return {name: report.partition('\n\n')[0] for name, report in reports.items()}
+
+
+def results() -> dict[str, str]:
+    main = studies('table3/camvid_mini', 'table3/camvid_lite0', 'rival_losses/camvid_mini')
+    return dict(main, errors=error_table(sorted((ROOT / 'results/errors/camvid_lite0').iterdir())))
+
+
+def study_records() -> dict[str, str]:
+    names = 'learning_rate', 'rival_losses_tuning', 'loss_scale', 'step_size'
+    return studies(*(f'{name}/camvid_mini' for name in names))
+
+
 PAGES: dict[str, Callable[[], dict[str, str]]] = {
     'docs/benchmarks.md': all_costs,
     'docs/cluster.md': precision,
@@ -156,6 +174,8 @@ PAGES: dict[str, Callable[[], dict[str, str]]] = {
     'docs/boundary_metrics.md': lambda: dict(metric=boundary_metric.table(load('boundary_metric'))),
     'docs/machines.md': demo,
     'docs/training_costs.md': whole_step,
+    'docs/results.md': results,
+    'docs/study_records.md': study_records,
     'configs/README.md': model_zoo_tables.blocks,
 }
 

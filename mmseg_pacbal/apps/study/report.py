@@ -12,7 +12,7 @@ from pathlib import Path
 from ...markdown import to_markdown
 from .plan import Study
 from .rank import FEWEST_ROWS, rank_correlation, rank_sentence
-from .verdict import Comparison, adjust, compare, verdict
+from .verdict import Comparison, adjust, compare, decides, verdict
 
 PRIMARY = ('mIoU', 'trimap_mIoU@4', 'mBF1')  # docs/study_plan.md: the others decide nothing
 REPORTED = ('mIoU', 'trimap_mIoU@4', 'mBIoU', 'mBF1')
@@ -81,22 +81,45 @@ def verdicts(study: Study, summaries: Iterable[Summary]) -> str:
 
 
 def full_report(study: Study, records: Sequence[dict], seeds: Iterable[int]) -> str:
-    """The tables of the ``REPORTED`` metrics, those of ``PRIMARY`` with their verdicts, and then
-    which commit ran the study and which runs are missing.
+    """An overview of the ``PRIMARY`` metrics, the tables of the ``REPORTED`` ones, those of
+    ``PRIMARY`` with their verdicts, and then which commit ran the study and which runs are missing.
 
     Args:
         study: What was planned.
         records: The records of the runs that are finished, at least one.
         seeds: The seeds that were planned.
     """
-    parts = []
-    for metric in (name for name in REPORTED if name in metrics_of(records)):
+    measured = metrics_of(records)
+    parts = [overview(study, records)] if set(PRIMARY) <= set(measured) else []
+    for metric in (name for name in REPORTED if name in measured):
         summaries = summarise(study, records, metric)
         parts.append(markdown(study, summaries))
         if metric in PRIMARY and len(summaries) > 1:
             parts.append(verdicts(study, summaries) + order(summaries))
     parts += [commits(records), missing(study, records, seeds)]
     return '\n'.join(part for part in parts if part)
+
+
+def overview(study: Study, records: Sequence[dict]) -> str:
+    """One table of all ``PRIMARY`` metrics: means, and differences to the baseline with their
+    intervals, in bold where they decide. Records hold all of these metrics.
+    """
+    columns = [summarise(study, records, metric) for metric in PRIMARY]
+    head = [f'row of {study.name}', 'seeds', *(cell for m in PRIMARY for cell in (m, 'difference'))]
+    rows = [
+        [found[0].row, str(found[0].seeds), *(cell for s in found for cell in _mean_and_gain(s))]
+        for found in zip(*columns, strict=True)
+    ]
+    return to_markdown(head, rows, left=1) + '\n'
+
+
+def _mean_and_gain(summary: Summary) -> tuple[str, str]:
+    paired = summary.paired
+    gain = _signed(paired.difference)
+    if paired.low is not None:
+        bold = '**' if decides(paired) else ''
+        gain = f'{bold}{gain}{bold} ({_signed(paired.low)} to {_signed(paired.high)})'
+    return f'{summary.mean:.2f}', gain
 
 
 def order(summaries: Iterable[Summary]) -> str:

@@ -107,6 +107,11 @@ def verdict(found: Comparison) -> str:
     return f'{seeds}: {_too_few_seeds(found) if inside else _beyond_zero(found)}'
 
 
+def decides(found: Comparison) -> bool:
+    """Whether a comparison supports "better" or "worse"."""
+    return verdict(found).endswith(('better', 'worse'))
+
+
 def in_words(number: int) -> str:
     """A number as it is written in running text: in words up to twelve."""
     return _NUMBERS[number] if 0 <= number < len(_NUMBERS) else str(number)

@@ -13,7 +13,7 @@ from mmseg_pacbal.apps.study import (
     to_csv,
 )
 from mmseg_pacbal.apps.study.plan import Row
-from mmseg_pacbal.apps.study.report import commits, missing
+from mmseg_pacbal.apps.study.report import commits, missing, overview
 from mmseg_pacbal.apps.study.verdict import Comparison
 
 STUDY = Study(
@@ -94,6 +94,31 @@ def test_full_report():
         'out 0 at this difference and spread needs about 5 seeds\n'
         '\nRun by commit abc1234.\n'
     )
+
+
+def test_overview_has_all_primary_metrics_and_marks_what_is_decided():
+    some = records()
+    for record in some:
+        # Differences of 2 - 0.01, 2 and 2 + 0.01, which decide, and of -1 for each seed.
+        sure = 30.0 + (record['row'] == 'ours') * (2 + 0.01 * (record['seed'] - 1))
+        record['metrics'] |= {'trimap_mIoU@4': sure, 'mBF1': 20.0 - (record['row'] == 'ours')}
+    table, _, rest = full_report(STUDY, some, [0, 1, 2]).partition('\n\n')
+    assert table.splitlines() == [
+        '| row of mine | seeds | mIoU | difference | trimap_mIoU@4 | difference | mBF1 '
+        '| difference |',
+        '|---|---:|---:|---:|---:|---:|---:|---:|',
+        '| base | 3 | 42.00 |  | 30.00 |  | 20.00 |  |',
+        '| ours | 3 | 43.17 | +1.17 (-0.73 to +3.06) | 32.00 | **+2.00** (+1.98 to +2.02) '
+        '| 19.00 | **-1.00** (-1.00 to -1.00) |',
+    ]
+    assert rest.startswith('| row of mine | seeds | mIoU | difference to base |')
+
+
+def test_overview_of_one_seed_has_no_interval():
+    some = records([40.0], [41.0])
+    for record in some:
+        record['metrics'] |= {'trimap_mIoU@4': 30.0, 'mBF1': 20.0}
+    assert '| ours | 1 | 41.00 | +1.00 | 30.00 | +0.00 | 20.00 | +0.00 |' in overview(STUDY, some)
 
 
 def test_a_partial_study_says_what_is_missing():
