@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+# Where a virtual environment has its folders. Python 3.10 has no scheme of that name.
+SCHEME = 'venv' if 'venv' in sysconfig.get_scheme_names() else 'posix_prefix'
 PIP = (sys.executable, '-m', 'pip')
 LOCAL = ('--quiet', '--no-deps', '--no-build-isolation')
 
@@ -38,7 +40,7 @@ class Environment:
 
     def __init__(self, folder: Path, without: Sequence[str] = ()) -> None:
         venv.create(folder, symlinks=True)
-        self.bin = Path(sysconfig.get_path('scripts', 'venv', dict(base=str(folder))))
+        self.bin = Path(sysconfig.get_path('scripts', SCHEME, dict(base=str(folder))))
         self.python = self.bin / 'python'
         # Links outside the environment's own folder of packages: pip does not touch those.
         parent = folder / 'parent'
@@ -46,7 +48,7 @@ class Environment:
         for entry in Path(sysconfig.get_path('purelib')).iterdir():
             if not entry.name.startswith(('mmseg_pacbal', '__editable__', *without)):
                 (parent / entry.name).symlink_to(entry)
-        site = sysconfig.get_path('purelib', 'venv', dict(base=str(folder)))
+        site = sysconfig.get_path('purelib', SCHEME, dict(base=str(folder)))
         # addsitedir reads the .pth files there as well: setuptools brings distutils by one.
         Path(site, 'parent.pth').write_text(f'import site; site.addsitedir({str(parent)!r})\n')
 

@@ -8,8 +8,10 @@ import pkgutil
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import _lru_cache_wrapper
+from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
+from statistics import median
 
 import pytest
 import torch
@@ -114,6 +116,7 @@ def test_memory_of_a_long_run_does_not_grow(tmp_path):
     # The first 500 iterations fill allocators, and oneDNN's store of kernels for shapes.
     resident, blocks, objects = zip(*records[1:], strict=True)
     assert resident[-1] <= 1.02 * resident[0], resident
-    # An object kept in every iteration is far below 2 % of Python's; it would be 1,000 here.
+    # An object kept in every iteration is far below 2 % of Python's. It adds 250 between any two
+    # records, while a buffer that is filled late adds to one of them (seen on Python 3.10).
     for counts in (blocks[2:], objects[2:]):
-        assert counts[-1] - counts[0] < 500, counts
+        assert median(b - a for a, b in pairwise(counts)) < 125, counts
