@@ -27,12 +27,13 @@ print(Config.fromfile('scheme.py').model.decode_head.rates)
 """
 PARSE_ALL = """
 import mmseg_pacbal, pathlib
-from importlib.metadata import packages_distributions
+from importlib.metadata import distributions
 from mmengine.config import Config
 root = pathlib.Path(mmseg_pacbal.config('pac_bal_voc.py')).parent
 files = [path for path in root.rglob('*.py') if '_base_' not in path.parts]
-providers = packages_distributions()
-print(providers['mmengine'], providers['mmseg'])
+for module in ('mmengine', 'mmseg'):
+    init = pathlib.PurePosixPath(module, '__init__.py')
+    print(module, 'of', [d.name for d in distributions() if init in (d.files or ())])
 print(len(files), {Config.fromfile(path).model.type for path in files})
 """
 SHORT = (
@@ -136,8 +137,9 @@ def test_the_maintained_fork(wheel, tmp_path):
     environment.install(*LOCAL, wheel)
     python = environment.python
 
-    providers, parsed = environment.run(python, '-c', PARSE_ALL, cwd=tmp_path).splitlines()[-2:]
-    assert providers == "['onedl-mmengine'] ['onedl-mmsegmentation']"
+    *_, engine, seg, parsed = environment.run(python, '-c', PARSE_ALL, cwd=tmp_path).splitlines()
+    assert engine == "mmengine of ['onedl-mmengine']"
+    assert seg == "mmseg of ['onedl-mmsegmentation']"
     count, types = parsed.split()
     assert (int(count) >= 30, types) == (True, "{'EncoderDecoder'}")
 
