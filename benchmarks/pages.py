@@ -115,9 +115,11 @@ def pyramid() -> dict[str, str]:
     record = load('pyramid_atrous_conv')
     # The one record that has this form is of another machine.
     plain = load('pyramid_atrous_conv', 'amd-epyc')
-    deployed = of_epyc('deployment', deployment=deployment.table, model=deployment.model_table)
+    # Of one thread and of two.
+    deployed = [read(RESULTS / f'deployment-amd-epyc-x{threads}.json') for threads in (1, 2)]
     return dict(
-        **deployed,
+        deployment='\n\n'.join(map(deployment.table, deployed)),
+        model=deployment.model_table(deployed[0]),
         pyramid=pyramid_atrous_conv.table(record),
         plain=pyramid_atrous_conv.autograd_table(plain),
         accuracy=pyramid_atrous_conv.accuracy_table(record),
