@@ -33,8 +33,9 @@ def test_links_lead_somewhere(page):
             assert anchor in anchors(target), link
 
 
-def test_readme_is_short():
-    assert len((ROOT / 'README.md').read_text().splitlines()) <= 120
+@pytest.mark.parametrize('page', ['README.md', 'docs/results.md'])
+def test_page_is_short(page):
+    assert len((ROOT / page).read_text().splitlines()) <= 120
 
 
 def test_every_page_can_be_reached():
