@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import os
 import numpy as np
 import pytest
 import torch
@@ -60,6 +61,10 @@ def test_export_agrees_with_pytorch_at_any_size(exported):
         assert logits.shape == (shape[0], 7, *shape[2:])
 
 
+@pytest.mark.skipif(
+    os.environ.get('ONEDNN_MAX_CPU_ISA') == 'SSE41',
+    reason="OpenVINO 2026.4.1 obeys oneDNN's variable, and cannot resize with SSE4.1 alone",
+)
 def test_openvino_agrees_with_onnxruntime_at_any_size(exported):
     openvino = pytest.importorskip('openvino', reason='needs mmseg-pacbal[openvino]')
     import onnxruntime
