@@ -1,8 +1,8 @@
 """ONNX export as users run it: a graph of any size that agrees with PyTorch."""
 
+import os
 from pathlib import Path
 
-import os
 import numpy as np
 import pytest
 import torch
