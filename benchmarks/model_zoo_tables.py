@@ -27,6 +27,7 @@ DATASETS = dict(
 )
 STUDIES = [('table3', dataset) for dataset in ('voc', 'camvid', 'camvid_mini')]
 STUDIES += [('table1', 'voc'), ('table2', 'voc')]
+RECIPE = ['network', 'loss', 'crop', 'iterations x batch']
 MIOU = ['mIoU reported', 'mIoU measured']
 GAIN = ['Δ mIoU reported', 'mIoU measured']
 NONE = '–'
@@ -140,23 +141,30 @@ def config_table(names: list[str]) -> str:
     rows = [
         [
             f'[`{name}`]({name}.py)' if entry.is_ours else f'`mmseg::deeplabv3/{name}`',
-            f'{entry.backbone}, {entry.head}',
-            entry.loss,
-            'x'.join(map(str, entry.crop)),
-            f'{entry.iterations:,} x {entry.batch}',
+            *recipe_cells(vars(entry)),
             *costs(entry.network),
             NONE if entry.reported is None else f'{entry.reported:.2f}',
             measured(entry),
         ]
         for name, entry in ((name, entries()[name]) for name in names)
     ]
-    head = ['config', 'network', 'loss', 'crop', 'iterations x batch', *COSTS, *MIOU]
+    head = ['config', *RECIPE, *COSTS, *MIOU]
     return to_markdown(head, rows, left=4)
+
+
+def recipe_cells(found: dict) -> list[str]:
+    """The columns of ``RECIPE``, from what :func:`recipe` gives."""
+    return [
+        f'{found["backbone"]}, {found["head"]}',
+        found['loss'],
+        'x'.join(map(str, found['crop'])),
+        f'{found["iterations"]:,} x {found["batch"]}',
+    ]
 
 
 def score_table(*datasets: str) -> str:
     """Mean and deviation of every primary measure of the rows of Table 3."""
-    head = ['config', 'network', 'loss', 'crop', 'iterations x batch', 'seeds', *PRIMARY]
+    head = ['config', *RECIPE, 'seeds', *PRIMARY]
     return to_markdown(head, [row for name in datasets for row in score_rows(name)], left=4)
 
 
@@ -166,14 +174,10 @@ def score_rows(dataset: str) -> list[list[str]]:
     rows = []
     for columns in zip(*(summarise(study, records, metric) for metric in PRIMARY), strict=True):
         name = f'{columns[0].row}_{dataset}'
-        found = recipe(parse(ROOT / 'configs' / f'{name}.py'))
         rows.append(
             [
                 f'[`{name}`]({name}.py)',
-                f'{found["backbone"]}, {found["head"]}',
-                found['loss'],
-                'x'.join(map(str, found['crop'])),
-                f'{found["iterations"]:,} x {found["batch"]}',
+                *recipe_cells(recipe(parse(ROOT / 'configs' / f'{name}.py'))),
                 str(columns[0].seeds),
                 *(with_deviation(column.mean, column.deviation) for column in columns),
             ]

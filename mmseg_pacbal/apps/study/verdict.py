@@ -108,8 +108,10 @@ def verdict(found: Comparison) -> str:
 
 
 def decides(found: Comparison) -> bool:
-    """Whether a comparison supports "better" or "worse"."""
-    return verdict(found).endswith(('better', 'worse'))
+    """Whether the interval excludes 0 and, with several comparisons, p_holm is below 0.05."""
+    if found.low is None or found.high is None or found.low <= 0 <= found.high:
+        return False
+    return found.comparisons == 1 or _or_one(found.p_holm) < 1 - LEVEL
 
 
 def in_words(number: int) -> str:
@@ -127,11 +129,10 @@ def _too_few_seeds(found: Comparison) -> str:
 
 
 def _beyond_zero(found: Comparison) -> str:
-    p = _or_one(found.p_holm)
-    if found.comparisons > 1 and p >= 1 - LEVEL:
+    if not decides(found):
         return (
             'not decided; the interval leaves out 0, but adjusted for '
-            f'{in_words(found.comparisons)} comparisons p is {p:.2f}'
+            f'{in_words(found.comparisons)} comparisons p is {_or_one(found.p_holm):.2f}'
         )
     return 'better' if (found.difference or 0) > 0 else 'worse'
 
