@@ -8,10 +8,8 @@ import pkgutil
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import _lru_cache_wrapper
-from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
-from statistics import median
 
 import pytest
 import torch
@@ -74,7 +72,7 @@ class MemoryLog(Hook):
 
 
 def train_and_measure(folder: str) -> list[tuple[int, int, int]]:
-    """2,000 iterations of a very small PAC and BAL model, on two images of another size each."""
+    """2,500 iterations of a very small PAC and BAL model, on two images of another size each."""
     torch.set_num_threads(1)
     os.chdir(folder)
     generate_synthetic_voc('VOC2012')
@@ -91,7 +89,7 @@ def train_and_measure(folder: str) -> list[tuple[int, int, int]]:
             'model.data_preprocessor.size': None,
             'model.data_preprocessor.size_divisor': 1,
             'train_dataloader.batch_size': 2,
-            'train_cfg': dict(max_iters=2000, val_interval=2001),
+            'train_cfg': dict(max_iters=2500, val_interval=2501),
             'default_hooks.checkpoint.interval': 500,
             'log_level': 'ERROR',
         }
@@ -116,7 +114,7 @@ def test_memory_of_a_long_run_does_not_grow(tmp_path):
     # The first 500 iterations fill allocators, and oneDNN's store of kernels for shapes.
     resident, blocks, objects = zip(*records[1:], strict=True)
     assert resident[-1] <= 1.02 * resident[0], resident
-    # An object kept in every iteration is far below 2 % of Python's. It adds 250 between any two
-    # records, while a buffer that is filled late adds to one of them (seen on Python 3.10).
-    for counts in (blocks[2:], objects[2:]):
-        assert median(b - a for a, b in pairwise(counts)) < 125, counts
+    # An object kept in every iteration is far below 2 % of Python's; it would be 1,000 here. On
+    # Python 3.10 buffers still fill after 1,000 iterations.
+    for counts in (blocks[4:], objects[4:]):
+        assert counts[-1] - counts[0] < 500, counts
