@@ -10,7 +10,7 @@ from tests.environments import ROOT
 PAGES = [
     *(ROOT / name for name in ('README.md', 'CONTRIBUTING.md', 'configs/README.md')),
     ROOT / 'benchmarks' / 'README.md',
-    *sorted((ROOT / 'docs').glob('*.md')),
+    *sorted((ROOT / 'docs').rglob('*.md')),
 ]
 LINK = re.compile(r'\]\(([^)\s]+)\)')
 

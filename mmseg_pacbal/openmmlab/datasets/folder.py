@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from mmengine.fileio import list_dir_or_file
@@ -49,7 +49,7 @@ class FolderDataset(BaseSegDataset):
         img_suffix: Suffixes = IMAGE_SUFFIXES,
         seg_map_suffix: Suffixes = MASK_SUFFIXES,
         metainfo: dict | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         self.value_of_colour: dict[Colour, int] | None = None
         self.unused_masks: list[str] = []

@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from mmseg.datasets import BaseSegDataset
@@ -44,7 +44,7 @@ class SyntheticVOCDataset(BaseSegDataset):
     METAINFO: ClassVar[dict] = dict(classes=CLASSES, palette=PALETTE)
     makes_its_data = True  # so there is nothing to check before it is built
 
-    def __init__(self, data_root: str, generate: dict | None = None, **kwargs) -> None:
+    def __init__(self, data_root: str, generate: dict | None = None, **kwargs: Any) -> None:
         generate_synthetic_voc(data_root, **(generate or {}))
         super().__init__(data_root=data_root, **kwargs)
 

@@ -1,6 +1,7 @@
 """Boundary IoU, trimap mIoU and boundary F1 as a metric of MMSegmentation."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from mmengine.logging import print_log
@@ -39,7 +40,7 @@ class BoundaryMetric(CountMetric):
         ratio: float = 0.02,
         widths: Sequence[int] = (1, 2, 4, 8, 16, 32),
         tolerance: float = 0.0075,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         check_arguments(ARGUMENTS, ratio=ratio, widths=widths, tolerance=tolerance)

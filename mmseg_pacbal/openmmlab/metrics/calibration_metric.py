@@ -1,5 +1,7 @@
 """Expected calibration error, over all pixels, at boundaries and inside, for MMSegmentation."""
 
+from typing import Any
+
 import numpy as np
 from mmengine.logging import print_log
 from mmseg.registry import METRICS
@@ -37,7 +39,7 @@ class CalibrationMetric(CountMetric):
 
     total: np.ndarray
 
-    def __init__(self, bins: int = 15, width: int = 8, **kwargs) -> None:
+    def __init__(self, bins: int = 15, width: int = 8, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.sizes = dict(bins=bins, width=width)
         check_arguments(dict.fromkeys(self.sizes, POSITIVE_INT), **self.sizes)

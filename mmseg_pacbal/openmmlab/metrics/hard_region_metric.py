@@ -1,5 +1,7 @@
 """mIoU and accuracy where segmentation is hard, as a metric of MMSegmentation."""
 
+from typing import Any
+
 import numpy as np
 from mmengine.logging import print_log
 from mmseg.registry import METRICS
@@ -32,7 +34,7 @@ class HardRegionMetric(CountMetric):
 
     total: np.ndarray
 
-    def __init__(self, width: int = 8, area: int = 1024, radius: int = 4, **kwargs) -> None:
+    def __init__(self, width: int = 8, area: int = 1024, radius: int = 4, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.sizes = dict(width=width, area=area, radius=radius)
         check_arguments(dict.fromkeys(self.sizes, POSITIVE_INT), **self.sizes)
