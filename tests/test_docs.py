@@ -6,12 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.environments import ROOT
+from tests.pages import PAGES, name
 
-PAGES = [
-    *(ROOT / name for name in ('README.md', 'CONTRIBUTING.md', 'configs/README.md')),
-    ROOT / 'benchmarks' / 'README.md',
-    *sorted((ROOT / 'docs').rglob('*.md')),
-]
 LINK = re.compile(r'\]\(([^)\s]+)\)')
 
 
@@ -21,7 +17,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-') for heading in headings}
 
 
-@pytest.mark.parametrize('page', PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize('page', PAGES, ids=name)
 def test_links_lead_somewhere(page):
     for link in LINK.findall(page.read_text()):
         if link.startswith(('http://', 'https://')):
