@@ -1,0 +1,201 @@
+"""Every block of Python in README and docs runs, or is a config that builds."""
+
+import ast
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mmseg.registry
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import Registry, init_default_scope
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from mmseg_pacbal import BoundaryAwareLoss, PACHead, PyramidAtrousConv
+from tests.environments import ROOT
+from tests.pages import PAGES, blocks, name
+from tests.running import DEMO
+from tests.visualization.tiny import write_checkpoint, write_config
+
+# What a config of the docs is put on, where it does not say what it inherits.
+BASE = 'mmseg::deeplabv3/deeplabv3_r50-d8_4xb4-20k_voc12aug-512x512.py'
+REGISTRIES = [value for value in vars(mmseg.registry).values() if isinstance(value, Registry)]
+# Run as a notebook: tests/test_tutorial.py.
+ELSEWHERE = {'docs/tutorial.md'}
+
+
+def is_config(block: str) -> bool:
+    """Whether a block only names settings: assignments of literals and of ``dict(...)``."""
+    for statement in ast.parse(block).body:
+        if not isinstance(statement, ast.Assign):
+            return False
+        calls = [node for node in ast.walk(statement) if isinstance(node, ast.Call)]
+        if any(not ast.unparse(call.func).startswith(('dict', '__import__')) for call in calls):
+            return False
+    return True
+
+
+PYTHON = [
+    (page, block)
+    for page in PAGES
+    for block in blocks(page, 'python')
+    if name(page) not in ELSEWHERE
+]
+CONFIGS = [(page, block) for page, block in PYTHON if is_config(block)]
+SCRIPTS = [page for page in PAGES if any(p == page and not is_config(b) for p, b in PYTHON)]
+
+
+def types(settings: Any) -> list[str]:
+    """Every ``type`` in nested settings."""
+    if isinstance(settings, dict):
+        inner = [kind for value in settings.values() for kind in types(value)]
+        return inner + ([settings['type']] if 'type' in settings else [])
+    if isinstance(settings, (list, tuple)):
+        return [kind for value in settings for kind in types(value)]
+    return []
+
+
+@pytest.mark.parametrize(('page', 'block'), CONFIGS, ids=lambda value: getattr(value, 'stem', ''))
+def test_config_builds(page, block, tmp_path):
+    file = tmp_path / 'mine.py'
+    inherits = '' if '_base_' in block else f'_base_ = {BASE!r}\n'
+    file.write_text(inherits + block.replace("'configs/", f"'{ROOT}/configs/"))
+    cfg = Config.fromfile(file)
+    init_default_scope('mmseg')
+    named: dict[str, Any] = {}
+    exec(block, named)
+    named = {key: value for key, value in named.items() if not key.startswith('__')}
+    for kind in types(named):
+        assert any(found.get(kind) for found in REGISTRIES), f'{kind} is not registered'
+    assert named.keys() <= cfg.to_dict().keys() | {'_base_'}
+    if 'model' in named:
+        losses = {type(m) for m in MODELS.build(cfg.model).modules()}
+        wanted = {'BoundaryAwareLoss': BoundaryAwareLoss, 'PACHead': PACHead}
+        assert {wanted[kind] for kind in types(named) if kind in wanted} <= losses
+
+
+def logits() -> Tensor:
+    return torch.randn(2, 21, 32, 48, generator=torch.Generator().manual_seed(0))
+
+
+def label() -> Tensor:
+    return torch.arange(48).div(8, rounding_mode='floor').expand(2, 32, 48).contiguous()
+
+
+class LightningModule(nn.Module):
+    """Lightning's, as far as the page uses it: it keeps what is logged."""
+
+    def log_dict(self, values: dict) -> None:
+        self.logged = values
+
+    def forward(self, images: Tensor) -> Tensor:
+        return logits()
+
+
+def in_training(names: dict) -> None:
+    names.update(logits=logits(), label=label(), model=lambda images: logits())
+    names.update(loader=[(None, label())], LightningModule=LightningModule)
+
+
+def predicting(names: dict) -> None:
+    """A checkpoint and an image where the pages have them."""
+    for place in ('iter_30000.pth', 'work_dirs/studies/table3/camvid_lite0/pac_bal-seed0'):
+        path = Path(place) if place.endswith('.pth') else Path(place, 'iter_1600.pth')
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_checkpoint(write_config(Path.cwd())).replace(path)
+    cv2.imwrite('street.jpg', np.full((40, 60, 3), 90, np.uint8))
+
+
+def exported(names: dict) -> None:
+    pytest.importorskip('openvino', reason='needs mmseg-pacbal[openvino]')
+    pytest.importorskip('onnxscript', reason='needs mmseg-pacbal[onnx]')
+    names['image'] = np.zeros((1, 3, 8, 8), np.float32)
+    torch.onnx.export(nn.Conv2d(3, 2, 1), torch.zeros(1, 3, 8, 8), 'model.onnx', dynamo=True)
+
+
+def short_run(names: dict) -> None:
+    Path('my_config.py').write_text(
+        f'_base_ = {str(DEMO)!r}\n'
+        "train_cfg = dict(max_iters=1, val_interval=1)\nwork_dir = 'mine'\n"
+        'train_dataloader = dict(num_workers=0, persistent_workers=False, batch_size=2)\n'
+        'val_dataloader = dict(num_workers=0, persistent_workers=False)\n'
+    )
+
+
+def check_without(names: dict) -> None:
+    assert names['value'].dim() == 0 and names['value'] > 0
+    assert isinstance(names['pac'], PyramidAtrousConv)
+    assert 0 <= names['quality'].compute()['mBF1'] <= 1
+
+
+def check_metric(names: dict) -> None:
+    assert names['scores']['mBIoU'] == names['quality'].compute()['mBIoU']
+    model = names['Model']()
+    model.validation_step((None, label()), 0)
+    model.on_validation_epoch_end()
+    assert model.logged == names['scores']
+
+
+def check_prediction(names: dict) -> None:
+    assert names['label'].shape == (40, 60)
+
+
+def check_layer(names: dict) -> None:
+    assert names['pac'](torch.zeros(1, 2048, 2, 2)).shape == (1, 256, 2, 2)
+
+
+def check_exported(names: dict) -> None:
+    assert names['logits'].shape == (1, 2, 8, 8)
+
+
+def check_run(names: dict) -> None:
+    assert names['runner'].iter == 1
+
+
+# What the scripts of a page need, and what must hold after them.
+Step = Callable[[dict], None]
+PAGES_WITH_SCRIPTS: dict[str, tuple[Step, Step]] = {
+    'docs/boundary_metrics.md': (in_training, check_metric),
+    'docs/gallery.md': (predicting, check_prediction),
+    'docs/pyramid_atrous_conv.md': (exported, check_exported),
+    'docs/robustness.md': (short_run, check_run),
+    'docs/tools.md': (predicting, check_prediction),
+    'docs/use_pac.md': (lambda names: None, check_layer),
+    'docs/without_mmsegmentation.md': (in_training, check_without),
+}
+SLOW = {'docs/gallery.md', 'docs/pyramid_atrous_conv.md', 'docs/robustness.md', 'docs/tools.md'}
+# The demo's small network in place of a large one.
+SMALLER = {'configs/pac_bal_voc.py': str(DEMO), 'pac_bal_camvid_lite0.py': 'pac_bal_demo.py'}
+
+
+@pytest.mark.parametrize(
+    'page',
+    [
+        pytest.param(page, id=name(page), marks=[pytest.mark.slow] if name(page) in SLOW else [])
+        for page in SCRIPTS
+    ],
+)
+def test_scripts_run_in_turn(page, tmp_path, monkeypatch):
+    assert name(page) in PAGES_WITH_SCRIPTS, 'say here what its scripts need, and what they give'
+    prepare, check = PAGES_WITH_SCRIPTS[name(page)]
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    prepare(names)
+    for block in blocks(page, 'python'):
+        if not is_config(block):
+            for large, small in SMALLER.items():
+                block = block.replace(large, small)
+            exec(block, names)
+    check(names)
+
+
+def test_blocks_are_found():
+    assert len(CONFIGS) > 10
+    assert set(PAGES_WITH_SCRIPTS) == {name(page) for page in SCRIPTS}
+    assert is_config("x = dict(a=[1, dict(type='A')])\n_base_ = __import__('m').config('c')\n")
+    assert not is_config('x = f(1)\n')
+    assert not is_config('import x\n')
