@@ -12,6 +12,7 @@ LINK = (
     '(images/cost_curves.png)'
 )
 PICTURE = ROOT / 'docs' / 'images' / 'cost_curves.png'
+RATES_PICTURE = ROOT / 'docs' / 'images' / 'cost_of_rates.png'
 PEERS = dict(
     PAC='as many convolutions', map='plain definition, float64', metric='independent, SciPy'
 )
@@ -115,6 +116,20 @@ def draw(ax: Axes, curve: dict, key: str, scale: float, title: str, subject: str
     ax.grid(alpha=0.3)
 
 
-def draw_picture() -> None:
+def rates_picture(record: dict) -> Figure:
+    """Time and memory of PAC and of as many convolutions, forward and backward, against rates."""
+    curve = lines(record)['PAC, forward+backward', 'rates']
+    figure = Figure(figsize=(8, 2.8), layout='constrained')
+    panels = (('p50', 1e3, 'time, ms'), ('memory', 1e-6, 'memory, MB'))
+    for ax, (key, scale, title) in zip(figure.subplots(1, 2), panels, strict=True):
+        draw(ax, curve, key, scale, title, 'PAC')
+        scale_axes(ax, [row['at'] for row in curve[OURS]], linear=True)
+        ax.set_xlabel('atrous rates')
+    return figure
+
+
+def draw_pictures() -> None:
     """From the committed record."""
-    picture(load('cost_curves', 'amd-epyc')).savefig(PICTURE, dpi=80)
+    record = load('cost_curves', 'amd-epyc')
+    picture(record).savefig(PICTURE, dpi=80)
+    rates_picture(record).savefig(RATES_PICTURE, dpi=110)

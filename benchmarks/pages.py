@@ -48,7 +48,7 @@ def main() -> None:
         (ROOT / page).write_text(text)
         print(f'written to {page}')
     if [*RESULTS.glob('cost_curves-amd-epyc-x*')]:
-        cost_curves_tables.draw_picture()
+        cost_curves_tables.draw_pictures()
 
 
 def filled(page: str, text: str) -> str:

@@ -48,6 +48,17 @@ def test_picture_of_cost_curves_shows_every_row(curves):
         assert ax.get_visible()
 
 
+def test_picture_of_rates_shows_the_training_pass(curves):
+    for row in curves['results']:
+        if row['axis'] == 'rates':
+            row['subject'] = 'PAC, forward+backward'
+    time, memory = cost_curves_tables.rates_picture(curves).axes
+    assert [*time.get_lines()[0].get_ydata()] == [500, 1000]
+    assert [*time.get_lines()[1].get_ydata()] == [20_000]
+    assert [*memory.get_lines()[0].get_ydata()] == [0.5, 1]
+    assert time.get_xlabel() == memory.get_xlabel() == 'atrous rates'
+
+
 def test_arrays_held_at_once_are_counted():
     held = cost_curves.peak_arrays(lambda: (np.ones(10**6), np.ones(10**6)))
     assert 16e6 <= held < 16.1e6

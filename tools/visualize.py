@@ -4,6 +4,8 @@
 trains with: E_G times cross entropy for a BoundaryAwareLoss.
 --figure weights: image, label, edges E and Gaussian edge E_G (Figure 5); CHECKPOINT is not needed.
 --figure qualitative: image, ground truth and prediction (Figure 7).
+--figure comparison: image, ground truth, the predictions of two models and the weights E_G of the
+second, which --compare CONFIG2 CHECKPOINT2 names; --cfg-options apply to both.
 
 The images come from the config's test data set: four, evenly spaced, or those chosen by --indices
 or --images. The suffix of --out selects PNG, JPEG or PDF.
@@ -20,6 +22,7 @@ from matplotlib.figure import Figure
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
+from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import DATASETS, MODELS
 
 from mmseg_pacbal.apps import cli
@@ -35,7 +38,12 @@ from mmseg_pacbal.openmmlab.inspection import (
     weigh_sample,
     weight_name,
 )
-from mmseg_pacbal.visualization import edge_figure, loss_figure, qualitative_figure
+from mmseg_pacbal.visualization import (
+    comparison_figure,
+    edge_figure,
+    loss_figure,
+    qualitative_figure,
+)
 
 FORMATS = ('.png', '.jpg', '.pdf')
 DPI = 300  # of PNG and JPEG, and of the pictures inside a PDF
@@ -44,7 +52,14 @@ DPI = 300  # of PNG and JPEG, and of the pictures inside a PDF
 def parse_args() -> argparse.Namespace:
     parser = cli.parser('Draw a figure of the paper from a checkpoint')
     parser.add_argument('checkpoint', nargs='?', help='checkpoint file; not needed for weights')
-    parser.add_argument('--figure', choices=['loss', 'weights', 'qualitative'], required=True)
+    figures = ['loss', 'weights', 'qualitative', 'comparison']
+    parser.add_argument('--figure', choices=figures, required=True)
+    parser.add_argument(
+        '--compare', nargs=2, metavar=('CONFIG2', 'CHECKPOINT2'), help='a second model'
+    )
+    parser.add_argument(
+        '--names', nargs=2, help='what the two models are called; default: their configs'
+    )
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument('--indices', nargs='+', type=int, help='numbers of images, from 0')
     chosen.add_argument('--images', nargs='+', metavar='NAME', help='file names of images')
@@ -63,6 +78,13 @@ def check_args(args: argparse.Namespace) -> None:
             f'--figure {args.figure} needs a checkpoint, but none was given: '
             f'python tools/visualize.py {args.config} CHECKPOINT --figure {args.figure} ...'
         )
+    if (args.compare is None) == (args.figure == 'comparison'):
+        raise ValueError(
+            '--figure comparison and --compare CONFIG2 CHECKPOINT2 go together, but got '
+            f'--figure {args.figure} {"with" if args.compare else "without"} --compare'
+        )
+    if args.names and not args.compare:
+        raise ValueError('--names names the two models of --compare, but --compare was not given')
 
 
 def chosen_indices(args: argparse.Namespace, dataset: BaseDataset) -> Sequence[int]:
@@ -101,7 +123,30 @@ def draw(args: argparse.Namespace, cfg: Config, dataset: BaseDataset) -> Figure:
     rows = [inspect_sample(model, dataset, i, own_loss) for i in indices]
     if own_loss:
         return loss_figure(rows, *meta, pixel_loss_name(last_head(model)))
+    if args.figure == 'comparison':
+        other = second_model(args, dataset)
+        others = [inspect_sample(other, dataset, i) for i in indices]
+        names = args.names or [Path(config).stem for config in (args.config, args.compare[0])]
+        return comparison_figure(rows, others, names, *meta, weight_name(boundary_loss(other)))
     return qualitative_figure(rows, *meta)
+
+
+def second_model(args: argparse.Namespace, dataset: BaseDataset) -> BaseSegmentor:
+    """The model of --compare.
+
+    Raises:
+        ValueError: It knows other classes than the data set of the first.
+    """
+    config, checkpoint = args.compare
+    cfg = load_complete_config(config, args.cfg_options)
+    model = init_inferencer(cfg, checkpoint).model
+    classes = dataset.metainfo['classes']
+    if tuple(model.dataset_meta['classes']) != tuple(classes):
+        raise ValueError(
+            f'{config} has the classes {", ".join(model.dataset_meta["classes"])}, but the test '
+            f'data of {args.config} have {", ".join(classes)}; give configs of one data set'
+        )
+    return model
 
 
 def main(args: argparse.Namespace) -> None:

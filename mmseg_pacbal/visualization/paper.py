@@ -1,4 +1,4 @@
-"""Figures 4, 5 and 7 of the paper, at the width of a page."""
+"""Figures 4, 5 and 7 of the paper, and two models side by side, at the width of a page."""
 
 import math
 from collections.abc import Sequence
@@ -85,6 +85,37 @@ def qualitative_figure(
     for ax in cells[len(rows) :].flat:
         ax.set_axis_off()
     _title(axes[0], *('image', 'ground truth', 'prediction') * groups)
+    return figure
+
+
+def comparison_figure(
+    rows: Sequence[PanelRow],
+    others: Sequence[PanelRow],
+    names: Sequence[str],
+    classes: Sequence[str],
+    palette: Sequence,
+    weight_name: str = '$E_G$',
+) -> Figure:
+    """Image, truth, predictions of two models and the boundary weights, a row for each image.
+
+    Args:
+        rows: Of one model.
+        others: The same images of the other model, whose weights are shown, on one scale.
+        names: What the two are called.
+        classes: Names of the classes.
+        palette: Their colours.
+        weight_name: Label of the weights' scale.
+    """
+    legend = class_patches(classes, palette, labels_of([*rows, *others]))
+    figure, axes = _grid([_aspect(row.image) for row in rows], 5, legend, right=BAR)
+    largest = max(row.weight.max() for row in others)
+    for line, row, other in zip(axes, rows, others, strict=True):
+        line[0].imshow(row.image)
+        for ax, label in zip(line[1:4], (row.label, row.prediction, other.prediction), strict=True):
+            ax.imshow(paint(label, palette))
+        drawn = line[4].imshow(other.weight, cmap='inferno', vmin=0, vmax=largest)
+    _colour_bar(figure, drawn, axes, weight_name)
+    _title(axes[0], 'image', 'ground truth', *names, 'boundary weights')
     return figure
 
 

@@ -18,6 +18,25 @@ def test_figure_is_written(figure, tiny, tmp_path, capsys):
     assert picture.getcolors(maxcolors=1000) is None  # there are more
 
 
+@pytest.mark.slow
+def test_two_models_are_shown_side_by_side(tiny, tmp_path):
+    out = tmp_path / 'both.png'
+    args = (*tiny, '--figure', 'comparison', '--compare', *tiny, '--indices', 0, 4, '--out', out)
+    call_tool('visualize', *args, '--names', 'baseline', 'ours')
+    assert Image.open(out).width == 300 * PAGE_WIDTH
+
+
+@pytest.mark.slow
+def test_models_of_other_classes_are_not_compared(tiny, tmp_path, capsys):
+    other = write_config(tmp_path)
+    text = other.read_text().replace('num_classes=7', 'num_classes=11')
+    other.write_text(text.replace('SyntheticVOCDataset', 'CamVidDataset'))
+    args = ('--figure', 'comparison', '--compare', other, write_checkpoint(other))
+    sentence = mistake(capsys, 'visualize', *tiny, *args, '--out', tmp_path / 'f.png')
+    assert 'has the classes' in sentence
+    assert 'give configs of one data set' in sentence
+
+
 @pytest.mark.parametrize(
     ('suffix', 'start'),
     [('pdf', b'%PDF'), pytest.param('jpg', b'\xff\xd8\xff', marks=pytest.mark.slow)],
@@ -52,6 +71,20 @@ def test_images_are_chosen_by_number_or_name(tiny, monkeypatch):
     ('options', 'expected'),
     [
         (('--figure', 'loss', '--out', 'f.png'), '--figure loss needs a checkpoint, but none'),
+        (
+            ('model.pth', '--figure', 'comparison', '--out', 'f.png'),
+            '--figure comparison and --compare CONFIG2 CHECKPOINT2 go together, but got '
+            '--figure comparison without --compare',
+        ),
+        (
+            ('model.pth', '--figure', 'loss', '--compare', 'c.py', 'm.pth', '--out', 'f.png'),
+            '--figure comparison and --compare CONFIG2 CHECKPOINT2 go together, but got '
+            '--figure loss with --compare',
+        ),
+        (
+            ('model.pth', '--figure', 'loss', '--names', 'a', 'b', '--out', 'f.png'),
+            '--names names the two models of --compare, but --compare was not given',
+        ),
         (('--figure', 'weights', '--out', 'f.gif'), '--out must end in .png, .jpg, .pdf, but got'),
         (
             ('--figure', 'weights', '--indices', 5, '--out', 'f.png'),

@@ -7,6 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from mmseg_pacbal.visualization import (
     PanelRow,
     WeightSample,
+    comparison_figure,
     edge_figure,
     loss_figure,
     paint,
@@ -112,6 +113,22 @@ def test_edge_figure():
     assert figure.axes[7].get_images()[0].get_clim() == (0, largest)
     assert figure.axes[-1].get_ylabel() == 'my weights'
     assert legend_of(figure) == ['sky', 'road', 'void']
+
+
+def test_comparison_figure():
+    first, second = [row(0), row(1)], [row(2), row(3)]
+    figure = comparison_figure(first, second, ['one', 'two'], CLASSES, PALETTE, 'my weights')
+    panels = shown(figure)
+    assert len(panels) == 10
+    for line, (a, b) in enumerate(zip(first, second, strict=True)):
+        labels = [paint(label, PALETTE) for label in (a.label, a.prediction, b.prediction)]
+        expected = [a.image, *labels, b.weight]
+        assert all(map(np.array_equal, panels[5 * line : 5 * line + 5], expected))
+    largest = max(r.weight.max() for r in second)
+    assert {figure.axes[i].get_images()[0].get_clim() for i in (4, 9)} == {(0, largest)}
+    titles = [ax.get_title() for ax in figure.axes[:5]]
+    assert titles == ['image', 'ground truth', 'one', 'two', 'boundary weights']
+    assert figure.axes[-1].get_ylabel() == 'my weights'
 
 
 @pytest.mark.parametrize(('num', 'columns'), [(1, 3), (3, 3), (4, 6), (5, 6)])
