@@ -11,7 +11,7 @@ PAGES = [
     ROOT / 'benchmarks' / 'README.md',
     *sorted((ROOT / 'docs').rglob('*.md')),
 ]
-FENCE = re.compile(r'^```(\w*)\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r'^```(\w*).*?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r'(?<=\n\n)((?: {4}.*\n)+)')
 IN_LINE = re.compile(r'`([^`\n]+)`')
 # How a command of the text begins; other code in a line is a name or an expression.
@@ -42,6 +42,6 @@ def commands(page: Path) -> Iterator[str]:
 
 def lines(block: str) -> list[str]:
     """The commands of a block, without comments and line breaks."""
-    joined = re.sub(r'\\\n\s*', '', block)
+    joined = re.sub(r'\\\n\s*', '', block).replace('$TOOLS', 'tools').replace('$CONFIGS', 'configs')
     bare = (re.sub(r'(^|\s)#.*$', '', line).strip() for line in joined.splitlines())
-    return [command.strip() for line in bare for command in re.split(r'&&|;', line) if command]
+    return [command.strip() for line in bare for command in re.split(r'&&|[;|]', line) if command]

@@ -15,7 +15,19 @@ from tests.environments import ROOT
 from tests.pages import PAGES, commands, lines
 
 # Programs of others, whose options are theirs to check.
-OTHERS = {'[', 'exit', 'mim', 'mkdocs', 'mypy', 'ray', 'ruff', 'scontrol', 'tensorboard', 'time'}
+OTHERS = {
+    '[',
+    'exit',
+    'mim',
+    'mkdocs',
+    'mypy',
+    'ray',
+    'ruff',
+    'scontrol',
+    'tail',
+    'tensorboard',
+    'time',
+}
 COMMANDS = sorted({command for page in PAGES for command in commands(page)})
 
 
@@ -136,8 +148,8 @@ def test_command_is_accepted(command, monkeypatch, only_parse, pytestconfig):
 def test_commands_are_found():
     assert len(COMMANDS) > 100
     assert 'python tools/demo.py' in commands(ROOT / 'README.md')
-    block = 'tools/train.py \\\n    my.py  # mine\npip check && pytest\n'
-    assert lines(block) == ['tools/train.py my.py', 'pip check', 'pytest']
+    block = 'tools/train.py \\\n    my.py  # mine\npip check | tail -1 && pytest\n'
+    assert lines(block) == ['tools/train.py my.py', 'pip check', 'tail -1', 'pytest']
 
 
 @pytest.mark.parametrize(
