@@ -195,7 +195,10 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
 
     filename = os.path.expanduser(filename)
     if not os.path.isfile(filename):
-        raise FileNotFoundError(f'{filename} can not be found.')
+        raise FileNotFoundError(
+            f'checkpoint {filename} does not exist; give the path of a checkpoint, such as '
+            'work_dirs/pac_bal_demo/iter_600.pth'
+        )
     try:
         return torch.load(filename, map_location=map_location, weights_only=True)
     except Exception as error:

@@ -440,7 +440,7 @@ def test_file_of_another_kind_says_so(tmp_path, data):
 
 
 def test_missing_file_and_missing_device_keep_their_errors(checkpoint, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r'no\.pth can not be found'):
+    with pytest.raises(FileNotFoundError, match=r'no\.pth does not exist; give the path'):
         compat.load_from_local(str(tmp_path / 'no.pth'))
     # torch 2.4 wraps the RuntimeError.
     with pytest.raises((RuntimeError, pickle.UnpicklingError), match='CUDA') as error:

@@ -32,7 +32,10 @@ def check_checkpoint(model: nn.Module, path: str | Path, *, resume: bool = False
         )
     problems = _misfits(model, _shapes(checkpoint))
     if problems:
-        raise ValueError(f'checkpoint {path} does not belong to this config: {_first(problems)}')
+        raise ValueError(
+            f'checkpoint {path} does not belong to this config: {_first(problems)}; give the '
+            'config that it was trained with, or another checkpoint'
+        )
     return checkpoint.get('meta') or {}
 
 
@@ -72,7 +75,10 @@ def check_initial_weights(model: nn.Module, load_from: str | None) -> None:
             found = {k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)}
         problems = _misfits(module, found)
         if not any(found.get(k) == tuple(v.shape) for k, v in module.state_dict().items()):
-            raise ValueError(f'no weight in {path} fits {name}: {_first(problems)}')
+            raise ValueError(
+                f'no weight in {path} fits {name}: {_first(problems)}; give weights of the same '
+                'model'
+            )
 
 
 def _read_checkpoint(path: str | Path) -> dict:
