@@ -105,7 +105,9 @@ def _convert_sbd(sbd: Path, folder: Path, skip: Collection[str]) -> list[str]:
             _place_mask(folder / f'{path.stem}.png', sbd_mask(data, f'{sbd}: {name}'))
     for name in ('train.txt', 'val.txt'):
         if name not in lists:
-            raise ValueError(f'{sbd} is not SBD: it lacks {_SBD / name}')
+            raise ValueError(
+                f'{sbd} is not SBD: it lacks {_SBD / name}; get the archive from its publisher'
+            )
     return [*lists['train.txt'], *lists['val.txt']]
 
 
@@ -113,7 +115,10 @@ def _own_lists(voc: Path, root: Path) -> dict[str, list[str]]:
     paths = {name: list_path(root, name) for name in ('train', 'val')}
     for path in paths.values():
         if not path.is_file():
-            raise ValueError(f'{voc} is not VOC 2012: it lacks {_VOC / path.relative_to(root)}')
+            raise ValueError(
+                f'{voc} is not VOC 2012: it lacks {_VOC / path.relative_to(root)}; get the archive '
+                'from its publisher'
+            )
     return {name: read_list(path) for name, path in paths.items()}
 
 

@@ -61,16 +61,12 @@ def verify_data(cfg: Config, *loaders: str) -> list[str]:
             loader,
             mask_reader(dataset),
         )
-        name = f'{loader}, {dataset.data_prefix["img_path"]}'
-        print(summary(name, verdicts, absent_classes(dataset, verdicts)))
+        folder = dataset.data_prefix['img_path']
+        print(summary(f'{loader}, {folder}', verdicts, absent_classes(dataset, verdicts)))
         problems += [f'{loader}: {p}' for verdict in verdicts for p in verdict.problems]
-        problems += [f'{loader}: {p}' for p in _unused(dataset)]
+        unused = getattr(dataset, 'unused_masks', ())
+        problems += [f'{loader}: mask {path} has no image in {folder}' for path in unused]
     return list(dict.fromkeys(problems))
-
-
-def _unused(dataset: BaseSegDataset) -> list[str]:
-    masks = getattr(dataset, 'unused_masks', ())
-    return [f'mask {path} has no image in {dataset.data_prefix["img_path"]}' for path in masks]
 
 
 def _dataset_configs(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[str, ConfigDict]]:
@@ -84,7 +80,10 @@ def _build(cfg: Config, loader: str, dataset_cfg: ConfigDict) -> BaseSegDataset:
     """Build a data set after checking its folders, list and classes, but not its files."""
     cls = DATASETS.get(dataset_cfg.type)
     if cls is None:
-        raise ValueError(f'{loader}: there is no data set type {dataset_cfg.type!r}')
+        raise ValueError(
+            f'{loader}: there is no data set type {dataset_cfg.type!r}; correct the name, or add '
+            'the module that registers it to custom_imports'
+        )
     if not getattr(cls, 'makes_its_data', False):
         _check_folders(loader, dataset_cfg)
     try:
@@ -94,7 +93,8 @@ def _build(cfg: Config, loader: str, dataset_cfg: ConfigDict) -> BaseSegDataset:
     if not len(dataset):
         raise ValueError(
             f'{loader}: {dataset_cfg.type} finds no images *{dataset.img_suffix} in '
-            f'{dataset.data_prefix["img_path"]}'
+            f'{dataset.data_prefix["img_path"]}; put some there, or set '
+            'img_suffix=... or data_root=...'
         )
     _check_classes(cfg, len(dataset.metainfo['classes']), dataset_cfg.type)
     return dataset

@@ -35,7 +35,10 @@ class LoadMask(BaseTransform):
             return results
         values = read_folder_mask(path, results.get('value_of_colour'))
         if values.min() < 0 or values.max() > 255:
-            raise ValueError(f'mask {path} holds values beyond 0..255, up to {values.max()}')
+            raise ValueError(
+                f'mask {path} holds values beyond 0..255, up to {values.max()}; save the index of '
+                'a class in each pixel'
+            )
         table = labels_of_values(results['reduce_zero_label'], results['label_map'])
         results['gt_seg_map'] = cv2.LUT(values.astype(np.uint8), table)
         results['seg_fields'].append('gt_seg_map')
