@@ -61,7 +61,10 @@ def main(args: argparse.Namespace) -> None:
     print(table)
     print(f'Pictures: {out / "panels.png"}  log and checkpoints: {out}')
     if trained['mIoU'] < LEAST_MIOU:
-        raise ValueError(f'the demo reached mIoU {trained["mIoU"]}, below {LEAST_MIOU}')
+        raise ValueError(
+            f'the demo reached mIoU {trained["mIoU"]}, below {LEAST_MIOU}; please report it with '
+            'the output of `python -m mmseg_pacbal.doctor`'
+        )
 
 
 if __name__ == '__main__':

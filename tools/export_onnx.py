@@ -110,7 +110,9 @@ def read_image(path: str | None) -> Tensor:
     else:
         picture = cv2.imread(path)
         if picture is None:
-            raise FileNotFoundError(f'--image {path} does not exist or is not a picture')
+            raise FileNotFoundError(
+                f'--image {path} does not exist or is not a picture; give the path of one'
+            )
         image = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
     return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
 
@@ -149,7 +151,10 @@ def main(args: argparse.Namespace) -> None:
     actual = [session.run(None, {'image': x.numpy()})[0] for x in (image, pair)]
     near = [agree(e, torch.from_numpy(a)) for e, a in zip(expected, actual, strict=True)]
     if not all(near):
-        sys.exit('error: onnxruntime and PyTorch do not agree')
+        sys.exit(
+            f'error: onnxruntime and PyTorch do not agree; do not use {path}, and please report it '
+            'with the output of `python -m mmseg_pacbal.doctor`'
+        )
 
 
 if __name__ == '__main__':

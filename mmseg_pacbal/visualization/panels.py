@@ -43,7 +43,7 @@ def paint(label: np.ndarray, palette: Sequence, ignore_index: int = 255) -> np.n
     if wrong.any():
         raise ValueError(
             f'label holds {label[wrong][0]}, but accepted are 0..{len(palette) - 1} and '
-            f'ignore_index={ignore_index}'
+            f'ignore_index={ignore_index}; give a palette with a colour for every class'
         )
     colours = np.array([*palette, VOID_COLOUR], dtype=np.uint8)
     return colours[np.where(label == ignore_index, len(palette), label)]
