@@ -153,7 +153,11 @@ def blocks() -> dict[str, str]:
 
 
 def main() -> None:
-    PAGE.write_text(fill(PAGE.read_text(encoding='utf-8'), blocks()), encoding='utf-8')
+    try:
+        text = fill(PAGE.read_text(encoding='utf-8'), blocks())
+    except ValueError as error:
+        sys.exit(str(error))
+    PAGE.write_text(text, encoding='utf-8')
     print(f'written to {PAGE}')
 
 
