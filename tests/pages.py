@@ -43,5 +43,5 @@ def commands(page: Path) -> Iterator[str]:
 def lines(block: str) -> list[str]:
     """The commands of a block, without comments and line breaks."""
     joined = re.sub(r'\\\n\s*', '', block).replace('$TOOLS', 'tools').replace('$CONFIGS', 'configs')
-    bare = (re.sub(r'(^|\s)#.*$', '', line).strip() for line in joined.splitlines())
+    bare = (re.sub(r'(^|\s)#.*$| > \S+$', '', line).strip() for line in joined.splitlines())
     return [command.strip() for line in bare for command in re.split(r'&&|[;|]', line) if command]
