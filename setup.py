@@ -1,5 +1,14 @@
-"""Adds configs and tools to the wheel; everything else is in pyproject.toml."""
+"""Adds configs and tools to the wheel, and a README for PyPI; the rest is in pyproject.toml.
 
+MMSEG_PACBAL_REPOSITORY=https://HOST/OWNER/NAME python -m build
+
+PyPI resolves no relative links. With the variable, which the workflow that publishes sets, those of
+README.md lead to the tag of this version in that repository; without it only their text is kept.
+"""
+
+import os
+import re
+import runpy
 import shutil
 from pathlib import Path
 
@@ -7,6 +16,9 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
+VERSION = runpy.run_path(str(ROOT / 'mmseg_pacbal' / 'version.py'))['__version__']
+# [text](target) and ![text](target), whose target is neither a URL nor an anchor
+RELATIVE = re.compile(r'(!?)\[([^\]]*)\]\((?!https?://|#)([^)\s]+)\)')
 
 
 class BuildWithConfigs(build_py):
@@ -23,4 +35,37 @@ class BuildWithConfigs(build_py):
         shutil.copy2(ROOT / 'model-index.yml', target)
 
 
-setup(cmdclass={'build_py': BuildWithConfigs})
+def readme(text: str, repository: str) -> str:
+    """README.md as PyPI can show it: see above.
+
+    Args:
+        text: README.md.
+        repository: Address of the repository; empty if it is not known.
+    """
+
+    def resolve(link: re.Match) -> str:
+        picture, words, target = link.groups()
+        if repository:
+            view = 'raw' if picture else 'blob'
+            return f'{picture}[{words}]({repository}/{view}/v{VERSION}/{target})'
+        return '' if picture else words
+
+    return RELATIVE.sub(resolve, text)
+
+
+def urls(repository: str) -> dict[str, str]:
+    """Links beside the README on PyPI, none without a repository."""
+    if not repository:
+        return {}
+    changelog = f'{repository}/blob/v{VERSION}/CHANGELOG.md'
+    return dict(Repository=repository, Changelog=changelog, Issues=f'{repository}/issues')
+
+
+if __name__ == '__main__':
+    home = os.environ.get('MMSEG_PACBAL_REPOSITORY', '').rstrip('/')
+    setup(
+        cmdclass={'build_py': BuildWithConfigs},
+        long_description=readme((ROOT / 'README.md').read_text(encoding='utf-8'), home),
+        long_description_content_type='text/markdown',
+        project_urls=urls(home),
+    )

@@ -1,13 +1,14 @@
 """Wheel and sdist carry every module, config and tool, and nothing else."""
 
 import ast
+import runpy
 import subprocess
 import sys
 import tarfile
 import zipfile
 from email import message_from_bytes
 from email.message import Message
-from importlib.metadata import packages_distributions
+from importlib.metadata import distributions, packages_distributions
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from packaging.utils import canonicalize_name
 from tests.environments import LOCAL, PIP, ROOT, build_wheel, copy_checkout
 
 LICENCES = {'LICENSE', 'NOTICE'}
+SETUP = runpy.run_path(str(ROOT / 'setup.py'))
 BUILD_SDIST = 'import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])'
 
 
@@ -95,6 +97,43 @@ def test_metadata_says_which_python(metadata):
     stated = {c.rpartition(' ')[2] for c in metadata.get_all('Classifier') if '3.' in c}
     assert stated == {'3.10', '3.11', '3.12', '3.13'}
     assert 'target-version = "py310"' in (ROOT / 'pyproject.toml').read_text()
+
+
+def test_page_on_pypi_has_no_relative_links(metadata):
+    page = metadata.get_payload()
+    assert '# mmseg-pacbal' in page and 'of any MMSegmentation model' in page
+    assert SETUP['RELATIVE'].findall(page) == []
+    assert metadata.get_all('Project-URL') is None  # no repository was given
+
+
+def test_links_on_pypi_lead_to_the_tag_in_the_repository():
+    text = '![picture](docs/a.png)\n[README](README.md#two), [there](https://x.org/a), [top](#top)'
+    home, version = 'https://example.org/o/n', SETUP['VERSION']
+    assert SETUP['readme'](text, home) == (
+        f'![picture]({home}/raw/v{version}/docs/a.png)\n'
+        f'[README]({home}/blob/v{version}/README.md#two), [there](https://x.org/a), [top](#top)'
+    )
+    assert SETUP['readme'](text, '') == '\nREADME, [there](https://x.org/a), [top](#top)'
+    assert SETUP['urls']('') == {}
+    assert SETUP['urls'](home)['Changelog'] == f'{home}/blob/v{version}/CHANGELOG.md'
+
+
+@pytest.mark.slow
+def test_build_and_twine_accept_the_project(tmp_path):
+    missing = {'build', 'twine'} - {found.name for found in distributions()}
+    if missing:
+        pytest.skip(f'not installed: {", ".join(sorted(missing))}')
+    source, out = copy_checkout(tmp_path / 'source'), tmp_path / 'dist'
+    build = [sys.executable, '-m', 'build', '--no-isolation', '--outdir', out, source]
+    subprocess.run(build, check=True, capture_output=True, cwd=tmp_path)
+    files = sorted(out.iterdir())
+    assert [file.name for file in files] == [
+        f'mmseg_pacbal-{SETUP["VERSION"]}-py3-none-any.whl',
+        f'mmseg_pacbal-{SETUP["VERSION"]}.tar.gz',
+    ]
+    check = [sys.executable, '-m', 'twine', 'check', '--strict', *files]
+    result = subprocess.run(check, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_every_imported_package_is_required(metadata):
