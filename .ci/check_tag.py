@@ -4,6 +4,7 @@ The tag must be `v` and the version of the package, which CITATION.cff must have
 CHANGELOG.md must have a dated section for.
 """
 
+import argparse
 import re
 import runpy
 import sys
@@ -31,6 +32,7 @@ def problems(tag: str, root: Path = ROOT) -> list[str]:
 
 
 if __name__ == '__main__':
-    if len(sys.argv) != 2:
-        sys.exit('error: give one tag, such as: python .ci/check_tag.py v1.0.0')
-    sys.exit('\n'.join(f'error: {problem}' for problem in problems(sys.argv[1])) or 0)
+    parser = argparse.ArgumentParser(description='Refuse to publish under a wrong version')
+    parser.add_argument('tag', help='such as v1.0.0')
+    found = problems(parser.parse_args().tag)
+    sys.exit('\n'.join(f'error: {problem}' for problem in found) or 0)

@@ -181,7 +181,7 @@ def parser_of(parse: Callable[[], object]) -> argparse.ArgumentParser:
 
 
 def option(action: argparse.Action) -> str:
-    """An option with its choices or placeholder, and with a default that is a number."""
+    """An argument with its choices or placeholder, and with a default that is a number."""
     names = '/'.join(action.option_strings)
     if action.nargs == 0:
         return names
@@ -192,19 +192,15 @@ def option(action: argparse.Action) -> str:
     value += ' ...' if action.nargs == '+' else ''
     value = f'[{value}]' if action.nargs == '?' else value
     default = f' = {action.default}' if isinstance(action.default, (int, float)) else ''
-    return f'{names} {value}{default}'.lstrip()
+    required = ', required' if names and action.required else ''
+    return f'{names} {value}{default}{required}'.lstrip()
 
 
 def usage(name: str, parser: argparse.ArgumentParser) -> str:
-    """A command with what it requires, then its options."""
+    """A command with its arguments and options."""
     actions = [a for a in parser._actions if a.dest != 'help' and a.help != argparse.SUPPRESS]
-    required = (option(action) for action in actions if action.required or is_positional(action))
-    options = listed(option(a) for a in actions if not (a.required or is_positional(a)))
-    return f'- `{" ".join([name, *required])}`' + (f': {options}' if options else '')
-
-
-def is_positional(action: argparse.Action) -> bool:
-    return not action.option_strings
+    actions.sort(key=lambda action: bool(action.option_strings))
+    return f'- `{name}`: {listed(map(option, actions))}'
 
 
 def tools() -> str:
@@ -274,5 +270,6 @@ BLOCKS: dict[str, Callable[[], str]] = dict(
 
 
 if __name__ == '__main__':
+    argparse.ArgumentParser(description=__doc__.partition('\n')[0]).parse_args()
     PAGE.write_text(fill(PAGE.read_text(), {name: block() for name, block in BLOCKS.items()}))
     print(f'written to {PAGE}')
