@@ -94,7 +94,7 @@ def described(name: str, thing: object, public: Container[type]) -> Iterator[str
     """The lines of a list: a name with its arguments, and below it the methods of a class."""
     yield f'- `{name}{arguments(thing) if callable(thing) else ""}`'
     if inspect.isclass(thing):
-        yield from (f'  - `{method}`' for method in methods(thing, public))
+        yield from (f'    - `{method}`' for method in methods(thing, public))
 
 
 def public_modules() -> list[str]:

@@ -30,7 +30,7 @@ def entries(block: str) -> set[str]:
         name, *members = re.findall(r'`([^`]+)`', line) or ['']
         if line.startswith('**'):
             module = f'{name}: '
-        elif line.startswith('  - '):
+        elif line.startswith('    - '):
             found.add(owner + name)
         else:
             owner = re.split(r'[( ]', name)[0]
@@ -111,7 +111,7 @@ def test_arguments_show_a_changed_default():
 def test_difference_names_options_methods_and_order():
     tool = '- `tools/a.py CONFIG`: `--amp`, `--out DIR`'
     assert "not public: ['tools/a.py: --amp']" in difference(tool, tool.replace('`--amp`, ', ''))
-    loss = '- `Loss(a)`\n  - `.void(b)`'
+    loss = '- `Loss(a)`\n    - `.void(b)`'
     assert "not listed: ['Loss.void(c)']" in difference(loss, loss.replace('b', 'c'))
     table = '- `table.csv`: `row`, `mean`', '- `table.csv`: `mean`, `row`'
     assert difference(*table).startswith('the order differs')
