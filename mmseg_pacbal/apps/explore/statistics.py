@@ -1,0 +1,133 @@
+"""What a setting does to a label, in numbers."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...ops import boundary_edges, boundary_weight_map
+from .samples import Sample
+from .settings import Settings
+
+BINS = 48  # of the histogram
+OFFSET_SIDE = 512  # the offsets are compared in the middle of a larger label
+
+
+class Weights(NamedTuple):
+    """Edges and weights of a label.
+
+    Attributes:
+        edges: E, (H, W), 0..3.
+        weight: E_G as the loss applies it, (H, W), float32.
+        valid: Pixels that are not void, bool (H, W).
+    """
+
+    edges: np.ndarray
+    weight: np.ndarray
+    valid: np.ndarray
+
+
+class Figures(NamedTuple):
+    """What E_G amounts to at the pixels that are not void; NaN if there is none."""
+
+    mean: float
+    least: float
+    peak: float
+    below_one: float
+
+
+class OffsetEffect(NamedTuple):
+    """E_G of a label at all diagonal offsets in the grid of ``downsample`` pixels.
+
+    Attributes:
+        mean: Of each offset.
+        peak: Of each offset.
+        spread: Deviation of a pixel's weight over the offsets, as a share of the mean weight, beta
+            left out.
+    """
+
+    mean: list[float]
+    peak: list[float]
+    spread: float
+
+
+@lru_cache(maxsize=8)
+def weights(sample: Sample, settings: Settings) -> Weights:
+    """Edges and weights of a label."""
+    label = as_tensor(sample.label)
+    edges = boundary_edges(
+        label,
+        void_edges=settings.void_edges,
+        ignore_padding=settings.ignore_padding,
+        ignore_index=settings.ignore_index,
+    )
+    weight = settings.loss().weight_map(label)
+    return Weights(edges[0].numpy(), weight[0].numpy(), sample.label != settings.ignore_index)
+
+
+def figures(found: Weights) -> Figures:
+    """Mean, range and share below 1."""
+    values = found.weight[found.valid]
+    if not values.size:
+        return Figures(*[float('nan')] * 4)
+    mean = float(values.mean(dtype=np.float64))
+    return Figures(mean, float(values.min()), float(values.max()), float((values < 1).mean()))
+
+
+def histogram(found: Weights, top: float) -> np.ndarray:
+    """Share of the pixels in each of :data:`BINS` equal bins from 0 to ``top``."""
+    counts, _ = np.histogram(found.weight[found.valid], BINS, (0, top))
+    return counts / max(1, np.count_nonzero(found.valid))
+
+
+def best_line(label: np.ndarray, column: bool = False) -> int:
+    """The row (or column) that crosses the most boundaries, of several the one in the middle."""
+    lines = label.T if column else label
+    crossings = (lines[:, 1:] != lines[:, :-1]).sum(1)
+    best = np.flatnonzero(crossings == crossings.max())
+    return int(best[np.abs(best - len(lines) // 2).argmin()])
+
+
+def line_of(field: np.ndarray, position: int, column: bool = False) -> np.ndarray:
+    """A row, or a column, of a map (H, W)."""
+    return field[:, position] if column else field[position]
+
+
+@lru_cache(maxsize=8)
+def offset_effect(sample: Sample, settings: Settings, antialias: bool) -> OffsetEffect:
+    """How E_G, not normalised, depends on where a label lies in the grid of the shrunken edges.
+
+    The label is moved by 0 to ``downsample - 1`` pixels to the right and down, its frame repeated;
+    the weights are compared at the same pixels of the label.
+    """
+    step, label = settings.downsample, _middle(sample.label)
+    valid = label != settings.ignore_index
+    maps = []
+    for k in range(step):
+        moved = np.pad(label, ((k, 0), (k, 0)), mode='edge')
+        weight = boundary_weight_map(as_tensor(moved), **_map_arguments(settings, antialias))[0]
+        maps.append(weight[k:, k:].numpy()[valid])
+    stack = np.stack(maps)
+    if not stack.size:
+        return OffsetEffect([float('nan')] * step, [float('nan')] * step, float('nan'))
+    blurred = float(stack.mean(dtype=np.float64)) - settings.beta
+    spread = float(stack.std(axis=0).mean(dtype=np.float64)) / blurred if blurred > 1e-6 else 0.0
+    means = stack.mean(axis=1, dtype=np.float64).tolist()
+    return OffsetEffect(means, stack.max(axis=1).tolist(), spread)
+
+
+def as_tensor(label: np.ndarray) -> Tensor:
+    """uint8 (H, W) -> int16 (1, H, W), which any usual ignore_index can be compared with."""
+    return torch.from_numpy(label.astype(np.int16))[None]
+
+
+def _map_arguments(settings: Settings, antialias: bool) -> dict:
+    arguments = dict(settings.loss().map_args, ignore_index=settings.ignore_index)
+    return {**arguments, 'antialias': antialias}
+
+
+def _middle(label: np.ndarray) -> np.ndarray:
+    top, left = (max(0, side - OFFSET_SIDE) // 2 for side in label.shape)
+    return label[top : top + OFFSET_SIDE, left : left + OFFSET_SIDE]

@@ -1,0 +1,77 @@
+"""Uploaded label maps: checked, read, and removed from the disk."""
+
+import shutil
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ...openmmlab.datasets.classes_file import Colour
+from .samples import read_label
+
+MOST_BYTES = 32 * 2**20
+MOST_PIXELS = 16_000_000
+
+
+def read_upload(
+    path: Path, value_of_colour: Mapping[Colour, int] | None, table: np.ndarray
+) -> np.ndarray:
+    """The label of an uploaded file, uint8 (H, W); see :func:`.samples.read_label`.
+
+    Raises:
+        ValueError: The file is too large, has too many pixels, or is no mask; the message calls it
+            by its name alone.
+    """
+    try:
+        _check_bytes(path)
+        _check_pixels(path)
+        return read_label(path, value_of_colour, table)
+    except (OSError, ValueError) as error:
+        # Where the file lay for a moment means nothing to the user.
+        raise ValueError(str(error).replace(str(path), path.name)) from None
+
+
+def discard(path: Path, folder: Path) -> None:
+    """Remove an uploaded file, and the empty files that Gradio leaves in the folder of uploads.
+
+    Args:
+        path: The file, in a folder of its own.
+        folder: The folder of uploads.
+    """
+    if folder.resolve() in path.resolve().parents:
+        shutil.rmtree(path.parent if path.parent.resolve() != folder.resolve() else path, True)
+    for stray in folder.glob('tmp*'):
+        if stray.is_file() and stray.stat().st_size == 0:
+            stray.unlink(missing_ok=True)
+
+
+def _check_bytes(path: Path) -> None:
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        raise ValueError(
+            f'{path} has {size / 2**20:.0f} MiB, but this page accepts {MOST_BYTES // 2**20}; '
+            'save the label as PNG, or crop it'
+        )
+
+
+def _check_pixels(path: Path) -> None:
+    """From the header alone: a small file may decode to gigabytes."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('error', Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                width, height = image.size
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        size = 'far more'
+    except Exception:
+        return  # no image, or a damaged one: the reader says which
+    else:
+        if width * height <= MOST_PIXELS:
+            return
+        size = f'{width} x {height}, which is more'
+    raise ValueError(
+        f'{path} has {size} than the {MOST_PIXELS // 10**6} million pixels that this page accepts; '
+        'crop the label'
+    )
