@@ -56,6 +56,9 @@ def settings_from(values: Sequence[Any]) -> Settings:
         ValueError: One is not accepted; an emptied field is None.
     """
     given = dict(zip(NAMES, values, strict=True))
+    for name in ('sigma', 'beta'):  # a slider's 1 is an integer, and its sums are not exact
+        if given[name] is not None:
+            given[name] = round(float(given[name]), 6)
     given['normalize'] = None if given['normalize'] == 'None' else given['normalize']
     return Settings(**given)
 
