@@ -360,8 +360,8 @@ def test_uploads(tab, server, tmp_path):
         'sixteen.png': 'mask sixteen.png holds values from 0 to 1199, but accepted are classes '
         '0..254 and void 255; save it with the index of a class in each pixel',
         'broken.png': 'mask broken.png is damaged',
-        'huge.png': 'huge.png has 5000 x 4000, which is more than the 16 million pixels that this '
-        'page accepts; crop the label',
+        'huge.png': 'huge.png has 5000 x 4000 pixels, but this page accepts at most 16 million, '
+        'and 8000 on a side; crop the label',
         'notes.txt': 'mask notes.txt is not an image',
     }.items():
         assert tab.upload(tmp_path / name).startswith(sentence)

@@ -50,8 +50,10 @@ class Answers:
         texts = [text(settings[side]) for side in SIDES for text in (config_text, python_text)]
         return [html, *texts, '']
 
-    def pick(self, position: int, way: str) -> list[Any]:
+    def pick(self, position: int | None, way: str) -> list[Any]:
         """A label of the source."""
+        if position is None:
+            return [self.gr.skip()] * 4
         try:
             sample = self.source.load(position)
         except (OSError, ValueError) as error:

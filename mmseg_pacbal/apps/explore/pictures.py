@@ -9,7 +9,7 @@ from ...visualization import paint
 from .samples import Sample
 
 LONGEST = 1000  # pixels of a picture on the page
-OPACITY = 0.65  # of the weights over the image
+HEAT, GREY = 0.75, 0.45  # shares of the weights and of the image in an overlay
 GREYS = np.array([24, 150, 205, 255], np.uint8)  # of E = 0, 1, 2, 3
 
 
@@ -34,7 +34,7 @@ def overlay(sample: Sample, weight: np.ndarray, top: float, ignore_index: int) -
     below = label_picture(sample, ignore_index) if sample.image is None else sample.image
     grey = cv2.cvtColor(cv2.cvtColor(below, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     heat = np.ascontiguousarray(heat_picture(weight, top))
-    return cv2.addWeighted(heat, OPACITY, grey, 1 - OPACITY, 0)
+    return cv2.addWeighted(heat, HEAT, grey, GREY, 0)
 
 
 def data_uri(picture: np.ndarray, exact: bool = False) -> str:

@@ -66,7 +66,8 @@ def settings_of_config(cfg: Config) -> Settings | None:
         losses = head.get('loss_decode') or ()
         for loss in losses if isinstance(losses, (list, tuple)) else (losses,):
             if loss.get('type') == BoundaryAwareLoss.__name__:
-                return settings_of(dict(ignore_index=head.get('ignore_index'), **loss))
+                void = head.get('ignore_index', loss.get('ignore_index'))
+                return settings_of({**loss, 'ignore_index': void})
     return None
 
 

@@ -13,6 +13,7 @@ from .samples import read_label
 
 MOST_BYTES = 32 * 2**20
 MOST_PIXELS = 16_000_000
+MOST_SIDE = 8000  # the matrices that blur a side grow with its square
 
 
 def read_upload(
@@ -64,14 +65,14 @@ def _check_pixels(path: Path) -> None:
             with Image.open(path) as image:
                 width, height = image.size
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        size = 'far more'
+        size = 'far too many'
     except Exception:
         return  # no image, or a damaged one: the reader says which
     else:
-        if width * height <= MOST_PIXELS:
+        if width * height <= MOST_PIXELS and max(width, height) <= MOST_SIDE:
             return
-        size = f'{width} x {height}, which is more'
+        size = f'{width} x {height}'
     raise ValueError(
-        f'{path} has {size} than the {MOST_PIXELS // 10**6} million pixels that this page accepts; '
-        'crop the label'
+        f'{path} has {size} pixels, but this page accepts at most {MOST_PIXELS // 10**6} million, '
+        f'and {MOST_SIDE} on a side; crop the label'
     )

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from html import escape
 from typing import NamedTuple
 
@@ -13,7 +14,6 @@ from .samples import Sample
 from .settings import Settings
 from .statistics import (
     OFFSET_SIDE,
-    Figures,
     OffsetEffect,
     Weights,
     best_line,
@@ -44,14 +44,16 @@ def view(sample: Sample, settings: dict[str, Settings], cut: Cut, same_scale: bo
         sample: The label, with its image and its loss if there are any.
         settings: Those of ``'A'`` and of ``'B'``.
         cut: The line of the profile; one beyond the label is its last one.
-        same_scale: Whether the largest weight of both settings is the brightest colour of both.
+        same_scale: Whether the largest weight of both settings is the brightest colour of both. If
+            only one of them is normalised, their colours differ all the same.
     """
     found = {name: weights(sample, each) for name, each in settings.items()}
     peaks = {name: float(each.weight.max()) or 1.0 for name, each in found.items()}
     top = max(peaks.values())
+    shared = same_scale and len({each.normalize for each in settings.values()}) == 1
     cut = Cut(min(cut.position, sample.label.shape[1 if cut.column else 0] - 1), cut.column)
     cards = ''.join(
-        _card(name, sample, each, found[name], cut, top if same_scale else peaks[name])
+        _card(name, sample, each, found[name], cut, top if shared else peaks[name])
         for name, each in settings.items()
     )
     return (
@@ -118,7 +120,7 @@ def _card(
         small += _loss('weighted', loss, highest, text, cut, shape)
     return (
         f'<section class="card {name}"><h3><b>{name}</b> {_title(settings)}</h3>'
-        f'{_facts(figures(found), settings, shape)}{pictures}<div class="small">{small}</div>'
+        f'{_facts(sample, settings)}{pictures}<div class="small">{small}</div>'
         '</section>'
     )
 
@@ -131,9 +133,10 @@ def _title(settings: Settings) -> str:
     )
 
 
-def _facts(found: Figures, settings: Settings, shape: tuple[int, ...]) -> str:
+def _facts(sample: Sample, settings: Settings) -> str:
+    found = figures(weights(sample, settings))
     reach = settings.kernel_size * settings.downsample
-    blur = f'{reach} px, {reach / shape[1]:.0%} of the width'
+    blur = f'{reach} px, {reach / sample.label.shape[1]:.0%} of the width'
     if settings.kernel == 'gaussian':
         deviation = math.sqrt(settings.kernel_size * settings.sigma / 2) * settings.downsample
         blur += f'; deviation {deviation:.0f} px'
@@ -141,6 +144,9 @@ def _facts(found: Figures, settings: Settings, shape: tuple[int, ...]) -> str:
         facts = [('mean', 'Mean weight', 'none: every pixel is void'), ('blur', 'Blur', blur)]
     else:
         mean = f'<b>{found.mean:.2f}</b> acts like a learning rate x {found.mean:.1f}'
+        if settings.normalize is not None:
+            literal = figures(weights(sample, replace(settings, normalize=None))).mean
+            mean = f'<b>{found.mean:.2f}</b> (x {literal:.1f} without normalize)'
         below = f'<b>{found.below_one:.1%}</b> count less than in cross entropy'
         facts = [
             ('mean', 'Mean weight', mean),

@@ -130,6 +130,7 @@ def broken_uploads(folder: Path) -> dict[str, Path]:
     (folder / 'empty.png').write_bytes(b'')
     Image.fromarray(LABEL).save(folder / 'photo.jpg')
     Image.new('L', (5000, 4000)).save(folder / 'huge.png')
+    Image.new('L', (9000, 2)).save(folder / 'long.png')
     Image.new('1', (14000, 14000)).save(folder / 'bomb.png')
     return {
         'mask many.png holds values from 0 to 299, but accepted are': save(
@@ -142,8 +143,9 @@ def broken_uploads(folder: Path) -> dict[str, Path]:
         'mask text.png is not an image': folder / 'text.png',
         'mask empty.png is empty': folder / 'empty.png',
         'mask photo.jpg is a JPEG file': folder / 'photo.jpg',
-        'huge.png has 5000 x 4000, which is more than the 16 million pixels': folder / 'huge.png',
-        'bomb.png has far more than the 16 million pixels': folder / 'bomb.png',
+        'huge.png has 5000 x 4000 pixels, but this page accepts at most 16': folder / 'huge.png',
+        'long.png has 9000 x 2 pixels, but': folder / 'long.png',
+        'bomb.png has far too many pixels, but this page accepts': folder / 'bomb.png',
     }
 
 

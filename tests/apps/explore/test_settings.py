@@ -81,6 +81,7 @@ def test_settings_of_a_config_with_other_losses():
     assert of(plain) is None
     assert of([plain, ours]).changed() == dict(beta=1.0)
     assert of(ours, ignore_index=7).changed() == dict(beta=1.0, ignore_index=7)
+    assert of(dict(ours, ignore_index=0)).changed() == dict(beta=1.0, ignore_index=0)
 
 
 def test_presets_are_the_rows_of_table_1():
