@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -409,6 +410,17 @@ def test_mistakes_are_one_sentence(capsys, tmp_path):
     both = mistake(capsys, 'explore_weights', DEMO, '--labels', tmp_path)
     assert both.startswith('--labels needs no config')
     assert 'config none.py does not exist' in mistake(capsys, 'explore_weights', 'none.py')
+
+
+@pytest.mark.slow
+def test_port_in_use(capsys, labels):
+    pytest.importorskip('gradio')
+    with socket.create_server(('127.0.0.1', 0)) as other:
+        port = other.getsockname()[1]
+        sentence = mistake(capsys, 'explore_weights', '--labels', labels, '--port', port)
+    assert sentence == (
+        f'nothing can listen at 127.0.0.1:{port}; give another --port, or a --host of this machine'
+    )
 
 
 def test_error_says_that_gradio_is_missing(capsys, monkeypatch):

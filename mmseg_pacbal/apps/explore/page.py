@@ -116,10 +116,13 @@ class Page:
             fn=answers.draw,
             inputs=[self.sample, *settings, self.same, self.way, self.position],
             outputs=[self.picture, *self.texts['A'], *self.texts['B'], self.problem],
-            trigger_mode='always_last',  # while a slider is dragged
             **quiet,
         )
-        self.gr.on([c.input for c in (*settings, self.same, self.position)], **draw)
+        # While a slider is dragged, only its last place counts.
+        moved = [control.input for control in (*settings, self.same, self.position)]
+        self.gr.on(moved, trigger_mode='always_last', **draw)
+        # What follows another answer is never dropped.
+        draw['trigger_mode'] = 'multiple'
         picked = [self.sample, self.position, self.choice, self.note]
         place = [self.sample, self.way]
         for event in (self.blocks.load, self.choice.input):

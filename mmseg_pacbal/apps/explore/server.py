@@ -52,6 +52,10 @@ def serve(source: Source, own: Settings | None, host: str, port: int | None) -> 
         own: The settings of the config, with which A begins; None if it has none.
         host: Address to listen on.
         port: None takes a free one from 7860 on.
+
+    Raises:
+        ImportError: Gradio is not installed.
+        OSError: The port is not free, or the address is not one of this machine.
     """
     with tempfile.TemporaryDirectory(prefix='explore-') as folder:
         gr = import_gradio(Path(folder))
@@ -60,16 +64,22 @@ def serve(source: Source, own: Settings | None, host: str, port: int | None) -> 
         theme = gr.themes.Default(
             primary_hue='teal', font=['system-ui', 'sans-serif'], font_mono=['monospace']
         )
-        page.blocks.launch(
-            server_name=host,
-            server_port=port,
-            share=False,
-            footer_links=[],
-            theme=theme,
-            css=CSS,
-            quiet=True,
-            prevent_thread_lock=True,
-        )
+        try:
+            page.blocks.launch(
+                server_name=host,
+                server_port=port,
+                share=False,
+                footer_links=[],
+                theme=theme,
+                css=CSS,
+                quiet=True,
+                prevent_thread_lock=True,
+            )
+        except OSError as error:
+            wanted = f'{host}:{"7860 to 7959" if port is None else port}'
+            raise OSError(
+                f'nothing can listen at {wanted}; give another --port, or a --host of this machine'
+            ) from error
         # Otherwise the folder of uploads would outlive a server that is told to end.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         print(f'open {page.blocks.local_url} in a browser; Ctrl+C ends it', flush=True)

@@ -17,11 +17,11 @@ CSS = """
 .explore .A h3 b, .explore .A h4 b {background: var(--a);}
 .explore .B h3 b, .explore .B h4 b {background: var(--b);}
 .explore figcaption {font-size: 13px; color: var(--soft); margin-bottom: 3px;}
-.explore .top {display: flex; flex-wrap: wrap; gap: 14px;}
+.explore .top {display: flex; flex-wrap: wrap; align-items: flex-end; gap: 14px;}
 .explore .top .picture {flex: 0 1 240px;}
 .explore .pair {display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 22px;}
 .explore .small {display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 14px;
-  margin-top: 12px;}
+  margin-top: 12px; align-items: end;}
 .explore .frame {position: relative; cursor: crosshair; line-height: 0; overflow: hidden;
   border-radius: 4px;}
 .explore .frame img {width: 100%; height: auto; margin: 0; border-radius: 0;}

@@ -42,7 +42,9 @@ def discard(path: Path, folder: Path) -> None:
         folder: The folder of uploads.
     """
     if folder.resolve() in path.resolve().parents:
-        shutil.rmtree(path.parent if path.parent.resolve() != folder.resolve() else path, True)
+        path.unlink(missing_ok=True)
+        if path.parent.resolve() != folder.resolve():
+            shutil.rmtree(path.parent, ignore_errors=True)
     for stray in folder.glob('tmp*'):
         if stray.is_file() and stray.stat().st_size == 0:
             stray.unlink(missing_ok=True)

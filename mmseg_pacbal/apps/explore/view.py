@@ -165,14 +165,8 @@ def _charts(
     colours = line_of(label_picture(sample, settings.ignore_index), *cut)
     highest = max(float(line.max()) for line in lines.values()) or 1.0
     kind = 'column x' if cut.column else 'row y'
-    name = f'Weights along {kind} = {cut.position}'
-    profile = profile_chart(
-        lines,
-        colours,
-        highest,
-        'y' if cut.column else 'x',
-        name,
-    )
+    title = f'Weights along {kind} = {cut.position}'
+    profile = profile_chart(lines, colours, highest, 'y' if cut.column else 'x', title)
     shares = {name: histogram(each, top) for name, each in found.items()}
     return profile + histogram_chart(shares, top, 'Share of the pixels with each weight')
 
