@@ -3,6 +3,7 @@
 Opens the page in Debian's Chromium with Playwright and writes docs/images/explore_weights.png.
 """
 
+import argparse
 import io
 import shutil
 import subprocess
@@ -51,4 +52,8 @@ def main(options: list[str]) -> None:
 
 
 if __name__ == '__main__':
-    main(sys.argv[1:])
+    p = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    p.add_argument('config', nargs='?', help='as for tools/explore_weights.py')
+    p.add_argument('--labels', metavar='FOLDER', help='the same')
+    args = p.parse_args()
+    main([args.config] if args.config else ['--labels', args.labels] if args.labels else [])

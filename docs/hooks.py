@@ -23,6 +23,7 @@ PAGES = {
     'README.md': 'index.md',
     'CHANGELOG.md': 'changelog.md',
     'CONTRIBUTING.md': 'contributing.md',
+    'SECURITY.md': 'security.md',
     'benchmarks/README.md': 'how_we_measure.md',
     'configs/README.md': 'model_zoo.md',
 }

@@ -23,7 +23,7 @@ ARGUMENTS = [
 def chromium() -> Iterator[Any]:
     """A browser of Playwright's; skips the test where there is no Chromium."""
     api = pytest.importorskip('playwright.sync_api', reason='needs playwright: .[dev]')
-    path = shutil.which('chromium') or shutil.which('google-chrome')
+    path = shutil.which('chromium') or shutil.which('chromium-browser')
     if path is None:
         pytest.skip('needs Chromium')
     with api.sync_playwright() as playwright:

@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,24 +17,14 @@ from PIL import Image
 
 from mmseg_pacbal import BoundaryAwareLoss
 from mmseg_pacbal.datasets.synthetic_scene import render_scene, void_rim
+from tests.browser import chromium
 from tests.running import DEMO, ROOT, mistake
 
-CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser'))), None)
-FLAGS = (
-    '--headless=new',
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-)
-absent = [name for name in ('gradio', 'playwright') if importlib.util.find_spec(name) is None]
-absent += [] if CHROMIUM else ['chromium']
 in_browser = [
     pytest.mark.slow,
-    pytest.mark.skipif(bool(absent), reason=f'not installed: {", ".join(absent)}'),
+    pytest.mark.skipif(
+        importlib.util.find_spec('gradio') is None, reason='needs mmseg-pacbal[explore]'
+    ),
 ]
 # The tool, with a record of every other machine that its process looks up or connects to.
 RECORDED = """
@@ -117,12 +106,8 @@ def server(labels, tmp_path_factory) -> Iterator[Server]:
 
 @pytest.fixture(scope='module')
 def browser() -> Iterator:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
+    with chromium() as opened:
+        yield opened
 
 
 class Tab:
