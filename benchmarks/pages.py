@@ -3,7 +3,6 @@
 python -m benchmarks.pages
 """
 
-import re
 from collections.abc import Callable
 
 from benchmarks import (
@@ -26,7 +25,7 @@ from benchmarks import (
 from benchmarks.metafile import metafile
 from benchmarks.records import RESULTS, ROOT, load, read
 from mmseg_pacbal.apps.error_summary import error_table
-from mmseg_pacbal.markdown import to_markdown
+from mmseg_pacbal.markdown import fill, to_markdown
 
 COSTS = (
     pyramid_atrous_conv,
@@ -54,22 +53,6 @@ def main() -> None:
 def filled(page: str, text: str) -> str:
     """The text of a page with its generated blocks replaced."""
     return fill(text, PAGES[page]())
-
-
-def fill(text: str, blocks: dict[str, str]) -> str:
-    """The page with each block between a comment that names it and the comment ``end``.
-
-    Raises:
-        ValueError: The page has no place for a block.
-    """
-    for name, block in blocks.items():
-        pattern = rf'(<!-- {name} -->\n).*?\n?(<!-- end -->)'
-        text, found = re.subn(
-            pattern, lambda m, block=block: f'{m[1]}{block}\n{m[2]}', text, flags=re.DOTALL
-        )
-        if found != 1:
-            raise ValueError(f'the page must hold <!-- {name} --> once, but holds it {found} times')
-    return text
 
 
 def costs() -> str:

@@ -18,9 +18,8 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # python docs/errors.py
 
-from benchmarks.pages import fill  # noqa: E402
 from docs.error_messages import Raised, collect  # noqa: E402
-from mmseg_pacbal.markdown import to_markdown  # noqa: E402
+from mmseg_pacbal.markdown import fill, to_markdown  # noqa: E402
 
 PAGE = ROOT / 'docs' / 'errors.md'
 

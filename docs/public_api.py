@@ -10,27 +10,26 @@ import importlib
 import inspect
 import re
 import runpy
-import sys
 from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 from typing import NoReturn
 from unittest import mock
 
+import mmseg_pacbal  # before OpenMMLab, whose imports it mends
+
+# isort: split
+import mmengine.registry
+import mmseg.registry
+
+from mmseg_pacbal.apps import doctor
+from mmseg_pacbal.apps.study.report import Summary, to_csv
+from mmseg_pacbal.apps.study.verdict import Comparison
+from mmseg_pacbal.configs import SPREAD
+from mmseg_pacbal.markdown import fill
+from mmseg_pacbal.metrics.calibration_report import calibration_csv
+from mmseg_pacbal.metrics.region_report import region_csv
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))  # benchmarks are not installed
-
-import mmengine.registry  # noqa: E402
-import mmseg.registry  # noqa: E402
-
-import mmseg_pacbal  # noqa: E402
-from benchmarks.pages import fill  # noqa: E402
-from mmseg_pacbal.apps import doctor  # noqa: E402
-from mmseg_pacbal.apps.study.report import Summary, to_csv  # noqa: E402
-from mmseg_pacbal.apps.study.verdict import Comparison  # noqa: E402
-from mmseg_pacbal.configs import SPREAD  # noqa: E402
-from mmseg_pacbal.metrics.calibration_report import calibration_csv  # noqa: E402
-from mmseg_pacbal.metrics.region_report import region_csv  # noqa: E402
-
 PAGE = ROOT / 'docs' / 'public_api.md'
 DEVELOPERS = {'test', 'docs', 'examples', 'notebook', 'dev'}  # extras that promise nothing
 

@@ -1,4 +1,6 @@
-"""Markdown tables."""
+"""Markdown: tables, and pages with generated blocks."""
+
+import re
 
 
 def to_markdown(head: list[str], rows: list[list[str]], left: int) -> str:
@@ -6,3 +8,19 @@ def to_markdown(head: list[str], rows: list[list[str]], left: int) -> str:
     first, *others = ['| ' + ' | '.join(cells) + ' |' for cells in [head, *rows]]
     rule = '|' + '---|' * left + '---:|' * (len(head) - left)
     return '\n'.join([first, rule, *others])
+
+
+def fill(text: str, blocks: dict[str, str]) -> str:
+    """The page with each block between a comment that names it and the comment ``end``.
+
+    Raises:
+        ValueError: The page has no place for a block.
+    """
+    for name, block in blocks.items():
+        pattern = rf'(<!-- {name} -->\n).*?\n?(<!-- end -->)'
+        text, found = re.subn(
+            pattern, lambda m, block=block: f'{m[1]}{block}\n{m[2]}', text, flags=re.DOTALL
+        )
+        if found != 1:
+            raise ValueError(f'the page must hold <!-- {name} --> once, but holds it {found} times')
+    return text

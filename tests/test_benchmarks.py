@@ -12,11 +12,11 @@ import torch
 
 from benchmarks import __main__ as every
 from benchmarks import harness, pyramid_atrous_conv, records
-from benchmarks.pages import COSTS, PAGES, fill, filled
+from benchmarks.pages import COSTS, PAGES, filled
 from benchmarks.pyramid_atrous_conv_grid import GRID, time_of_auto, time_of_factorized
 from benchmarks.records import RESULTS, ROOT, file_name, load, read, source, span, write
 from benchmarks.stopwatch import Stopwatch
-from mmseg_pacbal.markdown import to_markdown
+from mmseg_pacbal.markdown import fill, to_markdown
 
 REMAKE = 'run python -m benchmarks.pages'
 

@@ -5,10 +5,10 @@ import re
 import pytest
 import torch
 
-from benchmarks.pages import fill
 from docs.error_messages import collect
 from docs.errors import PAGE, Entry, blocks, entries, match
 from mmseg_pacbal import BoundaryAwareLoss, compat, stack
+from mmseg_pacbal.markdown import fill
 from mmseg_pacbal.stack import installed_versions
 from tests.environments import ROOT
 
