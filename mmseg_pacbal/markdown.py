@@ -17,10 +17,10 @@ def fill(text: str, blocks: dict[str, str]) -> str:
         ValueError: The page has no place for a block.
     """
     for name, block in blocks.items():
-        pattern = rf'(<!-- {name} -->\n).*?\n?(<!-- end -->)'
-        text, found = re.subn(
-            pattern, lambda m, block=block: f'{m[1]}{block}\n{m[2]}', text, flags=re.DOTALL
-        )
+        pattern = re.compile(rf'(?<=<!-- {name} -->\n).*?\n?(?=<!-- end -->)', re.DOTALL)
+        found = len(pattern.findall(text))
         if found != 1:
             raise ValueError(f'the page must hold <!-- {name} --> once, but holds it {found} times')
+        before, after = pattern.split(text)
+        text = f'{before}{block}\n{after}'
     return text
