@@ -11,6 +11,7 @@ from .page import Page
 from .samples import Source
 from .settings import Settings
 from .style import CSS
+from .uploads import MOST_BYTES
 
 
 def require_gradio() -> None:
@@ -69,6 +70,8 @@ def serve(source: Source, own: Settings | None, host: str, port: int | None) -> 
                 server_name=host,
                 server_port=port,
                 share=False,
+                # Gradio's own words end what is larger still, before it fills the disk.
+                max_file_size=2 * MOST_BYTES,
                 footer_links=[],
                 theme=theme,
                 css=CSS,
