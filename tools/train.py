@@ -6,6 +6,9 @@ import mmseg_pacbal.apps  # noqa: F401 (first: it says what to install)
 import argparse
 from pathlib import Path
 
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+
 from mmseg_pacbal.apps import cli
 from mmseg_pacbal.openmmlab.checkpoint_checks import check_checkpoint, check_initial_weights
 from mmseg_pacbal.openmmlab.completion import load_complete_config
@@ -37,7 +40,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--check',
         action='store_true',
-        help='read all images and masks of training and validation, list every problem, and exit',
+        help='build the model, read all images and masks of training and validation, list every '
+        'problem, and exit',
     )
     return parser.parse_args()
 
@@ -61,6 +65,8 @@ def find_start(args: argparse.Namespace, work_dir: str) -> str | Path | None:
 def main(args: argparse.Namespace) -> None:
     cfg = load_complete_config(args.config, args.cfg_options)
     if args.check:
+        init_default_scope(cfg.get('default_scope', 'mmseg'))
+        MODELS.build(cfg.model)  # a wrong argument of the loss ends it here
         return report([*map(cli.with_flags, verify_data(cfg, *LOADERS))])
     cfg.work_dir = cli.work_dir(args, cfg)
     checkpoint = find_start(args, cfg.work_dir)

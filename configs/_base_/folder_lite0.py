@@ -15,7 +15,19 @@ test_pipeline = [
     dict(type='LoadMask'),
     dict(type='PackSegInputs'),
 ]
-folder = dict(_delete_=True, type='FolderDataset', data_root=data_root)
+# As in MMSegmentation, except for the masks.
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            *_base_.tta_pipeline[1].transforms[:2],
+            [dict(type='LoadMask')],
+            [dict(type='PackSegInputs')],
+        ],
+    ),
+]
+folder = dict(type='FolderDataset', data_root=data_root)
 train_dataloader = dict(dataset=dict(**folder, pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(**folder, pipeline=test_pipeline))
 test_dataloader = val_dataloader

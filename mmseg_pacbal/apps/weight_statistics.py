@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..losses import BoundaryAwareLoss
 from ..markdown import to_markdown
-from ..ops import boundary_weight_map
 
 VOID = 255
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
@@ -28,10 +28,14 @@ def read_labels(folder: Path) -> list[Tensor]:
     return [torch.from_numpy(np.array(Image.open(path)))[None] for path in paths]
 
 
-def weight_table(groups: dict[str, list[Tensor]]) -> str:
+def weight_table(groups: dict[str, list[Tensor]], loss: BoundaryAwareLoss) -> str:
     """Markdown: a row for each group of label maps; if only some have void, also one for each kind.
 
     ``under 1`` is the share of pixels that count less than in plain cross entropy.
+
+    Args:
+        groups: Label maps, each (1, H, W), by the name of their row.
+        loss: Its weights are taken.
     """
     rows = []
     for name, labels in groups.items():
@@ -42,25 +46,27 @@ def weight_table(groups: dict[str, list[Tensor]]) -> str:
             kinds[f'{name}, with void'] = [label for label, has in pairs if has]
             kinds[f'{name}, without'] = [label for label, has in pairs if not has]
         for kind, maps in kinds.items():
-            mean, quantiles, under = weight_statistics(maps)
+            mean, quantiles, under = weight_statistics(maps, loss)
             cells = (f'{value:.1f}' for value in (mean, *quantiles))
             rows.append([kind, str(len(maps)), *cells, f'{under:.1%}'])
     head = ['labels', 'maps', 'mean', *(f'{q:.0%}' for q in QUANTILES), 'under 1']
     return to_markdown(head, rows, left=1)
 
 
-def weight_statistics(labels: Iterable[Tensor]) -> tuple[float, list[float], float]:
+def weight_statistics(
+    labels: Iterable[Tensor], loss: BoundaryAwareLoss
+) -> tuple[float, list[float], float]:
     """Mean, :data:`QUANTILES` and share under 1 of E_G at the pixels that are not void.
 
-    The weights are those of :func:`boundary_weight_map` with its defaults. Quantiles are exact to
-    0.005, and no larger than 400.
+    Quantiles are exact to 0.005, and no larger than 400.
 
     Args:
         labels: Each (1, H, W), void 255.
+        loss: Its weights are taken; ``normalize='mean'`` divides by the mean of a single map.
     """
     counts, total = torch.zeros(round(LARGEST / BIN), dtype=torch.float64), 0.0
     for label in labels:
-        weight = boundary_weight_map(label)[label != VOID]
+        weight = loss.weight_map(label)[label != VOID]
         counts += torch.histc(weight.clamp(max=LARGEST), len(counts), 0, LARGEST)
         total += weight.double().sum().item()
     share = counts.cumsum(0) / counts.sum()

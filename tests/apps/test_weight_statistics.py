@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from mmseg_pacbal import BoundaryAwareLoss
 from mmseg_pacbal.apps.weight_statistics import QUANTILES, VOID, weight_statistics, weight_table
 from mmseg_pacbal.ops import boundary_weight_map
 from tests.environments import ROOT
@@ -23,7 +24,7 @@ def labels_of_two_classes() -> list[torch.Tensor]:
 
 def test_mean_and_quantiles_are_those_of_all_pixels():
     labels = labels_of_two_classes()
-    mean, quantiles, under = weight_statistics(labels)
+    mean, quantiles, under = weight_statistics(labels, BoundaryAwareLoss())
     weights = torch.cat([boundary_weight_map(label)[label != VOID] for label in labels]).numpy()
     assert mean == pytest.approx(weights.mean(), rel=1e-5)
     expected = np.quantile(weights, QUANTILES, method='inverted_cdf')
@@ -32,7 +33,9 @@ def test_mean_and_quantiles_are_those_of_all_pixels():
 
 
 def test_a_map_without_boundary_weighs_beta():
-    assert weight_table(dict(one=[torch.zeros(1, 8, 8, dtype=torch.uint8)])).splitlines() == [
+    assert weight_table(
+        dict(one=[torch.zeros(1, 8, 8, dtype=torch.uint8)]), BoundaryAwareLoss()
+    ).splitlines() == [
         '| labels | maps | mean | 1% | 5% | 25% | 50% | 75% | 95% | 99% | under 1 |',
         '|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|',
         '| one | 1 | 0.5 | 0.5 | 0.5 | 0.5 | 0.5 | 0.5 | 0.5 | 0.5 | 100.0% |',
@@ -41,7 +44,7 @@ def test_a_map_without_boundary_weighs_beta():
 
 def test_maps_with_and_without_void_have_a_row_each():
     labels = labels_of_two_classes()
-    rows = weight_table(dict(a=labels, b=labels[:1])).splitlines()[2:]
+    rows = weight_table(dict(a=labels, b=labels[:1]), BoundaryAwareLoss()).splitlines()[2:]
     assert [row.split(' | ')[:2] for row in rows] == [
         ['| a', '2'],
         ['| a, with void', '1'],
@@ -55,6 +58,14 @@ def test_tool(tmp_path, capsys):
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / 'a.png')
     call_tool('weight_statistics', tmp_path)
     assert f'| {tmp_path} | 1 | 0.5 |' in capsys.readouterr().out
+
+
+def test_arguments_of_the_loss(tmp_path, capsys):
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / 'a.png')
+    call_tool('weight_statistics', tmp_path, '--loss', 'beta=2', 'kernel_size=9')
+    assert f'| {tmp_path} | 1 | 2.0 |' in capsys.readouterr().out
+    wrong = mistake(capsys, 'weight_statistics', tmp_path, '--loss', 'kernal_size=9')
+    assert 'kernel_size' in wrong
 
 
 def test_folder_without_labels_is_named(tmp_path, capsys):

@@ -12,6 +12,7 @@ from PIL import Image
 
 from mmseg_pacbal import configs, init_inferencer
 from mmseg_pacbal.openmmlab.completion import complete
+from mmseg_pacbal.openmmlab.data_checks.loaders import verify_data
 from mmseg_pacbal.openmmlab.engine import build_runner
 from tests.openmmlab.datasets.folder_data import (
     CLASSES,
@@ -25,6 +26,9 @@ from tests.openmmlab.datasets.folder_data import (
 from tests.running import ROOT, call_tool, failure
 
 CONFIG = ROOT / 'configs' / 'pac_bal_folder.py'
+FOLDER_CONFIGS = sorted(
+    {path.name for path in (ROOT / 'configs').glob('*_folder*.py')} | {'pac_bal_timm.py'}
+)
 SMALL = [
     *('model.backbone.stem_channels=4', 'model.backbone.base_channels=4'),
     *('model.decode_head.in_channels=32', 'model.decode_head.channels=8'),
@@ -155,6 +159,31 @@ def test_check_of_sound_data(kind, capsys, tmp_path):
     void = np.mean([label(seed) == 255 for seed in range(3)])
     line = f'train_dataloader, {data}/images/train: 3 images, 0 with problems, {void:.2%} void\n'
     assert line in out
+
+
+@pytest.mark.parametrize('name', FOLDER_CONFIGS)
+def test_every_config_reads_each_split_and_its_masks(name, data, capsys):
+    cfg = Config.fromfile(ROOT / 'configs' / name)
+    for split in ('train', 'val', 'test'):
+        ((_, dataset),) = configs.datasets(cfg, f'{split}_dataloader')
+        folder = 'train' if split == 'train' else 'val'
+        prefix = dict(img_path=f'images/{folder}', seg_map_path=f'labels/{folder}')
+        assert (dataset.type, dataset.data_prefix) == ('FolderDataset', prefix)
+        loaded = [step.type for step in dataset.pipeline]
+        assert loaded[1] == 'LoadMask' and 'LoadAnnotations' not in loaded
+    assert 'LoadAnnotations' not in str(cfg.tta_pipeline)
+    cfg.merge_from_dict({f'{s}_dataloader.dataset.data_root': str(data) for s in ('train', 'val')})
+    cfg.merge_from_dict({'model.decode_head.num_classes': len(CLASSES)})
+    assert verify_data(cfg, 'train_dataloader', 'val_dataloader') == []
+    out = capsys.readouterr().out
+    assert f'train_dataloader, {data}/images/train: 3 images, 0 with problems' in out
+    assert f'val_dataloader, {data}/images/val: 3 images, 0 with problems' in out
+
+
+def test_check_names_a_wrong_argument_of_the_loss(data, capsys):
+    wrong = ('model.decode_head.loss_decode.kernal_size=9',)
+    sentence = failure(capsys, 'train', *arguments(data, '--check', options=wrong))[1]
+    assert 'kernal_size' in sentence and 'kernel_size' in sentence
 
 
 def test_check_names_classes_that_never_occur(data, capsys):

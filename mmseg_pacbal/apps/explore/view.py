@@ -136,7 +136,7 @@ def _title(settings: Settings) -> str:
 def _facts(sample: Sample, settings: Settings) -> str:
     found = figures(weights(sample, settings))
     reach = settings.kernel_size * settings.downsample
-    blur = f'{reach} px, {reach / sample.label.shape[1]:.0%} of the width'
+    blur = f'{reach} px, {reach / max(sample.label.shape):.0%} of the longer side'
     if settings.kernel == 'gaussian':
         deviation = math.sqrt(settings.kernel_size * settings.sigma / 2) * settings.downsample
         blur += f'; deviation {deviation:.0f} px'

@@ -38,8 +38,8 @@ class FolderDataset(BaseSegDataset):
 
     Raises:
         FileNotFoundError: ``classes.txt`` is missing.
-        ValueError: It does not fit, two images or masks have one name, there is no mask, or none
-            has the name of an image.
+        ValueError: It does not fit, two images or masks have one name, a file is both, there is no
+            mask, or none has the name of an image.
     """
 
     def __init__(
@@ -96,6 +96,13 @@ class FolderDataset(BaseSegDataset):
                 f'{self.data_prefix["seg_map_path"]} holds no masks '
                 f'({", ".join(self.seg_map_suffix)}); put some there, save other kinds as PNG, or '
                 'set seg_map_suffix=...'
+            )
+        both = sorted(set(images.values()) & set(masks.values()))
+        if both:
+            raise ValueError(
+                f'{both[0]} is image and mask at once, since both are looked for in one folder; '
+                'set data_prefix=dict(img_path=..., seg_map_path=...), or img_suffix and '
+                'seg_map_suffix that differ'
             )
         if images and masks and not images.keys() & masks.keys():
             _raise_unpaired(images, masks)

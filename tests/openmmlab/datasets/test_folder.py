@@ -124,6 +124,13 @@ def test_two_files_of_one_name(folder, what, tmp_path):
     assert str(error.value).startswith(f'{what} {found[0]} and {found[1]} differ')
 
 
+def test_files_that_are_image_and_mask_at_once_are_refused(tmp_path):
+    root = write_folder(tmp_path)
+    sentence = r'a b\.jpg is image and mask at once.* set data_prefix=dict\(img_path='
+    with pytest.raises(ValueError, match=sentence):
+        FolderDataset(data_root=str(root), pipeline=[])
+
+
 def test_list_of_names(tmp_path):
     write_folder(tmp_path)
     (tmp_path / 'list.txt').write_text('sub/d\na b\nmissing\n')
