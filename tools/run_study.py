@@ -38,7 +38,9 @@ def parse_args() -> argparse.Namespace:
     p = argparse.ArgumentParser(description='Train and test the rows of a study, seed by seed')
     p.add_argument('study', help='name of a study (table1, table2, table3, ...) or its YAML file')
     p.add_argument(
-        '--dataset', default='voc', help='voc (default), camvid, camvid_lite0, camvid_mini, or folder_lite0: your own data'
+        '--dataset',
+        default='voc',
+        help='voc (default), camvid, camvid_lite0, camvid_mini, or folder_lite0: your own data',
     )
     p.add_argument('--seeds', type=int, nargs='+', help="default: the study's own, mostly 0 1 2")
     p.add_argument('--rows', nargs='+', help='only these rows; default: all')
