@@ -139,7 +139,7 @@ def _facts(sample: Sample, settings: Settings) -> str:
     blur = f'{reach} px, {reach / max(sample.label.shape):.0%} of the longer side'
     if settings.kernel == 'gaussian':
         deviation = math.sqrt(settings.kernel_size * settings.sigma / 2) * settings.downsample
-        blur += f'; deviation {deviation:.0f} px'
+        blur += f'; std {deviation:.0f} px'
     if math.isnan(found.mean):
         facts = [('mean', 'Mean weight', 'none: every pixel is void'), ('blur', 'Blur', blur)]
     else:

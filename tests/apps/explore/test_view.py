@@ -106,7 +106,7 @@ def test_view_states_the_figures(sample):
     assert fact(html, 'A', 'below') == '98.3% count less than in cross entropy'
     assert fact(html, 'A', 'range') == '0.25 to 2.25'
     # Its variance is 5 * 2.5 / 2 shrunken pixels.
-    assert fact(html, 'B', 'blur') == '10 px, 17% of the longer side; deviation 5 px'
+    assert fact(html, 'B', 'blur') == '10 px, 17% of the longer side; std 5 px'
     assert fact(html, 'B', 'mean').startswith('1.00 ')
     assert 'cross entropy, mean 0.142' in html  # 0.5 * 0.2833, of A
     assert 'Label, 2 classes, 0.0% void' in html
