@@ -16,6 +16,7 @@ from mmseg_pacbal.openmmlab.data_checks.loaders import check_data, verify_data
 from mmseg_pacbal.openmmlab.data_checks.samples import report
 from mmseg_pacbal.openmmlab.engine import (
     build_runner,
+    changed_settings,
     find_checkpoints,
     last_whole_checkpoint,
     resume_from,
@@ -62,6 +63,12 @@ def find_start(args: argparse.Namespace, work_dir: str) -> str | Path | None:
     return None
 
 
+def print_changes(saved: object, now: str) -> None:
+    """Say which settings differ from those with which the checkpoint was written."""
+    for change in changed_settings(saved, now) if isinstance(saved, str) else ():
+        print(f'config: not as in the checkpoint: {change}')
+
+
 def main(args: argparse.Namespace) -> None:
     cfg = load_complete_config(args.config, args.cfg_options)
     if args.check:
@@ -78,7 +85,8 @@ def main(args: argparse.Namespace) -> None:
     runner = build_runner(cfg)
     model = getattr(runner.model, 'module', runner.model)
     if checkpoint:
-        check_checkpoint(model, checkpoint, resume=True)
+        meta = check_checkpoint(model, checkpoint, resume=True)
+        print_changes(meta.get('cfg'), runner.cfg.pretty_text)
         resume_from(runner, checkpoint)
     else:
         check_initial_weights(model, cfg.get('load_from'))

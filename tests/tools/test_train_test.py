@@ -46,6 +46,13 @@ def test_resume_continues(trained, data, tmp_path):
     result = run_tool('train', DEMO, '--work-dir', interrupted, '--resume', *options)
 
     assert result.returncode == 0, result.stderr
+    said = [line for line in result.stdout.splitlines() if 'not as in the checkpoint' in line]
+    assert 'config: not as in the checkpoint: default_hooks.logger.interval: 50 -> 1' in said
+    changed = {line.split(': ')[2] for line in said} - {'work_dir'}
+    assert changed == {
+        f'default_hooks.{name}'
+        for name in ('logger.interval', 'checkpoint.interval', 'checkpoint.max_keep_ckpts')
+    }
     log = next(interrupted.glob('*/vis_data/scalars.json'))
     records = [json.loads(line) for line in log.read_text().splitlines()]
     assert [r['step'] for r in records if 'loss' in r] == [3, 4]

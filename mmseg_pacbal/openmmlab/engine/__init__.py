@@ -4,6 +4,7 @@ Configs name its parts, as ``configs/_base_/runtime.py`` does; no part is used u
 """
 
 from . import hooks
+from .config_changes import changed_settings
 from .mixed_precision import (
     BFloat16OptimWrapper,
     inference_autocast,
@@ -22,6 +23,7 @@ __all__ = [
     'SeededDataset',
     'SeededSampler',
     'build_runner',
+    'changed_settings',
     'derived_seed',
     'find_checkpoints',
     'hooks',
