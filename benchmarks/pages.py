@@ -158,7 +158,7 @@ def results() -> dict[str, str]:
 
 
 def study_records() -> dict[str, str]:
-    names = 'learning_rate', 'rival_losses_tuning', 'loss_scale', 'step_size'
+    names = 'learning_rate', 'rival_losses_tuning', 'table1', 'loss_scale', 'step_size'
     return studies(*(f'{name}/camvid_mini' for name in names))
 
 
