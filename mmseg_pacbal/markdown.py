@@ -1,7 +1,5 @@
 """Markdown: tables, and pages with generated blocks."""
 
-import re
-
 
 def to_markdown(head: list[str], rows: list[list[str]], left: int) -> str:
     """A table whose columns are right-aligned after the first ``left``."""
@@ -17,10 +15,10 @@ def fill(text: str, blocks: dict[str, str]) -> str:
         ValueError: The page has no place for a block.
     """
     for name, block in blocks.items():
-        pattern = re.compile(rf'(?<=<!-- {name} -->\n).*?\n?(?=<!-- end -->)', re.DOTALL)
-        found = len(pattern.findall(text))
+        before, opened, rest = text.partition(f'<!-- {name} -->\n')
+        _, closed, after = rest.partition('<!-- end -->')
+        found = text.count(opened) if closed else 0
         if found != 1:
             raise ValueError(f'the page must hold <!-- {name} --> once, but holds it {found} times')
-        before, after = pattern.split(text)
-        text = f'{before}{block}\n{after}'
+        text = f'{before}{opened}{block}\n{closed}{after}'
     return text
