@@ -52,6 +52,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, *, page: Page, **_: object) -> str:
     """Point the links of a page to the places in the site."""
     here = page.file.src_uri
+    if here.startswith('repository/'):  # records and code would hide the pages that explain them
+        page.meta['search'] = dict(exclude=True)
     folder = posixpath.dirname(source_of(here))
 
     def moved(link: re.Match) -> str:
