@@ -89,23 +89,20 @@ class Page:
             for side in SIDES:
                 with gr.Column(min_width=320):
                     self.texts[side] = [
-                        gr.Code(
-                            label=f'{side}: add to your config',
-                            language='python',
-                            interactive=False,
-                            wrap_lines=True,
-                            show_line_numbers=False,
-                            elem_id=f'{side}-config',
-                        ),
-                        gr.Code(
-                            label=f'{side}: in Python',
-                            language='python',
-                            interactive=False,
-                            wrap_lines=True,
-                            show_line_numbers=False,
-                            elem_id=f'{side}-python',
-                        ),
+                        self._code(f'{side}: add to your config', f'{side}-config'),
+                        self._code(f'{side}: in Python', f'{side}-python'),
                     ]
+
+    def _code(self, label: str, name: str) -> Any:
+        """A box of Python to copy from."""
+        return self.gr.Code(
+            label=label,
+            language='python',
+            interactive=False,
+            wrap_lines=True,
+            show_line_numbers=False,
+            elem_id=name,
+        )
 
     def _wire(self) -> None:
         """Which function answers which control."""
