@@ -132,7 +132,7 @@ class PixelLoss(nn.Module):
             raise ValueError("avg_factor goes with reduction='mean', but reduction is 'sum'")
         ignore_index = self.void(ignore_index)
         _check_shapes(logits, label, weight)
-        num_classes = self.num_classes(logits)
+        num_classes = self._num_classes(logits)
         check_class_weight(self.class_weight, num_classes)
         label = self._check_label(label.long(), num_classes, ignore_index)
         with torch.autocast(logits.device.type, enabled=False):
@@ -164,7 +164,7 @@ class PixelLoss(nn.Module):
             )
         return ignore_index
 
-    def num_classes(self, logits: Tensor) -> int:
+    def _num_classes(self, logits: Tensor) -> int:
         """How many classes labels may have with these logits, (N, C, H, W)."""
         return logits.shape[1]
 
@@ -176,10 +176,10 @@ class PixelLoss(nn.Module):
 
     def divisor(self, n: Tensor | float, device: torch.device) -> Tensor | float:
         """What a sum over the pixels of this process is divided by for a mean over n of them."""
-        (n,) = self.mean_of_processes(n, device=device)
+        (n,) = self._mean_of_processes(n, device=device)
         return n + EPS  # as MMSegmentation does: nothing divided by 0 pixels is 0, not NaN
 
-    def mean_of_processes(self, *counts: Count, device: torch.device) -> Sequence[Tensor | Count]:
+    def _mean_of_processes(self, *counts: Count, device: torch.device) -> Sequence[Tensor | Count]:
         """The means of counts over all processes in training; otherwise the counts themselves.
 
         As with SyncBN, every process has to take part in training. In evaluation mode and under

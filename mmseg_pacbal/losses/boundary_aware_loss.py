@@ -137,7 +137,7 @@ class BoundaryAwareLoss(PixelLoss):
         boundary_weight: Tensor | None = None,
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor | float]:
-        in_bytes = as_bytes(label, self.num_classes(logits), ignore_index)
+        in_bytes = as_bytes(label, self._num_classes(logits), ignore_index)
         factor = self.pixel_factor(in_bytes, ignore_index, boundary_weight)  # (N, H, W)
         loss = factor * self.unweighted(logits, label, ignore_index)
         return loss, self.num_pixels(in_bytes, ignore_index)
@@ -168,7 +168,7 @@ class BoundaryAwareLoss(PixelLoss):
         weight = shared_weight_map(label, ignore_index=ignore_index, **self.map_args)
         if self.normalize == 'mean':
             valid = label != ignore_index
-            total, n = self.mean_of_processes(
+            total, n = self._mean_of_processes(
                 (weight * valid).sum(), valid.sum(), device=label.device
             )
             mean = total / n
@@ -197,7 +197,7 @@ class BoundaryAwareLoss(PixelLoss):
         """n of Eq. 4."""
         return (label != ignore_index).sum() if self.avg_non_ignore else label.numel()
 
-    def num_classes(self, logits: Tensor) -> int:
+    def _num_classes(self, logits: Tensor) -> int:
         channels = logits.shape[1]
         # Two comparisons, since a compiled graph for any number of channels cannot combine them.
         if (channels != 1) if self.use_sigmoid else (channels == 1):
