@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from mmengine.device import get_device
 
 from ...openmmlab.engine import last_whole_checkpoint
 from ..provenance import provenance
@@ -119,13 +120,19 @@ def _train_and_test(run: Run, place: Workplace, log: Path, lock: int, gpus: str 
 
 
 def _adopt(run: Run, place: Workplace) -> bool:
-    """Copy the record of the same run from another study on the same data set, if there is one."""
-    for path in sorted(place.results.parent.parent.glob(f'*/{place.results.name}/*.json')):
-        record = json.loads(path.read_text())
-        if record.get('fingerprint') == run.fingerprint:
-            _write(place.record(run), dict(record, study=place.study.name, row=run.row))
-            return True
-    return False
+    """Copy the record of the same run from another study on the same data set, if there is one.
+
+    Of several, one that was measured on the same kind of device, since rounding differs between them.
+    """
+    paths = sorted(place.results.parent.parent.glob(f'*/{place.results.name}/*.json'))
+    records = [json.loads(path.read_text()) for path in paths]
+    same = [record for record in records if record.get('fingerprint') == run.fingerprint]
+    if not same:
+        return False
+    kind = torch.device(get_device()).type
+    record = min(same, key=lambda r: torch.device(r['environment']['device']).type != kind)
+    _write(place.record(run), dict(record, study=place.study.name, row=run.row))
+    return True
 
 
 def _record(run: Run, place: Workplace, gpu: int) -> None:

@@ -96,7 +96,7 @@ def full_report(study: Study, records: Sequence[dict], seeds: Iterable[int]) -> 
         parts.append(markdown(study, summaries))
         if metric in PRIMARY and len(summaries) > 1:
             parts.append(verdicts(study, summaries) + order(summaries))
-    parts += [commits(records), missing(study, records, seeds)]
+    parts += [origin(records), missing(study, records, seeds)]
     return '\n'.join(part for part in parts if part)
 
 
@@ -138,13 +138,19 @@ def order(summaries: Iterable[Summary]) -> str:
     return f'- {rank_sentence(rank_correlation(reported, measured))}\n'
 
 
-def commits(records: Sequence[dict]) -> str:
-    """A line that says which commit ran a study, or which commits and how many runs each."""
-    counts = Counter(record['environment']['commit'] for record in records)
-    if len(counts) == 1:
-        return f'Run by commit {next(iter(counts))}.\n'
-    each = [f'{commit} ({n} run{"s" * (n > 1)})' for commit, n in counts.items()]
-    return f'Run by commits {", ".join(each)}.\n'
+def origin(records: Sequence[dict]) -> str:
+    """A line that says which commits ran a study on which machines, and how many runs each."""
+    commits, machines = (
+        Counter(record['environment'][key] for record in records) for key in ('commit', 'machine')
+    )
+    several = 's' * (len(commits) > 1)
+    return f'Run by commit{several} {_counted(commits)} on {_counted(machines)}.\n'
+
+
+def _counted(names: Counter[str]) -> str:
+    if len(names) == 1:
+        return next(iter(names))
+    return ', '.join(f'{name} ({n} run{"s" * (n > 1)})' for name, n in names.items())
 
 
 def missing(study: Study, records: Iterable[dict], seeds: Iterable[int]) -> str:

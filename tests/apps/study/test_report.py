@@ -13,7 +13,7 @@ from mmseg_pacbal.apps.study import (
     to_csv,
 )
 from mmseg_pacbal.apps.study.plan import Row
-from mmseg_pacbal.apps.study.report import commits, missing, overview
+from mmseg_pacbal.apps.study.report import missing, origin, overview
 from mmseg_pacbal.apps.study.verdict import Comparison
 
 STUDY = Study(
@@ -28,7 +28,7 @@ BASE, OURS = [40.0, 41.0, 45.0], [41.0, 43.0, 45.5]
 def records(base=BASE, ours=OURS) -> list[dict]:
     rows = [('base', seed, value) for seed, value in enumerate(base)]
     rows += [('ours', seed, value) for seed, value in enumerate(ours)]
-    here = dict(commit='abc1234')
+    here = dict(commit='abc1234', machine='CPU')
     return [
         dict(row=row, seed=seed, metrics=dict(mIoU=value, aAcc=2 * value), environment=here)
         for row, seed, value in rows
@@ -92,7 +92,7 @@ def test_full_report():
     assert text == table + (
         '\n- ours, mIoU: +1.2 (-0.7 to +3.1), three seeds: not decided; an interval that leaves '
         'out 0 at this difference and spread needs about 5 seeds\n'
-        '\nRun by commit abc1234.\n'
+        '\nRun by commit abc1234 on CPU.\n'
     )
 
 
@@ -132,8 +132,10 @@ def test_a_partial_study_says_what_is_missing():
     )
 
 
-def test_commits():
+def test_origin():
     some = records()
-    assert commits(some) == 'Run by commit abc1234.\n'
-    some[0]['environment'] = dict(commit='def5678')
-    assert commits(some) == 'Run by commits def5678 (1 run), abc1234 (5 runs).\n'
+    assert origin(some) == 'Run by commit abc1234 on CPU.\n'
+    some[0]['environment'] = dict(commit='def5678', machine='GPU')
+    assert origin(some) == (
+        'Run by commits def5678 (1 run), abc1234 (5 runs) on GPU (1 run), CPU (5 runs).\n'
+    )

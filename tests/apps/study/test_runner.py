@@ -9,6 +9,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from mmengine.device import get_device
 
 from mmseg_pacbal.apps.study import DevicePool, StudyRunner, device_groups
 from tests.apps.study.stand_ins import (
@@ -168,6 +169,23 @@ def test_two_work_dirs_do_not_make_one_record_twice(tools, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_record_of_another_study_is_taken_over(tools, tmp_path):
+    (run,) = plan('base')
+    cpu, gpu = (dict(device=d, machine=d) for d in ('cpu', 'cuda:0'))
+    for study, here, seed in (('a', gpu, 0), ('b', cpu, 0), ('c', cpu, 0), ('d', cpu, 1)):
+        folder = tmp_path / 'results' / study / 'data'
+        folder.mkdir(parents=True)
+        same = run.fingerprint if seed == 0 else 'another'
+        record = dict(study=study, row=study, environment=here, fingerprint=same, miou=study)
+        (folder / f'{study}.json').write_text(json.dumps(record))
+    runner = StudyRunner([run], workplace(tmp_path, tools), DevicePool([None]))
+    run_all(runner)
+    record = json.loads(runner.place.record(run).read_text())
+    first = 'a' if get_device() == 'cuda' else 'b'  # of those from the same kind of device
+    assert (record['study'], record['row'], record['miou']) == ('mine', 'base', first)
+    assert calls(tools) == []
+
+
 def test_torchrun_starts_the_processes_of_a_run(tools, tmp_path):
     (tools / 'train.py').write_text(
         'import os, sys\n'
