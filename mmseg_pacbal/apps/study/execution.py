@@ -122,7 +122,7 @@ def _train_and_test(run: Run, place: Workplace, log: Path, lock: int, gpus: str 
 def _adopt(run: Run, place: Workplace) -> bool:
     """Copy the record of the same run from another study on the same data set, if there is one.
 
-    Of several, one that was measured on the same kind of device, since rounding differs between them.
+    Of several, one measured on the same kind of device, since rounding differs between devices.
     """
     paths = sorted(place.results.parent.parent.glob(f'*/{place.results.name}/*.json'))
     records = [json.loads(path.read_text()) for path in paths]

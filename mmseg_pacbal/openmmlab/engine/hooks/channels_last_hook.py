@@ -1,4 +1,4 @@
-"""The layout in which convolutions of wide, shallow features are often faster."""
+"""The memory layout in which convolutions are often faster."""
 
 import torch
 from mmengine.hooks import Hook
@@ -10,9 +10,9 @@ from mmseg.registry import HOOKS
 class ChannelsLastHook(Hook):
     """Keep the model's weights in ``torch.channels_last`` while it trains and while it is tested.
 
-    Images need not be converted: a convolution whose weight has this layout gives features that have
-    it too. Results differ by rounding alone. Whether a step becomes faster depends on network, dtype
-    and device, so measure it.
+    Images need not be converted: a convolution whose weight has this layout gives features in it,
+    in float32 and bfloat16 on a CPU and on a GPU. Results differ by rounding alone. Whether a step
+    becomes faster depends on network, dtype and device, so measure it.
 
     Source:
         `Channels Last Memory Format in PyTorch
