@@ -13,7 +13,7 @@ class ChannelsLastHook(Hook):
     Images need not be converted: a convolution whose weight has this layout gives features in it,
     in float32 and bfloat16 on a CPU and on a GPU. Results differ by rounding alone. Whether a step
     becomes faster depends on network, dtype and device, so measure it. With several processes torch
-    warns that strides of gradients and buckets do not match, which costs a copy and changes nothing.
+    warns that strides of gradients and buckets do not match; this costs a copy and changes nothing.
 
     Source:
         `Channels Last Memory Format in PyTorch
