@@ -73,8 +73,9 @@ def test_a_report_has_it_where_there_are_rows_enough(rows):
         | {n: Row(n, 'b.py', reported_difference=r) for n, r in zip(names, REPORTED, strict=False)},
     )
     scores = dict(base=40.0) | {n: 40 + m for n, m in zip(names, measured, strict=True)}
+    here = dict(commit='a', machine='CPU')
     records = [
-        dict(row=n, seed=0, metrics=dict(mIoU=v, mBF1=v), environment=dict(commit='a'))
+        dict(row=n, seed=0, metrics=dict(mIoU=v, mBF1=v), environment=here)
         for n, v in scores.items()
     ]
     text = full_report(study, records, [0])
