@@ -168,7 +168,6 @@ def test_two_work_dirs_do_not_make_one_record_twice(tools, tmp_path):
     assert [call['what'] for call in calls(tools)] == ['train from 0', 'trained', 'test']
 
 
-@pytest.mark.slow
 def test_a_record_of_another_study_is_taken_over(tools, tmp_path):
     (run,) = plan('base')
     cpu, gpu = (dict(device=d, machine=d) for d in ('cpu', 'cuda:0'))
@@ -186,6 +185,7 @@ def test_a_record_of_another_study_is_taken_over(tools, tmp_path):
     assert calls(tools) == []
 
 
+@pytest.mark.slow
 def test_torchrun_starts_the_processes_of_a_run(tools, tmp_path):
     (tools / 'train.py').write_text(
         'import os, sys\n'
