@@ -14,7 +14,7 @@ from benchmarks.records import median, times_table
 from mmseg_pacbal import BoundaryAwareLoss
 from mmseg_pacbal.losses.label_check import as_bytes
 from mmseg_pacbal.ops import boundary_weight_map
-from tests.reference import boundary_weight_map_reference
+from mmseg_pacbal.ops.reference import boundary_weight_map_reference
 
 BATCHES = (1, 4, 8)
 SIDE = 513  # of the labels

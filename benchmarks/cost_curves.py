@@ -19,7 +19,7 @@ from benchmarks import boundary_metric, pyramid_atrous_conv
 from benchmarks.cost_curves_tables import OURS, PEER, rates_table, table
 from benchmarks.harness import Run, blocks, main, measure_times, peak_memory, relative_error
 from mmseg_pacbal.ops import boundary_weight_map, pyramid_atrous_conv2d
-from tests.reference import boundary_weight_map_reference
+from mmseg_pacbal.ops.reference import boundary_weight_map_reference
 
 CHANNELS, SIZE = (2048, 256), 33  # of the pyramid, and the side of its features
 RATES = range(1, 13)

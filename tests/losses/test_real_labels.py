@@ -13,8 +13,9 @@ from PIL import Image
 
 from mmseg_pacbal import BoundaryAwareLoss
 from mmseg_pacbal.ops import boundary_edges
+from mmseg_pacbal.ops.reference import boundary_weight_map_reference
 from tests.conftest import DATA
-from tests.reference import boundary_edges_reference, boundary_weight_map_reference
+from tests.reference import boundary_edges_reference
 
 FOLDERS = {'voc': DATA / 'voc_labels', 'camvid': DATA / 'camvid' / 'labels'}
 

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from mmseg_pacbal.ops import boundary_edges, boundary_weight_map, check_boundary_weight_args
 from mmseg_pacbal.ops.boundary_weight import _down_blur_matrices
-from tests.reference import boundary_edges_reference, boundary_weight_map_reference
+from mmseg_pacbal.ops.reference import boundary_weight_map_reference
+from tests.reference import boundary_edges_reference
 
 VOID = 255
 ON_OFF = (True, False)

@@ -4,8 +4,9 @@ import torch
 from hypothesis import strategies as st
 
 from mmseg_pacbal.ops import boundary_edges, boundary_weight_map
+from mmseg_pacbal.ops.reference import boundary_weight_map_reference
 from tests.property.strategies import EXAMPLES, check, generators, labels, map_options
-from tests.reference import boundary_edges_reference, boundary_weight_map_reference
+from tests.reference import boundary_edges_reference
 
 
 @EXAMPLES

@@ -382,7 +382,7 @@ def test_products_are_not_examined_in_tf32(monkeypatch, tmp_path):
 
 
 def test_plain_weight_map_is_that_of_the_definition():
-    from tests.reference import boundary_weight_map_reference
+    from mmseg_pacbal.ops.reference import boundary_weight_map_reference
 
     label = ops.blocks()
     expected = boundary_weight_map_reference(label)
