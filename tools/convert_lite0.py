@@ -20,13 +20,15 @@ def parse_args() -> argparse.Namespace:
         metavar='FILE',
         help='default: %(default)s, where the configs look for it',
     )
+    parser.add_argument('--overwrite', action='store_true', help='replace an existing --out')
     parser.add_argument('--traceback', action='store_true', help='show the traceback of an error')
     return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:
     source = Path(args.source) if args.source else lite0.weights_file()
-    print(f'{lite0.convert(source, Path(args.out))} tensors written to {args.out}')
+    count = lite0.convert(source, Path(args.out), args.overwrite)
+    print(f'{count} tensors written to {args.out}')
 
 
 if __name__ == '__main__':

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mmseg_pacbal.apps import cli
 from mmseg_pacbal.apps.voc import archives as voc_archives
-from mmseg_pacbal.apps.voc.download import fetch
+from mmseg_pacbal.apps.voc.download import alone_in, fetch
 from mmseg_pacbal.apps.voc.layout import check_tree
 from mmseg_pacbal.openmmlab.data_checks.samples import report
 
@@ -32,9 +32,10 @@ def main(args: argparse.Namespace) -> None:
     devkit = Path(args.out)
     root = devkit / 'VOC2012'
     if not args.check:
-        voc = fetch(args.voc, devkit / 'downloads', voc_archives.VOC_MD5)
-        sbd = fetch(args.sbd, devkit / 'downloads', voc_archives.SBD_MD5)
-        voc_archives.prepare(voc, sbd, root)
+        with alone_in(devkit):
+            voc = fetch(args.voc, devkit / 'downloads', voc_archives.VOC_MD5)
+            sbd = fetch(args.sbd, devkit / 'downloads', voc_archives.SBD_MD5)
+            voc_archives.prepare(voc, sbd, root)
     elif not root.is_dir():
         raise FileNotFoundError(f'{devkit} holds no VOC2012; give the VOCdevkit folder as --out')
     report(check_tree(root))

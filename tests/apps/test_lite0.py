@@ -61,11 +61,52 @@ def test_the_tool_writes_what_a_backbone_loads(some, tmp_path, capsys):
     call_tool('convert_lite0', tmp_path / 'weights.pth', '--out', out)
     assert '12 tensors written to' in capsys.readouterr().out
     assert list(torch.load(out, weights_only=True)) == [f'timm_model.{n}' for _, _, n in SOME[:-3]]
+
+
+def test_nothing_is_overwritten_unasked(some, tmp_path, capsys):
+    source, out, mine = (tmp_path / name for name in ('weights.pth', 'a.pth', 'a.partial'))
+    torch.save(some, source)
+    mine.write_text('mine')
+    call_tool('convert_lite0', source, '--out', out)
     before = out.read_bytes()
-    assert f'{out} exists' in mistake(
-        capsys, 'convert_lite0', tmp_path / 'weights.pth', '--out', out
+    assert mistake(capsys, 'convert_lite0', source, '--out', out) == (
+        f'{out} exists; give another --out, or --overwrite'
     )
     assert out.read_bytes() == before
+    torch.save({name: value + 1 for name, value in some.items()}, source)
+    call_tool('convert_lite0', source, '--out', out, '--overwrite')
+    assert out.read_bytes() != before
+    before = source.read_bytes()
+    sentence = mistake(capsys, 'convert_lite0', source, '--out', source, '--overwrite')
+    assert sentence == f'{source} is the file to read; give another --out'
+    assert source.read_bytes() == before
+    assert mine.read_text() == 'mine'
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['a.partial', 'a.pth', 'weights.pth']
+
+
+class Code:
+    def __reduce__(self) -> tuple:
+        return open, ('ran', 'w')
+
+
+@pytest.mark.parametrize(
+    ('content', 'sentence'),
+    [
+        (b'<html>404</html>', '{path} could not be read as a checkpoint'),
+        (Code(), '{path} was not loaded, as it carries '),
+        ([torch.zeros(1)], '{path} holds no weights; give the .pth file of the package'),
+    ],
+)
+def test_what_holds_no_weights(content, sentence, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / 'a.pth'
+    path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
+    message = mistake(capsys, 'convert_lite0', path, '--out', tmp_path / 'b.pth')
+    assert sentence.format(path=path) in message
+    assert [p.name for p in tmp_path.iterdir()] == ['a.pth']
+
+
+def test_file_that_is_not_there(tmp_path, capsys):
     absent = tmp_path / 'absent.pth'
     assert f'no file {absent}' in mistake(capsys, 'convert_lite0', absent, '--out', absent)
 

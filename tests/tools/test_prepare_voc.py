@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from mmseg_pacbal import configs
@@ -148,6 +149,26 @@ def test_nothing_of_the_users_is_overwritten(archives, root, name):
     with pytest.raises(FileExistsError, match=f'^{mine} already exists with other content'):
         archives.prepare(root)
     assert mine.read_bytes() == before
+
+
+def test_a_file_of_the_users_that_ends_in_part_stays(archives, root):
+    mine = root / 'JPEGImages' / '2008_000002.jpg.part'
+    mine.parent.mkdir(parents=True)
+    mine.write_text('mine')
+    archives.prepare(root)
+    assert mine.read_text() == 'mine'
+
+
+def test_two_at_once(capsys, archives, root):
+    root.parent.mkdir()
+    arguments = ('--voc', archives.voc, '--sbd', archives.sbd, '--out', root.parent)
+    with FileLock(root.parent / '.lock'):
+        sentence = mistake(capsys, 'prepare_voc', *arguments)
+    assert sentence == (
+        f'another prepare_voc.py writes to {root.parent}; wait until it ends, or give another --out'
+    )
+    assert not root.exists()
+    call_tool('prepare_voc', *arguments)
 
 
 def test_masks_compressed_otherwise_are_kept(archives, root):

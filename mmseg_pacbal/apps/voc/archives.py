@@ -149,7 +149,8 @@ def _refuse_escape(archive: Path, member: tarfile.TarInfo) -> None:
     try:
         if name.anchor or '..' in name.parts:
             raise tarfile.OutsideDestinationError(member, member.name)
-        # As if unpacked below the archive itself: being a file, it has no links to follow there.
+        # Resolve against the archive's own path: it is a file, so no symlink below it can be
+        # followed.
         tarfile.data_filter(member, str(archive))
     except tarfile.FilterError as error:
         raise ValueError(
@@ -165,7 +166,7 @@ def _place(path: Path, data: bytes) -> None:
             _refuse_to_overwrite(path)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'{path.name}.part')
+    part = path.with_name(f'.{path.name}.part')
     part.write_bytes(data)
     os.replace(part, path)
 

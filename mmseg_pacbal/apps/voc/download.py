@@ -2,6 +2,8 @@
 
 import hashlib
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
@@ -9,6 +11,7 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import rich.progress
+from filelock import FileLock, Timeout
 from rich.progress import Progress
 
 _ATTEMPTS = 5
@@ -20,6 +23,23 @@ _COLUMNS = (
     rich.progress.DownloadColumn(),
     rich.progress.TransferSpeedColumn(),
 )
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold a lock on a folder, which ends with the process.
+
+    Raises:
+        BlockingIOError: Another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / '.lock', timeout=0):
+            yield
+    except Timeout:
+        raise BlockingIOError(
+            f'another prepare_voc.py writes to {folder}; wait until it ends, or give another --out'
+        ) from None
 
 
 def fetch(source: str, folder: Path, md5: str) -> Path:

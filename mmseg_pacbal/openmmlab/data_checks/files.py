@@ -6,7 +6,7 @@ by OpenCV, which converts any mode to colour and applies an EXIF rotation, and m
 
 import io
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -196,7 +196,7 @@ def _read(what: str, path: str) -> bytes:
 
 def _open(what: str, path: str, data: bytes) -> Image.Image:
     try:
-        image = Image.open(io.BytesIO(data))
+        image = Image.open(io.BytesIO(data), formats=_formats())
         image.load()
     except UnidentifiedImageError:
         raise ValueError(f'{what} {path} is not an image') from None
@@ -205,6 +205,13 @@ def _open(what: str, path: str, data: bytes) -> Image.Image:
             f'{what} {path} is damaged ({error}); copy or download it again'
         ) from error
     return image
+
+
+@cache
+def _formats() -> list[str]:
+    """Pillow's formats without EPS: a program, which Pillow has Ghostscript run."""
+    Image.init()
+    return [name for name in Image.ID if name != 'EPS']
 
 
 def _ranges(accepted: np.ndarray) -> str:

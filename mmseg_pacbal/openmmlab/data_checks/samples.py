@@ -28,7 +28,7 @@ class Verdict(NamedTuple):
         problems: One sentence each.
         pixels: Number of pixels of the mask.
         void: How many of them are void.
-        values: The values that occur in the mask.
+        values: The values 0..255 that occur in the mask; others are a problem.
     """
 
     problems: tuple[str, ...] = ()
@@ -92,9 +92,10 @@ def verify_sample(
 
 
 def _values(mask: np.ndarray) -> frozenset[int]:
+    """At most 256 of them are kept for each sample, even if a mask holds a photo."""
     if mask.dtype != np.uint8:
-        return frozenset(np.unique(mask).tolist())
-    return frozenset(np.flatnonzero(np.bincount(mask.ravel())).tolist())  # several times faster
+        mask = mask[(mask >= 0) & (mask < 256)].astype(np.uint8)
+    return frozenset(np.flatnonzero(np.bincount(mask.ravel())).tolist())
 
 
 def verify_samples(
@@ -117,7 +118,7 @@ def absent_classes(dataset: BaseSegDataset, verdicts: Sequence[Verdict]) -> list
     """Names of the classes that no mask of a data set holds."""
     labels = labels_of_values(dataset.reduce_zero_label, dataset.label_map)
     values = frozenset().union(*(v.values for v in verdicts))
-    present = {int(labels[value]) for value in values if 0 <= value < 256}
+    present = {int(labels[value]) for value in values}
     return [name for i, name in enumerate(dataset.metainfo['classes']) if i not in present]
 
 

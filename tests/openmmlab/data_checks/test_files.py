@@ -1,5 +1,6 @@
 """Each check of images, masks and lists: what it accepts, and the sentence it ends in."""
 
+import os
 from pathlib import Path
 from typing import ClassVar
 
@@ -8,7 +9,7 @@ import pytest
 from mmengine.dataset import Compose, ConcatDataset, RepeatDataset
 from mmengine.registry import init_default_scope
 from mmseg.datasets import BaseSegDataset
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from mmseg_pacbal.openmmlab.data_checks.files import (
     Sample,
@@ -81,6 +82,20 @@ def test_broken_files(tmp_path, suffix, what, read):
     truncate(save(path, PIXELS))
     with pytest.raises(ValueError, match=f'^{what} {path} is damaged .*(?i:truncated)'):
         read(str(path))
+
+
+@pytest.mark.parametrize('read', [read_image, read_mask])
+def test_a_program_in_the_guise_of_an_image_is_not_run(tmp_path, read, monkeypatch):
+    """Pillow has Ghostscript run an EPS file, whatever its suffix."""
+    monkeypatch.setattr(EpsImagePlugin, 'gs_binary', None)  # where Pillow remembers it
+    (tmp_path / 'gs').write_text(f'#!/bin/sh\ntouch {tmp_path}/ran\n')
+    (tmp_path / 'gs').chmod(0o755)
+    monkeypatch.setenv('PATH', f'{tmp_path}:{os.environ["PATH"]}')
+    path = tmp_path / 'a.png'
+    path.write_text('%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 6\n%%EndComments\nshowpage\n')
+    with pytest.raises(ValueError, match=f'{path} is not an image$'):
+        read(str(path))
+    assert not (tmp_path / 'ran').exists()
 
 
 @pytest.mark.parametrize('mode', ['L', 'P', '1', 'I;16'])
@@ -206,6 +221,15 @@ def test_sample_lists_all_its_problems(tmp_path):
     assert verify_sample(Sample(image), accepted) == Verdict()
 
 
+def test_values_that_are_kept_of_a_mask_are_bytes(tmp_path):
+    """A photo of 16 bits as mask would otherwise keep 65,536 of them, for each sample."""
+    wide = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    mask = save(tmp_path / 'a.png', wide)
+    verdict = verify_sample(Sample(mask, mask), accepted_values(3))
+    assert len(verdict.problems) == 1
+    assert verdict.values == {*range(256)}
+
+
 def test_many_samples_keep_their_order(tmp_path):
     image = save(tmp_path / 'a.jpg', PIXELS)
     void = save(tmp_path / 'void.png', np.full((6, 8), 255, np.uint8))
@@ -222,7 +246,7 @@ def test_many_samples_keep_their_order(tmp_path):
 
 def test_absent_classes(tmp_path):
     dataset = small_dataset(tmp_path)
-    verdicts = [Verdict(values=frozenset({0, 255})), Verdict(values=frozenset({300, -1}))]
+    verdicts = [Verdict(values=frozenset({0, 255})), Verdict()]
     assert absent_classes(dataset, verdicts) == ['b', 'c']
     dataset.label_map = {0: 2, 1: 0, 2: 255}  # of classes chosen in another order
     assert absent_classes(dataset, verdicts) == ['a', 'b']
