@@ -4,6 +4,7 @@ from .execution import Workplace
 from .plan import Run, Study, load_study, plan_runs
 from .plot import study_figure
 from .pools import DevicePool, RayPool, device_groups
+from .records import read_records
 from .report import (
     PRIMARY,
     REPORTED,
@@ -11,7 +12,6 @@ from .report import (
     full_report,
     markdown,
     metrics_of,
-    read_records,
     summarise,
     to_csv,
 )

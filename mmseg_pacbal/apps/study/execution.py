@@ -15,6 +15,7 @@ from ...openmmlab.engine import last_whole_checkpoint
 from ..provenance import provenance
 from .claims import ClaimedError, claim
 from .plan import Run, Study
+from .records import read_record, readable_records, write_record
 from .tool_processes import run_tool, stop_tools
 
 
@@ -58,17 +59,21 @@ class Workplace:
         """Whether the run's record exists.
 
         Raises:
-            ValueError: It is the record of a run with other settings.
+            ValueError: It is the record of a run with other settings, or none at all.
         """
         path = self.record(run)
         if not path.exists():
             return False
-        if json.loads(path.read_text())['fingerprint'] != run.fingerprint:
+        if read_record(path)['fingerprint'] != run.fingerprint:
             raise ValueError(
                 f'{path} is the record of a run with other settings; give the same --cfg-options '
                 'as for that run or another --results, or move the file away'
             )
         return True
+
+    def sibling_records(self) -> list[Path]:
+        """The records of all studies on the same data set, this one included."""
+        return [*self.results.parent.parent.glob(f'*/{self.results.name}/*.json')]
 
     def iteration(self, run: Run) -> int:
         """How many iterations of a run are done, according to its logs."""
@@ -124,14 +129,15 @@ def _adopt(run: Run, place: Workplace) -> bool:
 
     Of several, one measured on the same kind of device, since rounding differs between devices.
     """
-    paths = sorted(place.results.parent.parent.glob(f'*/{place.results.name}/*.json'))
-    records = [json.loads(path.read_text()) for path in paths]
-    same = [record for record in records if record.get('fingerprint') == run.fingerprint]
+    records = readable_records(
+        place.sibling_records(), tell=lambda _: None
+    )  # the driver has told it
+    same = [record for record in records if record['fingerprint'] == run.fingerprint]
     if not same:
         return False
     kind = torch.device(get_device()).type
-    record = min(same, key=lambda r: torch.device(r['environment']['device']).type != kind)
-    _write(place.record(run), dict(record, study=place.study.name, row=run.row))
+    record = min(same, key=lambda r: r['environment']['device'].partition(':')[0] != kind)
+    write_record(place.record(run), dict(record, study=place.study.name, row=run.row))
     return True
 
 
@@ -151,13 +157,7 @@ def _record(run: Run, place: Workplace, gpu: int) -> None:
         environment=provenance(f'cuda:{gpu}' if torch.cuda.is_available() else 'cpu'),
         fingerprint=run.fingerprint,
     )
-    _write(place.record(run), record)
-
-
-def _write(path: Path, record: dict) -> None:
-    partial = path.with_suffix('.partial')
-    partial.write_text(json.dumps(record, indent=1) + '\n')
-    partial.replace(path)
+    write_record(place.record(run), record)
 
 
 def _scalars(folder: Path) -> Iterator[dict]:

@@ -2,12 +2,10 @@
 
 import csv
 import io
-import json
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ...markdown import to_markdown
 from .plan import Study
@@ -30,10 +28,6 @@ class Summary:
     deviation: float | None
     paired: Comparison
     reported_difference: float | None
-
-
-def read_records(folder: Path) -> list[dict]:
-    return [json.loads(path.read_text()) for path in sorted(folder.glob('*-seed*.json'))]
 
 
 def metrics_of(records: Iterable[dict]) -> list[str]:

@@ -6,6 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from .claims import LEASE_SECONDS, ClaimWatch
 from .execution import Outcome, Workplace, execute
 from .plan import Run
+from .records import readable_records
 from .tool_processes import stop_tools
 
 
@@ -43,9 +44,12 @@ class StudyRunner:
     def start(self) -> None:
         """Hand every run that is not finished to the pool.
 
+        Files beside the records of any study on this data set that hold no record are named.
+
         Raises:
-            ValueError: A record belongs to a run with other settings.
+            ValueError: A record belongs to a run with other settings, or its file holds none.
         """
+        readable_records(self.place.sibling_records())
         for run in [run for run in self.runs if not self.place.finished(run)]:
             self._submit(run)
 

@@ -175,13 +175,15 @@ def test_a_record_of_another_study_is_taken_over(tools, tmp_path):
         folder = tmp_path / 'results' / study / 'data'
         folder.mkdir(parents=True)
         same = run.fingerprint if seed == 0 else 'another'
-        record = dict(study=study, row=study, environment=here, fingerprint=same, miou=study)
+        record = dict(study=study, row=study, seed=seed, environment=here, fingerprint=same)
+        record['metrics'] = dict(mIoU=float(ord(study)))
         (folder / f'{study}.json').write_text(json.dumps(record))
     runner = StudyRunner([run], workplace(tmp_path, tools), DevicePool([None]))
     run_all(runner)
     record = json.loads(runner.place.record(run).read_text())
     first = 'a' if get_device() == 'cuda' else 'b'  # of those from the same kind of device
-    assert (record['study'], record['row'], record['miou']) == ('mine', 'base', first)
+    assert (record['study'], record['row']) == ('mine', 'base')
+    assert record['metrics'] == dict(mIoU=float(ord(first)))
     assert calls(tools) == []
 
 
