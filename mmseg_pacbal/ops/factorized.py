@@ -12,13 +12,14 @@ fast kernels for this, which write every row of the result once and sum half pre
 """
 
 from collections.abc import Sequence
-from functools import lru_cache, reduce
+from functools import reduce
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .caching import cached_tensors
 from .taps import (
     add_product,
     empty_maps,
@@ -170,12 +171,12 @@ def sum_products(products: Tensor, pyramid: Pyramid, taps: range) -> Tensor:
     Returns:
         (H * W, C_out), or (H * W * len(rates), C_out) for ``concat``.
     """
-    return _sum_rows(products, _bags(pyramid, taps, transposed=False))
+    return _sum_rows(products, _bags(pyramid, taps, False))
 
 
 def sum_gradients(grads: Tensor, pyramid: Pyramid, taps: range) -> Tensor:
     """Gradients of products from those of outputs: the transpose of :func:`sum_products`."""
-    return _sum_rows(grads, _bags(pyramid, taps, transposed=True))
+    return _sum_rows(grads, _bags(pyramid, taps, True))
 
 
 def _sum_rows(table: Tensor, bags: tuple[Tensor, Tensor]) -> Tensor:
@@ -184,7 +185,8 @@ def _sum_rows(table: Tensor, bags: tuple[Tensor, Tensor]) -> Tensor:
 
 
 # A training step uses one entry for each direction and group of taps; images may differ in size.
-@lru_cache(maxsize=32)
+# Those of one map of 513x513 at five rates take 104 MB, those of 33x33 take 0.4 MB.
+@cached_tensors(max_bytes=2**27)
 def _bags(pyramid: Pyramid, taps: range, transposed: bool) -> tuple[Tensor, Tensor]:
     """The rows of one table that each row of the other adds up, as ``F.embedding_bag`` takes them.
 

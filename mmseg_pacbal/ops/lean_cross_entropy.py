@@ -5,14 +5,13 @@ of large logits is in memory, as in Liger-Kernel's fused linear cross entropy fo
 (Hsu et al. 2024, arXiv:2410.10989). Only this gradient is kept for the backward pass.
 """
 
-from functools import lru_cache
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .arguments import BOOL, INT, POSITIVE_INT, Accepted, check_arguments, check_tensor
+from .caching import cached_tensors
 
 # Strips that stay in a CPU's cache are fastest; a GPU needs larger ones to be busy.
 STRIP_BYTES = {'cpu': 2**22, 'cuda': 2**25}
@@ -90,7 +89,7 @@ class _LeanCrossEntropy(torch.autograd.Function):
         strips = _row_strips(logits, target.shape[1], align_corners, step)
         columns = _resize_matrix(
             logits.shape[3], target.shape[2], align_corners, logits.dtype, logits.device
-        ).T  # (w, W)
+        )[0].T  # (w, W)
         grad = torch.zeros_like(logits) if ctx.needs_input_grad[0] else None
         loss, correct = logits.new_zeros(()), target.new_zeros(())
         for n in range(len(logits)):
@@ -121,8 +120,9 @@ def _row_strips(
     logits: Tensor, height: int, align_corners: bool, step: int
 ) -> list[tuple[slice, slice, Tensor]]:
     """Strips of output rows: their positions, the rows of logits that they read, and the matrix."""
-    args = (logits.shape[2], height, align_corners, logits.dtype)
-    matrix, on_cpu = (_resize_matrix(*args, device) for device in (logits.device, _CPU))
+    matrix, on_cpu = _resize_matrix(
+        logits.shape[2], height, align_corners, logits.dtype, logits.device
+    )
     strips = []
     for start in range(0, height, step):
         out = slice(start, min(start + step, height))
@@ -132,21 +132,18 @@ def _row_strips(
     return strips
 
 
-_CPU = torch.device('cpu')
-
-
-@lru_cache(maxsize=64)
+@cached_tensors(max_bytes=2**25)
 @torch.inference_mode(False)
 @torch.no_grad()
 def _resize_matrix(
     short: int, long: int, align_corners: bool, dtype: torch.dtype, device: torch.device
-) -> Tensor:
-    """Bilinear resizing of one axis as a matrix, (long, short)."""
+) -> tuple[Tensor, Tensor]:
+    """Bilinear resizing of one axis as a matrix, (long, short), on the device and on the CPU."""
     # interpolate does not change an axis that keeps its length, so this resizes the rows only.
     identity = torch.eye(short, dtype=dtype)[None, None]
     size = (long, short)
     matrix = F.interpolate(identity, size, mode='bilinear', align_corners=align_corners)
-    return matrix[0, 0].to(device)
+    return matrix[0, 0].to(device), matrix[0, 0]
 
 
 def _check_shapes(logits: Tensor, label: Tensor, weight: Tensor | None) -> None:

@@ -162,6 +162,19 @@ def test_reference_without_memory_leaves_it_to_the_rule(forms, trials):
         assert choose(trials, forms) == 'factorized'
 
 
+@KINDS
+@pytest.mark.parametrize('bad', [torch.nan, torch.inf])
+def test_a_batch_that_is_not_finite_decides_nothing(bad, training, forms, trials):
+    x, weight = torch.ones(2, 64, 9, 11), torch.ones(8, 64, 3, 3)
+    x[1, 5, 4, 3] = bad
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter('error')  # it is no form's fault
+        assert trials.choose(forms, x, weight, RATES, False, training) == 'factorized'
+        assert trials.choices == {}
+        x[1, 5, 4, 3] = 1
+        assert trials.choose(forms, x, weight, RATES, False, training) == 'triton'
+
+
 def test_choice_is_kept_for_a_class_of_shapes(forms, clock, trials):
     calls = []
     forms['triton'] = changed(forms['triton'], lambda out: calls.append(out.shape) or out)
