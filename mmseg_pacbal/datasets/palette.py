@@ -10,15 +10,14 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL import Image
 
+VOID = 255  # the value of pixels that belong to no class
+
 
 def voc_colormap() -> np.ndarray:
     """The VOC devkit's colours, uint8 (256, 3): the bits of an index spread over R, G and B."""
-    index = np.arange(256)
-    colour = np.zeros((256, 3), int)
-    for bit in range(8):
-        for channel in range(3):
-            colour[:, channel] |= (index >> (3 * bit + channel) & 1) << (7 - bit)
-    return colour.astype(np.uint8)
+    place = np.arange(8)[:, None]
+    bits = np.arange(256)[:, None, None] >> (3 * place + np.arange(3)) & 1  # (index, place, RGB)
+    return (bits << (7 - place)).sum(1).astype(np.uint8)
 
 
 def palette_image(label: np.ndarray, palette: Sequence | np.ndarray) -> Image.Image:

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator
 import cv2
 import numpy as np
 
-from .palette import voc_colormap
+from .palette import VOID, voc_colormap
 
 CLASSES = ('background', 'disk', 'box', 'ring', 'bar', 'star', 'triangle')
 PALETTE = voc_colormap()[: len(CLASSES)].tolist()
-VOID = 255
 MIN_SIDE = 64
 
 # Scenes of another version are different data: raise it with every change of the pixels.
@@ -114,7 +113,7 @@ def _outline(rng: np.random.Generator, name: str, radius: float) -> list[tuple[n
         points = int(rng.integers(5, 8))
         radii = np.tile([radius, radius * rng.uniform(0.4, 0.55)], points)
         return [(_regular(radii, 2 * points, angle), 1)]
-    side = radius * np.array([rng.uniform(0.5, 0.85), rng.uniform(0.5, 0.85)])
+    side = radius * rng.uniform(0.5, 0.85, 2)
     angles: Iterable[float] = [angle]
     if name == 'bar':
         # The fill includes its outline, so this becomes 3 or 4 pixels across.

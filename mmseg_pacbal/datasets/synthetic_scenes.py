@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..ops.arguments import POSITIVE_INT, check_arguments, int_from
-from .synthetic_scene import CLASSES, MIN_SIDE, VOID, render_scene, void_rim
+from .palette import VOID
+from .synthetic_scene import CLASSES, MIN_SIDE, render_scene, void_rim
 
 ACCEPTED = dict(length=POSITIVE_INT, size=int_from(MIN_SIDE), seed=int_from(0))
 

@@ -13,10 +13,10 @@ from mmseg.registry import DATASETS
 
 from ...configs import datasets
 from ...datasets.palette import voc_colormap
+from ...openmmlab.data_checks.files import SampleFiles as Files
 from ...openmmlab.data_checks.files import check_size, labels_of_values, read_image
 from ...openmmlab.data_checks.loaders import check_data
 from ...openmmlab.data_checks.pipeline import CheckedPipeline, base_datasets
-from ...openmmlab.data_checks.samples import Sample as Files
 from ...openmmlab.datasets.classes_file import Classes, Colour, read_classes
 from ...openmmlab.datasets.folder import IMAGE_SUFFIXES, MASK_SUFFIXES
 from ...openmmlab.datasets.folder_masks import read_folder_mask

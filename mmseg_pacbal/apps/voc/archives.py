@@ -20,7 +20,7 @@ from scipy.io import loadmat
 
 from ...datasets.palette import palette_image, voc_colormap
 from ...openmmlab.data_checks.files import check_values, read_list, read_mask
-from .layout import ACCEPTED, AUG_MASKS, MASKS, augmented_lists, list_path, require_complete
+from .layout import AUG_MASKS, MASKS, RULES, augmented_lists, list_path, require_complete
 
 VOC_URL = 'http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar'
 VOC_MD5 = '6cd6e144f989b92b3379bac3b3de84fd'
@@ -55,9 +55,9 @@ def prepare(voc: Path, sbd: Path, root: Path) -> None:
     for name, data in _files(voc, _VOC, 'Unpacking VOC'):
         _place(root / name, data)
     own = _own_lists(voc, root)
-    with_mask = [*own['train'], *own['val']]
-    sbd_names = _convert_sbd(sbd, root / AUG_MASKS, skip={*with_mask})
-    for name in track(with_mask, 'Copying masks of VOC'):
+    with_mask = {*own['train'], *own['val']}
+    sbd_names = _convert_sbd(sbd, root / AUG_MASKS, skip=with_mask)
+    for name in track(sorted(with_mask), 'Copying masks of VOC'):
         mask = root / MASKS / f'{name}.png'
         if mask.is_file():
             _place(root / AUG_MASKS / mask.name, mask.read_bytes())
@@ -83,31 +83,22 @@ def sbd_mask(data: bytes, name: str) -> np.ndarray:
         raise ValueError(f'{name} holds no mask GTcls.Segmentation ({error})') from error
     if mask.ndim != 2 or not np.issubdtype(mask.dtype, np.integer):
         raise ValueError(f'{name} holds a mask of {mask.dtype} {mask.shape} instead of (H, W)')
-    check_values(name, mask, ACCEPTED)
+    check_values(name, mask, RULES.accepted)
     return mask.astype(np.uint8)
-
-
-def palette_png(mask: np.ndarray) -> bytes:
-    """A mask, uint8 (H, W), as PNG with VOC's colours."""
-    png = io.BytesIO()
-    palette_image(mask, voc_colormap()).save(png, 'PNG')
-    return png.getvalue()
 
 
 def _convert_sbd(sbd: Path, folder: Path, skip: Collection[str]) -> list[str]:
     """Write SBD's masks, except for those to skip, and return the names of its two lists."""
     lists: dict[str, list[str]] = {}
     for name, data in _files(sbd, _SBD, 'Converting SBD'):
+        path = PurePosixPath(name)
         if name in ('train.txt', 'val.txt'):
             lists[name] = data.decode().split()
-        path = PurePosixPath(name)
-        if path.parts[:-1] == ('cls',) and path.suffix == '.mat' and path.stem not in skip:
+        elif path.match('cls/*.mat') and len(path.parts) == 2 and path.stem not in skip:
             _place_mask(folder / f'{path.stem}.png', sbd_mask(data, f'{sbd}: {name}'))
     for name in ('train.txt', 'val.txt'):
         if name not in lists:
-            raise ValueError(
-                f'{sbd} is not SBD: it lacks {_SBD / name}; get the archive from its publisher'
-            )
+            raise _lacks(sbd, 'SBD', _SBD / name)
     return [*lists['train.txt'], *lists['val.txt']]
 
 
@@ -115,11 +106,14 @@ def _own_lists(voc: Path, root: Path) -> dict[str, list[str]]:
     paths = {name: list_path(root, name) for name in ('train', 'val')}
     for path in paths.values():
         if not path.is_file():
-            raise ValueError(
-                f'{voc} is not VOC 2012: it lacks {_VOC / path.relative_to(root)}; get the archive '
-                'from its publisher'
-            )
+            raise _lacks(voc, 'VOC 2012', _VOC / path.relative_to(root))
     return {name: read_list(path) for name, path in paths.items()}
+
+
+def _lacks(archive: Path, what: str, part: PurePosixPath) -> ValueError:
+    return ValueError(
+        f'{archive} is not {what}: it lacks {part}; get the archive from its publisher'
+    )
 
 
 def _files(archive: Path, folder: PurePosixPath, description: str) -> Iterator[tuple[str, bytes]]:
@@ -161,25 +155,20 @@ def _refuse_escape(archive: Path, member: tarfile.TarInfo) -> None:
 
 def _place(path: Path, data: bytes) -> None:
     """Write a file atomically, or keep an identical one."""
-    if path.exists():
-        if path.read_bytes() != data:
-            _refuse_to_overwrite(path)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{path.name}.part')
-    part.write_bytes(data)
-    os.replace(part, path)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f'.{path.name}.part')
+        part.write_bytes(data)
+        os.replace(part, path)
+    elif path.read_bytes() != data:
+        raise FileExistsError(
+            f'{path} already exists with other content; move it away or give another --out'
+        )
 
 
 def _place_mask(path: Path, mask: np.ndarray) -> None:
-    """Write a mask atomically, or keep one with the same values, however it is compressed."""
-    if not path.exists():
-        _place(path, palette_png(mask))
-    elif not np.array_equal(read_mask(str(path)), mask):
-        _refuse_to_overwrite(path)
-
-
-def _refuse_to_overwrite(path: Path) -> None:
-    raise FileExistsError(
-        f'{path} already exists with other content; move it away or give another --out'
-    )
+    """Write a mask with VOC's colours, or keep one of the same values, however it is compressed."""
+    if not path.exists() or not np.array_equal(read_mask(str(path)), mask):
+        png = io.BytesIO()
+        palette_image(mask, voc_colormap()).save(png, 'PNG')
+        _place(path, png.getvalue())

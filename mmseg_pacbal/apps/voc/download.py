@@ -1,9 +1,8 @@
 """Files from a path or a URL: downloads resume where they stopped, and checksums are verified."""
 
 import hashlib
+import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
@@ -11,35 +10,11 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import rich.progress
-from filelock import FileLock, Timeout
-from rich.progress import Progress
 
 _ATTEMPTS = 5
 _PAUSE = 2  # seconds between attempts
 _TIMEOUT = 60  # seconds without a byte
 _CHUNK = 1 << 20
-_COLUMNS = (
-    *Progress.get_default_columns(),
-    rich.progress.DownloadColumn(),
-    rich.progress.TransferSpeedColumn(),
-)
-
-
-@contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Hold a lock on a folder, which ends with the process.
-
-    Raises:
-        BlockingIOError: Another process holds it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / '.lock', timeout=0):
-            yield
-    except Timeout:
-        raise BlockingIOError(
-            f'another prepare_voc.py writes to {folder}; wait until it ends, or give another --out'
-        ) from None
 
 
 def fetch(source: str, folder: Path, md5: str) -> Path:
@@ -91,8 +66,9 @@ def _check_md5(path: Path, md5: str, advice: str) -> None:
 def _download(url: str, part: Path) -> None:
     """Append what is missing to ``part``, in several attempts."""
     for attempt in range(1, _ATTEMPTS + 1):
+        have = part.stat().st_size if part.exists() else 0
         try:
-            return _append(url, part)
+            return _append(url, part, have)
         except HTTPError as error:
             if error.code == 416:  # there is nothing beyond the bytes already downloaded
                 return None
@@ -107,18 +83,14 @@ def _download(url: str, part: Path) -> None:
             time.sleep(_PAUSE)
 
 
-def _append(url: str, part: Path) -> None:
-    have = part.stat().st_size if part.exists() else 0
+def _append(url: str, part: Path, have: int) -> None:
     request = Request(url, headers={'Range': f'bytes={have}-'} if have else {})
     with urlopen(request, timeout=_TIMEOUT) as response:
         resumed = response.headers.get('Content-Range', '').startswith(f'bytes {have}-')
         start = have if resumed else 0  # a server without ranges sends the whole file
-        length = response.headers.get('Content-Length')
-        total = start + int(length) if length else None
-        with part.open('ab' if resumed else 'wb') as file, Progress(*_COLUMNS) as progress:
-            task = progress.add_task(f'Downloading {part.stem}', total=total, completed=start)
-            while chunk := response.read(_CHUNK):
-                file.write(chunk)
-                progress.advance(task, len(chunk))
-    if total and part.stat().st_size < total:
+        length = int(response.headers.get('Content-Length') or 0)
+        bar = rich.progress.wrap_file(response, length, description=f'Downloading {part.stem}')
+        with bar as body, part.open('ab' if resumed else 'wb') as file:
+            shutil.copyfileobj(body, file, _CHUNK)
+    if part.stat().st_size < start + length:
         raise ConnectionError('the connection was closed')

@@ -4,10 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from ...openmmlab.data_checks.files import Sample, accepted_values, read_list
-from ...openmmlab.data_checks.samples import summary, verify_samples
+from ...openmmlab.data_checks.files import SampleFiles, read_list
+from ...openmmlab.data_checks.samples import MaskRules, summary, verify_samples
 
 IMAGES = 'JPEGImages'
 MASKS = 'SegmentationClass'
@@ -15,7 +13,7 @@ AUG_MASKS = 'SegmentationClassAug'
 # Images in each list, and the folder whose masks go with it.
 COUNTS = dict(train=1464, val=1449, trainaug=10582, aug=9118)
 MASKS_OF = dict(train=MASKS, val=MASKS, trainaug=AUG_MASKS, aug=AUG_MASKS)
-ACCEPTED: np.ndarray = accepted_values(num_classes=21)
+RULES = MaskRules(num_classes=21)
 
 
 def list_path(root: Path, name: str) -> Path:
@@ -49,10 +47,10 @@ def list_problems(lists: dict[str, list[str]]) -> list[str]:
     return problems
 
 
-def samples(root: Path, name: str, names: Sequence[str]) -> list[Sample]:
+def samples(root: Path, name: str, names: Sequence[str]) -> list[SampleFiles]:
     """Image and mask of every name of a list."""
     masks = root / MASKS_OF[name]
-    return [Sample(str(root / IMAGES / f'{n}.jpg'), str(masks / f'{n}.png')) for n in names]
+    return [SampleFiles(str(root / IMAGES / f'{n}.jpg'), str(masks / f'{n}.png')) for n in names]
 
 
 def require_complete(root: Path, lists: dict[str, list[str]]) -> None:
@@ -88,7 +86,7 @@ def check_tree(root: Path) -> list[str]:
             problems.append(str(error))
     problems += list_problems(lists)
     for name, names in lists.items():
-        verdicts = verify_samples(samples(root, name, names), ACCEPTED, name=f'Checking {name}')
+        verdicts = verify_samples(samples(root, name, names), RULES, f'Checking {name}')
         print(summary(f'{name}, {MASKS_OF[name]}', verdicts))
         problems += [problem for verdict in verdicts for problem in verdict.problems]
     return list(dict.fromkeys(problems))

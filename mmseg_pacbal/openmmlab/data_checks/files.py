@@ -6,7 +6,7 @@ by OpenCV, which converts any mode to colour and applies an EXIF rotation, and m
 
 import io
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -16,9 +16,11 @@ import mmcv
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from ...datasets.palette import VOID
 
-class Sample(NamedTuple):
-    """The files of one sample."""
+
+class SampleFiles(NamedTuple):
+    """Paths of an image and its mask."""
 
     image: str
     mask: str | None = None
@@ -63,17 +65,6 @@ def read_image(path: str) -> np.ndarray:
     return pixels
 
 
-def read_mask(path: str) -> np.ndarray:
-    """The values of a mask file, integers (H, W), before any mapping of classes.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is empty, truncated or not an image, or its pixels are not single
-            integers.
-    """
-    return mask_values(path, open_mask(path))
-
-
 def open_mask(path: str) -> Image.Image:
     """A mask file, decoded.
 
@@ -84,24 +75,32 @@ def open_mask(path: str) -> Image.Image:
     return _open('mask', path, _read('mask', path))
 
 
+def read_mask(path: str) -> np.ndarray:
+    """The values of a mask file, integers (H, W), before any mapping of classes.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: As in :func:`open_mask` or :func:`mask_values`.
+    """
+    return mask_values(path, open_mask(path))
+
+
 def mask_values(path: str, image: Image.Image) -> np.ndarray:
-    """The values of a mask that was read from a path, integers (H, W).
+    """The values of a decoded mask, integers (H, W).
 
     Raises:
         ValueError: The image has no single channel of integers.
     """
     mask = np.asarray(image)
-    if mask.dtype == bool:
-        mask = mask.astype(np.uint8)
-    if mask.ndim != 2 or not np.issubdtype(mask.dtype, np.integer):
+    if mask.ndim != 2 or mask.dtype.kind not in 'bui':
         raise ValueError(
             f'mask {path} has mode {image.mode}, but a mask has one channel with the index of a '
             'class in each pixel (mode P or L)'
         )
-    return mask
+    return mask.astype(np.uint8) if mask.dtype == bool else mask
 
 
-def check_size(sample: Sample, image: Sequence[int], mask: Sequence[int]) -> None:
+def check_size(sample: SampleFiles, image: Sequence[int], mask: Sequence[int]) -> None:
     """Check that a mask and its image have the same size; sizes are (H, W) in pixels.
 
     Raises:
@@ -125,60 +124,27 @@ def check_values(path: str, mask: np.ndarray, accepted: np.ndarray) -> None:
     Raises:
         ValueError: Another value occurs.
     """
-    if mask.dtype == np.uint8 or (mask.min() >= 0 and mask.max() < 256):
-        values = mask.astype(np.uint8, copy=False)
-        if _within_circle(values, accepted):
-            return
-        if cv2.LUT(values, accepted.astype(np.uint8)).all():
-            return
+    values = mask.astype(np.uint8, copy=False)
+    if np.array_equal(values, mask) and cv2.LUT(values, accepted.astype(np.uint8)).all():
+        return
     wrong = [v for v in np.unique(mask).tolist() if not (0 <= v < 256 and accepted[v])]
     more = f' and {len(wrong) - 5} more values' if len(wrong) > 5 else ''
+    runs = [[*run] for ok, run in groupby(range(256), accepted.__getitem__) if ok]
+    ranges = [f'{r[0]}..{r[-1]}' if len(r) > 1 else f'{r[0]}' for r in runs]
     raise ValueError(
         f'mask {path} holds {", ".join(map(str, wrong[:5]))}{more}, but accepted are '
-        f'{_ranges(accepted)}'
+        f'{" and ".join(ranges)}'
     )
-
-
-def _within_circle(values: np.ndarray, accepted: np.ndarray) -> bool:
-    """Whether all values are accepted, told without a look-up; False where that cannot be told.
-
-    255 is followed by 0 in arithmetic on bytes, so classes 0..n-1 and void 255 are n + 1 values in
-    a row, from 255 on: a value is accepted if it lies less than n + 1 beyond 255. A subtraction
-    and a maximum take a fraction of the time of a look-up.
-    """
-    start, count = _only_run(accepted.tobytes())
-    return bool(count) and int((values - start).max()) < count
-
-
-@lru_cache(maxsize=32)
-def _only_run(accepted: bytes) -> tuple[np.uint8, int]:
-    """Start and length of the one run of accepted values on the circle; length 0 if not one."""
-    flags = np.frombuffer(accepted, bool)
-    starts = np.flatnonzero(flags & ~np.roll(flags, 1)).astype(np.uint8)
-    return (starts[0], int(np.count_nonzero(flags))) if len(starts) == 1 else (np.uint8(0), 0)
-
-
-def accepted_values(
-    num_classes: int,
-    ignore_index: int = 255,
-    reduce_zero_label: bool = False,
-    label_map: dict[int, int] | None = None,
-) -> np.ndarray:
-    """Whether ``LoadAnnotations`` maps each value of a mask to a class or to void, bool (256,)."""
-    mapped = labels_of_values(reduce_zero_label, label_map)
-    return (mapped < num_classes) | (mapped == ignore_index)
 
 
 def labels_of_values(
     reduce_zero_label: bool = False, label_map: dict[int, int] | None = None
 ) -> np.ndarray:
     """The label that ``LoadAnnotations`` makes of each value of a mask, uint8 (256,)."""
-    value = np.arange(256)
-    if reduce_zero_label:
-        value = np.where((value == 0) | (value == 255), 255, value - 1)
-    mapped = value.copy()
+    labels = np.array([VOID, *range(254), VOID] if reduce_zero_label else range(256))
+    mapped = labels.copy()
     for old, new in (label_map or {}).items():
-        mapped[value == old] = new
+        mapped[labels == old] = new
     return mapped.astype(np.uint8)
 
 
@@ -212,9 +178,3 @@ def _formats() -> list[str]:
     """Pillow's formats without EPS: a program, which Pillow has Ghostscript run."""
     Image.init()
     return [name for name in Image.ID if name != 'EPS']
-
-
-def _ranges(accepted: np.ndarray) -> str:
-    """'0..20 and 255' of bool (256,)."""
-    runs = [list(run) for key, run in groupby(range(256), lambda v: accepted[v]) if key]
-    return ' and '.join(f'{r[0]}..{r[-1]}' if len(r) > 1 else f'{r[0]}' for r in runs)

@@ -10,15 +10,8 @@ from mmseg.registry import DATASETS
 
 from ...configs import datasets, heads
 from ...errors import one_sentence
-from .files import read_list
-from .samples import (
-    absent_classes,
-    accepted_in_files,
-    mask_reader,
-    sample_of,
-    summary,
-    verify_samples,
-)
+from .files import SampleFiles, read_list
+from .samples import MaskRules, absent_classes, sample_of, summary, verify_samples
 
 
 def check_data(cfg: Config, *loaders: str) -> None:
@@ -34,7 +27,7 @@ def check_data(cfg: Config, *loaders: str) -> None:
             of classes.
     """
     for loader, dataset_cfg in _dataset_configs(cfg, loaders):
-        _check_files(loader, _build(cfg, loader, dataset_cfg))
+        _check_files(loader, _samples(_build(cfg, loader, dataset_cfg)))
 
 
 def verify_data(cfg: Config, *loaders: str) -> list[str]:
@@ -54,15 +47,9 @@ def verify_data(cfg: Config, *loaders: str) -> list[str]:
         except (FileNotFoundError, ValueError) as error:
             problems.append(str(error))
             continue
-        verdicts = verify_samples(
-            [sample_of(dataset.get_data_info(i)) for i in range(len(dataset))],
-            accepted_in_files(dataset),
-            dataset.ignore_index,
-            loader,
-            mask_reader(dataset),
-        )
-        folder = dataset.data_prefix['img_path']
-        print(summary(f'{loader}, {folder}', verdicts, absent_classes(dataset, verdicts)))
+        verdicts = verify_samples(_samples(dataset), MaskRules.of(dataset), loader)
+        folder, classes = dataset.data_prefix['img_path'], dataset.metainfo['classes']
+        print(summary(f'{loader}, {folder}', verdicts, absent_classes(classes, verdicts)))
         problems += [f'{loader}: {p}' for verdict in verdicts for p in verdict.problems]
         unused = getattr(dataset, 'unused_masks', ())
         problems += [f'{loader}: mask {path} has no image in {folder}' for path in unused]
@@ -96,7 +83,13 @@ def _build(cfg: Config, loader: str, dataset_cfg: ConfigDict) -> BaseSegDataset:
             f'{dataset.data_prefix["img_path"]}; put some there, or set '
             'img_suffix=... or data_root=...'
         )
-    _check_classes(cfg, len(dataset.metainfo['classes']), dataset_cfg.type)
+    num_classes = len(dataset.metainfo['classes'])
+    for name, head in heads(cfg):
+        if head.num_classes != num_classes:
+            raise ValueError(
+                f'{name}.num_classes is {head.num_classes}, but {dataset_cfg.type} has '
+                f'{num_classes} classes; set {name}.num_classes={num_classes}'
+            )
     return dataset
 
 
@@ -120,8 +113,11 @@ def _check_folders(loader: str, cfg: Config) -> None:
             raise type(error)(f'{loader}: {error}') from None
 
 
-def _check_files(loader: str, dataset: BaseSegDataset) -> None:
-    samples = (sample_of(dataset.get_data_info(i)) for i in range(len(dataset)))
+def _samples(dataset: BaseSegDataset) -> list[SampleFiles]:
+    return [sample_of(dataset.get_data_info(index)) for index in range(len(dataset))]
+
+
+def _check_files(loader: str, samples: Sequence[SampleFiles]) -> None:
     files = ((kind, path) for s in samples for kind, path in s._asdict().items() if path)
     missing = [f'{kind} {path}' for kind, path in files if not Path(path).is_file()]
     if missing:
@@ -130,12 +126,3 @@ def _check_files(loader: str, dataset: BaseSegDataset) -> None:
             f'{loader}: {missing[0]} is missing{more}; complete the data set, in which every image '
             'needs a mask of its name'
         )
-
-
-def _check_classes(cfg: Config, num_classes: int, dataset_type: str) -> None:
-    for name, head in heads(cfg):
-        if head.num_classes != num_classes:
-            raise ValueError(
-                f'{name}.num_classes is {head.num_classes}, but {dataset_type} has '
-                f'{num_classes} classes; set {name}.num_classes={num_classes}'
-            )

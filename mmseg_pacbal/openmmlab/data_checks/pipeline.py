@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 
-import numpy as np
 from mmengine.dataset import Compose
 from mmseg.datasets import BaseSegDataset
 from torch.utils.data import Dataset
 
-from .files import Sample, accepted_values, check_size, check_values
-from .samples import accepted_in_files, mask_reader, sample_of, verify_sample
+from .files import SampleFiles, check_size, check_values
+from .samples import MaskRules, sample_of, verify_sample
 
 
 class CheckedPipeline(Compose):
@@ -23,9 +22,7 @@ class CheckedPipeline(Compose):
 
     def __init__(self, dataset: BaseSegDataset) -> None:
         self.transforms = dataset.pipeline.transforms
-        self.accepted_in_files = accepted_in_files(dataset)
-        self.read = mask_reader(dataset)
-        self.accepted = accepted_values(len(dataset.metainfo['classes']), dataset.ignore_index)
+        self.rules = MaskRules.of(dataset)
 
     def __call__(self, data: dict) -> dict | None:
         """Load and transform a sample.
@@ -38,21 +35,21 @@ class CheckedPipeline(Compose):
         try:
             return self._run(data, sample)
         except Exception as error:
-            problems = verify_sample(sample, self.accepted_in_files, read=self.read).problems
+            problems = verify_sample(sample, self.rules).problems
             reason = '; '.join(problems) or f'image {sample.image} cannot be used: {error}'
             # On one line, since only the last line of an error in a loader's worker is shown.
             raise ValueError(' '.join(reason.split())) from error
 
-    def _run(self, data: dict, sample: Sample) -> dict | None:
+    def _run(self, data: dict, sample: SampleFiles) -> dict | None:
+        accepted = MaskRules(self.rules.num_classes, self.rules.ignore_index).accepted  # as loaded
         unchecked = True
         for transform in self.transforms:
             data = transform(data)
             if data is None:
                 return None
             if unchecked and sample.mask and 'gt_seg_map' in data:
-                label: np.ndarray = data['gt_seg_map']
-                check_size(sample, data['ori_shape'], label.shape)
-                check_values(sample.mask, label, self.accepted)
+                check_size(sample, data['ori_shape'], data['gt_seg_map'].shape)
+                check_values(sample.mask, data['gt_seg_map'], accepted)
                 unchecked = False
         return data
 
@@ -62,7 +59,6 @@ def base_datasets(dataset: Dataset) -> Iterator[BaseSegDataset]:
     if isinstance(dataset, BaseSegDataset):
         yield dataset
         return
-    inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
-    for part in inner:
+    for part in getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]:
         if part is not None:
             yield from base_datasets(part)

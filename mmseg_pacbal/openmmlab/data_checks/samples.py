@@ -10,15 +10,39 @@ import numpy as np
 from mmseg.datasets import BaseSegDataset
 from rich.progress import track
 
-from .files import (
-    Sample,
-    accepted_values,
-    check_size,
-    check_values,
-    labels_of_values,
-    read_image,
-    read_mask,
-)
+from ...datasets.palette import VOID
+from .files import SampleFiles, check_size, check_values, labels_of_values, read_image, read_mask
+
+
+class MaskRules(NamedTuple):
+    """What a data set takes the values of its masks for.
+
+    Attributes:
+        num_classes: The labels below it are classes.
+        ignore_index: The label of void.
+        labels: The label of each value, uint8 (256,); see :func:`.files.labels_of_values`.
+        read: Reads the values of the mask at a path, integers (H, W).
+    """
+
+    num_classes: int
+    ignore_index: int = VOID
+    labels: np.ndarray = labels_of_values()
+    read: Callable[[str], np.ndarray] = read_mask
+
+    @classmethod
+    def of(cls, dataset: BaseSegDataset) -> 'MaskRules':
+        """Those of a data set, which may have a ``read_mask`` of its own."""
+        return cls(
+            len(dataset.metainfo['classes']),
+            dataset.ignore_index,
+            labels_of_values(dataset.reduce_zero_label, dataset.label_map),
+            getattr(dataset, 'read_mask', read_mask),
+        )
+
+    @property
+    def accepted(self) -> np.ndarray:
+        """Whether a mask may hold each value, bool (256,)."""
+        return (self.labels < self.num_classes) | (self.labels == self.ignore_index)
 
 
 class Verdict(NamedTuple):
@@ -28,49 +52,22 @@ class Verdict(NamedTuple):
         problems: One sentence each.
         pixels: Number of pixels of the mask.
         void: How many of them are void.
-        values: The values 0..255 that occur in the mask; others are a problem.
+        labels: The labels that occur.
     """
 
     problems: tuple[str, ...] = ()
     pixels: int = 0
     void: int = 0
-    values: frozenset[int] = frozenset()
+    labels: frozenset[int] = frozenset()
 
 
-def accepted_in_files(dataset: BaseSegDataset) -> np.ndarray:
-    """:func:`accepted_values` of a data set's masks."""
-    return accepted_values(
-        len(dataset.metainfo['classes']),
-        dataset.ignore_index,
-        dataset.reduce_zero_label,
-        dataset.label_map,
-    )
-
-
-def sample_of(data_info: dict) -> Sample:
+def sample_of(data_info: dict) -> SampleFiles:
     """The files that ``BaseSegDataset.get_data_info`` names."""
-    return Sample(data_info['img_path'], data_info.get('seg_map_path'))
+    return SampleFiles(data_info['img_path'], data_info.get('seg_map_path'))
 
 
-def mask_reader(dataset: BaseSegDataset) -> Callable[[str], np.ndarray]:
-    """The function that reads a data set's masks: its own, or one that reads as LoadAnnotations."""
-    return getattr(dataset, 'read_mask', read_mask)
-
-
-def verify_sample(
-    sample: Sample,
-    accepted: np.ndarray,
-    ignore_index: int = 255,
-    read: Callable[[str], np.ndarray] = read_mask,
-) -> Verdict:
-    """Read the files of a sample and run every check on them.
-
-    Args:
-        sample: The files.
-        accepted: bool (256,), whether the mask may hold a value.
-        ignore_index: The value of void.
-        read: Reads the values of the mask at a path; see :func:`mask_reader`.
-    """
+def verify_sample(sample: SampleFiles, rules: MaskRules) -> Verdict:
+    """Read the files of a sample and run every check on them."""
     problems = []
 
     def attempt(check: Callable, *args: object) -> np.ndarray | None:
@@ -81,45 +78,36 @@ def verify_sample(
             return None
 
     image = attempt(read_image, sample.image)
-    mask = attempt(read, sample.mask) if sample.mask else None
+    mask = attempt(rules.read, sample.mask) if sample.mask else None
     if mask is None:
         return Verdict(tuple(problems))
-    attempt(check_values, sample.mask, mask, accepted)
+    attempt(check_values, sample.mask, mask, rules.accepted)
     if image is not None:
         attempt(check_size, sample, image.shape[:2], mask.shape)
-    void = int(np.count_nonzero(mask == ignore_index))
-    return Verdict(tuple(problems), mask.size, void, _values(mask))
-
-
-def _values(mask: np.ndarray) -> frozenset[int]:
-    """At most 256 of them are kept for each sample, even if a mask holds a photo."""
+    values = mask.ravel()
     if mask.dtype != np.uint8:
-        mask = mask[(mask >= 0) & (mask < 256)].astype(np.uint8)
-    return frozenset(np.flatnonzero(np.bincount(mask.ravel())).tolist())
+        values = values[(values >= 0) & (values < 256)].astype(np.uint8)  # others are a problem
+    counts = np.bincount(values, minlength=256)
+    void = int(counts[rules.labels == rules.ignore_index].sum())
+    return Verdict(tuple(problems), mask.size, void, frozenset(rules.labels[counts > 0].tolist()))
 
 
 def verify_samples(
-    samples: Sequence[Sample],
-    accepted: np.ndarray,
-    ignore_index: int = 255,
-    name: str = 'Checking',
-    read: Callable[[str], np.ndarray] = read_mask,
+    samples: Sequence[SampleFiles], rules: MaskRules, name: str = 'Checking'
 ) -> list[Verdict]:
     """:func:`verify_sample` for many samples, in threads, with a named progress bar."""
-    verify = partial(verify_sample, accepted=accepted, ignore_index=ignore_index, read=read)
     pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
     try:
-        return list(track(pool.map(verify, samples), name, total=len(samples)))
+        verdicts = pool.map(partial(verify_sample, rules=rules), samples)
+        return list(track(verdicts, name, total=len(samples)))
     finally:
         pool.shutdown(cancel_futures=True)  # otherwise an interrupt would wait for all the others
 
 
-def absent_classes(dataset: BaseSegDataset, verdicts: Sequence[Verdict]) -> list[str]:
-    """Names of the classes that no mask of a data set holds."""
-    labels = labels_of_values(dataset.reduce_zero_label, dataset.label_map)
-    values = frozenset().union(*(v.values for v in verdicts))
-    present = {int(labels[value]) for value in values}
-    return [name for i, name in enumerate(dataset.metainfo['classes']) if i not in present]
+def absent_classes(classes: Sequence[str], verdicts: Sequence[Verdict]) -> list[str]:
+    """The classes that no mask holds."""
+    present = frozenset().union(*(v.labels for v in verdicts))
+    return [name for label, name in enumerate(classes) if label not in present]
 
 
 def summary(name: str, verdicts: Sequence[Verdict], absent: Sequence[str] = ()) -> str:

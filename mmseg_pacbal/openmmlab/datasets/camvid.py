@@ -6,6 +6,20 @@ from mmseg.registry import DATASETS
 
 from .folder import FolderDataset
 
+_COLOURS = {
+    'sky': (128, 128, 128),
+    'building': (128, 0, 0),
+    'pole': (192, 192, 128),
+    'road': (128, 64, 128),
+    'pavement': (60, 40, 222),
+    'tree': (128, 128, 0),
+    'sign_symbol': (192, 128, 128),
+    'fence': (64, 64, 128),
+    'car': (64, 0, 128),
+    'pedestrian': (64, 64, 0),
+    'bicyclist': (0, 128, 192),
+}
+
 
 @DATASETS.register_module()
 class CamVidDataset(FolderDataset):
@@ -15,31 +29,4 @@ class CamVidDataset(FolderDataset):
     ``classes.txt``.
     """
 
-    METAINFO: ClassVar[dict] = dict(
-        classes=(
-            'sky',
-            'building',
-            'pole',
-            'road',
-            'pavement',
-            'tree',
-            'sign_symbol',
-            'fence',
-            'car',
-            'pedestrian',
-            'bicyclist',
-        ),
-        palette=[
-            [128, 128, 128],
-            [128, 0, 0],
-            [192, 192, 128],
-            [128, 64, 128],
-            [60, 40, 222],
-            [128, 128, 0],
-            [192, 128, 128],
-            [64, 64, 128],
-            [64, 0, 128],
-            [64, 64, 0],
-            [0, 128, 192],
-        ],
-    )
+    METAINFO: ClassVar[dict] = dict(classes=(*_COLOURS,), palette=[*map(list, _COLOURS.values())])

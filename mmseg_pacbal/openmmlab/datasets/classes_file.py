@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from ...datasets.palette import voc_colormap
+from ...datasets.palette import VOID, voc_colormap
 from ..data_checks.files import read_list
 
-VOID = 255
-MAX_CLASSES = 255  # 0..254, since labels are bytes and 255 is void
+MAX_CLASSES = VOID  # 0..254, since labels are bytes
 
 Colour: TypeAlias = tuple[int, ...]  # RGB, 0..255
 

@@ -1,11 +1,11 @@
 """Your own data, without writing a class."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from mmengine.fileio import list_dir_or_file
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
@@ -89,47 +89,33 @@ class FolderDataset(BaseSegDataset):
         return {**super().get_data_info(idx), 'value_of_colour': self.value_of_colour}
 
     def load_data_list(self) -> list[dict]:
-        images = _by_stem('image', self.data_prefix.get('img_path'), self.img_suffix)
-        masks = _by_stem('mask', self.data_prefix.get('seg_map_path'), self.seg_map_suffix)
-        if images and not masks and self.data_prefix.get('seg_map_path'):
-            raise ValueError(
-                f'{self.data_prefix["seg_map_path"]} holds no masks '
-                f'({", ".join(self.seg_map_suffix)}); put some there, save other kinds as PNG, or '
-                'set seg_map_suffix=...'
-            )
-        both = sorted(set(images.values()) & set(masks.values()))
-        if both:
-            raise ValueError(
-                f'{both[0]} is image and mask at once, since both are looked for in one folder; '
-                'set data_prefix=dict(img_path=..., seg_map_path=...), or img_suffix and '
-                'seg_map_suffix that differ'
-            )
-        if images and masks and not images.keys() & masks.keys():
-            _raise_unpaired(images, masks)
-        self.unused_masks = [str(masks[stem]) for stem in sorted(masks.keys() - images.keys())]
-        by_path = sorted(images, key=lambda stem: str(images[stem]))  # as in BaseSegDataset
-        stems = read_list(self.ann_file) if self.ann_file else by_path
+        folder, labels = self.data_prefix['img_path'], self.data_prefix.get('seg_map_path')
+        images = _by_stem('image', folder, self.img_suffix)
+        masks = _by_stem('mask', labels, self.seg_map_suffix) if labels else {}
+        stems = (
+            read_list(self.ann_file) if self.ann_file else sorted(images, key=images.__getitem__)
+        )
         if not stems:
             raise ValueError(
-                f'{self.data_prefix["img_path"]} holds no images ({", ".join(self.img_suffix)}); '
-                'put some there, or set data_root=... or img_suffix=...'
+                f'{folder} holds no images ({", ".join(self.img_suffix)}); put some there, or set '
+                'data_root=... or img_suffix=...'
             )
-        return [self._data_info(stem, images, masks) for stem in stems]
-
-    def _data_info(self, stem: str, images: dict[str, Path], masks: dict[str, Path]) -> dict:
-        """Files of a sample; for a missing file, the path that it would have."""
-        folder, labels = self.data_prefix['img_path'], self.data_prefix.get('seg_map_path')
-        image = images.get(stem) or Path(folder, stem + self.img_suffix[0])
-        info = dict(
-            img_path=str(image),
-            label_map=self.label_map,
-            reduce_zero_label=self.reduce_zero_label,
-            seg_fields=[],
-        )
-        if labels is not None:
-            mask = masks.get(stem) or Path(labels, stem + self.seg_map_suffix[0])
-            info['seg_map_path'] = str(mask)
-        return info
+        if images and labels:
+            _check_pairs(images, masks, labels, self.seg_map_suffix)
+        self.unused_masks = [masks[stem] for stem in sorted(masks.keys() - images.keys())]
+        data_list = []
+        for stem in stems:  # a missing file gets the path that it would have
+            info: dict[str, Any] = dict(
+                img_path=images.get(stem) or os.path.join(folder, stem + self.img_suffix[0])
+            )
+            if labels is not None:
+                mask = masks.get(stem) or os.path.join(labels, stem + self.seg_map_suffix[0])
+                info['seg_map_path'] = mask
+            info['label_map'] = self.label_map
+            info['reduce_zero_label'] = self.reduce_zero_label
+            info['seg_fields'] = []
+            data_list.append(info)
+        return data_list
 
 
 def reads_classes_file(cls: object) -> bool:
@@ -152,39 +138,62 @@ def _suffixes(value: Suffixes) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-def _by_stem(what: str, folder: str | None, suffixes: Iterable[str]) -> dict[str, Path]:
-    """The files below a folder that have one of the suffixes, by their names without it.
+def _by_stem(what: str, folder: str, suffixes: Sequence[str]) -> dict[str, str]:
+    """The paths of files below a folder that have one of the suffixes, by their names without it.
 
     Raises:
         ValueError: Two of them have the same name.
     """
-    found: dict[str, Path] = {}
-    for path, stem in _stems(folder, suffixes) if folder else ():
-        if stem in found:
+    paths: dict[str, str] = {}
+    lower = [suffix.lower() for suffix in suffixes]
+    for path, name in _files(folder):
+        suffix = next(filter(name.lower().endswith, lower), None)
+        if suffix is None:
+            continue
+        stem = name[: -len(suffix)]
+        if stem in paths:
+            first, second = sorted((paths[stem], path))
             raise ValueError(
-                f'{what}s {found[stem]} and {path} differ in the suffix only; keep one of them, '
+                f'{what}s {first} and {second} differ in the suffix only; keep one of them, '
                 f'or rename one together with its {"mask" if what == "image" else "image"}'
             )
-        found[stem] = path
-    return found
+        paths[stem] = path
+    return paths
 
 
-def _stems(folder: str, suffixes: Iterable[str]) -> Iterator[tuple[Path, str]]:
-    for name in sorted(list_dir_or_file(folder, list_dir=False, recursive=True)):
-        suffix = next((s for s in suffixes if name.lower().endswith(s.lower())), None)
-        if suffix:
-            yield Path(folder, name), name[: -len(suffix)]
+def _files(folder: str, below: str = '') -> Iterator[tuple[str, str]]:
+    """Path, and name relative to the folder, of every file below it that is not hidden."""
+    for entry in os.scandir(folder):
+        if entry.name.startswith('.'):
+            continue
+        if entry.is_dir():
+            yield from _files(entry.path, f'{below}{entry.name}/')
+        else:
+            yield entry.path, below + entry.name
 
 
-def _raise_unpaired(images: dict[str, Path], masks: dict[str, Path]) -> None:
-    """Raise, with the suffix that would pair images and masks if there is one."""
-    image, mask = min(images.items()), min(masks.items())
-    near = next((path for stem, path in sorted(masks.items()) if stem.startswith(image[0])), None)
-    hint = ''
-    if near is not None:
-        hint = f', or set seg_map_suffix={near.name[len(Path(image[0]).name) :]}'
-    raise ValueError(
-        f'no mask has the name of an image: image {image[1]} and mask {near or mask[1]}, for '
-        f'example, do not match; a mask is named like its image except for the suffix: rename '
-        f'them{hint}'
-    )
+def _check_pairs(
+    images: dict[str, str], masks: dict[str, str], labels: str, suffixes: Sequence[str]
+) -> None:
+    """Check that there are masks, that they are not the images, and that one fits an image."""
+    if not masks:
+        raise ValueError(
+            f'{labels} holds no masks ({", ".join(suffixes)}); put some there, save other kinds as '
+            'PNG, or set seg_map_suffix=...'
+        )
+    if both := {*images.values()} & {*masks.values()}:
+        raise ValueError(
+            f'{min(both)} is image and mask at once, since both are looked for in one folder; set '
+            'data_prefix=dict(img_path=..., seg_map_path=...), or img_suffix and seg_map_suffix '
+            'that differ'
+        )
+    if not images.keys() & masks.keys():
+        stem, image = min(images.items())
+        near = next((name for name in sorted(masks) if name.startswith(stem)), None)
+        mask, hint = masks[near or min(masks)], ''
+        if near:
+            hint = f', or set seg_map_suffix={mask[mask.rindex(near) + len(stem) :]}'
+        raise ValueError(
+            f'no mask has the name of an image: image {image} and mask {mask}, for example, do not '
+            'match; a mask is named like its image except for the suffix: rename them' + hint
+        )

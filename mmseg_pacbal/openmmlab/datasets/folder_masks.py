@@ -8,8 +8,9 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from PIL import Image
 
+from ...datasets.palette import VOID
 from ..data_checks.files import labels_of_values, mask_values, open_mask
-from .classes_file import VOID, Colour
+from .classes_file import Colour
 
 _COLOUR_MODES = ('RGB', 'RGBA')
 

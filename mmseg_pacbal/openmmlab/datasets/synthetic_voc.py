@@ -57,16 +57,12 @@ def _lists(num_train: int, num_val: int) -> dict[str, list[str]]:
     return dict(train=train, aug=aug, trainaug=trainaug, val=val, trainval=train + val)
 
 
-def _write_mask(folder: Path, name: str, mask: np.ndarray) -> None:
-    palette_image(mask, voc_colormap()).save(folder / f'{name}.png')
-
-
 def _write(folder: Path, record: dict) -> None:
     """Write the whole data set of a record into a folder that does not exist yet."""
     lists = _lists(record['num_train'], record['num_val'])
-    rimmed, rimless = folder / 'SegmentationClass', folder / 'SegmentationClassAug'
     images, splits = folder / 'JPEGImages', folder / 'ImageSets' / 'Segmentation'
-    for path in (rimmed, rimless, images, splits):
+    rimmed, rimless = folder / 'SegmentationClass', folder / 'SegmentationClassAug'
+    for path in (images, splits, rimmed, rimless):
         path.mkdir(parents=True)
     for split, names in enumerate((lists['trainaug'], lists['val'])):
         for index, name in enumerate(names):
@@ -74,9 +70,9 @@ def _write(folder: Path, record: dict) -> None:
             image, label = render_scene(rng, tuple(record['size']))
             Image.fromarray(image).save(images / f'{name}.jpg', quality=95)
             if name in lists['trainval']:
-                _write_mask(rimmed, name, void_rim(label))
+                palette_image(void_rim(label), voc_colormap()).save(rimmed / f'{name}.png')
             if name in lists['trainaug']:
-                _write_mask(rimless, name, label)
+                palette_image(label, voc_colormap()).save(rimless / f'{name}.png')
     for title, names in lists.items():
         (splits / f'{title}.txt').write_text(''.join(f'{name}\n' for name in names))
     (folder / _RECORD).write_text(json.dumps(record, indent=2) + '\n')

@@ -12,8 +12,7 @@ from mmseg.datasets import BaseSegDataset
 from PIL import EpsImagePlugin, Image
 
 from mmseg_pacbal.openmmlab.data_checks.files import (
-    Sample,
-    accepted_values,
+    SampleFiles,
     check_size,
     check_values,
     read_image,
@@ -22,9 +21,9 @@ from mmseg_pacbal.openmmlab.data_checks.files import (
 )
 from mmseg_pacbal.openmmlab.data_checks.pipeline import CheckedPipeline, base_datasets
 from mmseg_pacbal.openmmlab.data_checks.samples import (
+    MaskRules,
     Verdict,
     absent_classes,
-    accepted_in_files,
     report,
     summary,
     verify_sample,
@@ -32,6 +31,7 @@ from mmseg_pacbal.openmmlab.data_checks.samples import (
 )
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
+RULES = MaskRules(3)
 MASK = (np.arange(48, dtype=np.uint8) % 3).reshape(6, 8)
 
 
@@ -118,7 +118,7 @@ def test_mask_of_several_channels(tmp_path, mode):
 
 
 def test_size():
-    sample = Sample('a.jpg', 'a.png')
+    sample = SampleFiles('a.jpg', 'a.png')
     check_size(sample, (6, 8), (6, 8))
     with pytest.raises(ValueError, match=r'^mask a.png is 6x8 pixels, but its image a.jpg is 8x6$'):
         check_size(sample, (6, 8), (8, 6))
@@ -129,7 +129,7 @@ def test_size():
     [([21], '21'), ([254, 21], '21, 254'), ([*range(21, 30)], '21, 22, 23, 24, 25 and 4 more val')],
 )
 def test_values(wrong, listed):
-    accepted = accepted_values(21)
+    accepted = MaskRules(21).accepted
     check_values('a.png', np.array([[0, 20, 255]], np.uint8), accepted)
     with pytest.raises(ValueError, match=f'^mask a.png holds {listed}.*accepted are 0..20 and 255'):
         check_values('a.png', np.array([[0, *wrong]], np.uint8), accepted)
@@ -163,7 +163,7 @@ def test_every_value_is_accepted_or_refused_as_the_table_says(accepted, dtype):
 @pytest.mark.parametrize('value', [-1, 256])
 def test_values_that_a_byte_would_wrap(value):
     with pytest.raises(ValueError, match=f'a.png holds {value}, but accepted are 0..1 and 255'):
-        check_values('a.png', np.array([[0, value]], np.int32), accepted_values(2))
+        check_values('a.png', np.array([[0, value]], np.int32), MaskRules(2).accepted)
 
 
 @pytest.mark.parametrize('reduce_zero_label', [False, True])
@@ -184,7 +184,7 @@ def test_accepted_values_are_those_that_loading_maps_to_classes(
     )
     mapped = dataset[0]['gt_seg_map'].ravel()
     expected = (mapped < len(classes)) | (mapped == 255)
-    np.testing.assert_array_equal(accepted_in_files(dataset), expected)
+    np.testing.assert_array_equal(MaskRules.of(dataset).accepted, expected)
 
 
 def test_list(tmp_path):
@@ -206,36 +206,35 @@ def test_list(tmp_path):
 def test_sample_lists_all_its_problems(tmp_path):
     image = save(tmp_path / 'a.jpg', PIXELS)
     mask = save(tmp_path / 'a.png', np.array([[0, 7, 255, 255]], np.uint8))
-    accepted = accepted_values(3)
-    assert verify_sample(Sample(image, mask), accepted) == Verdict(
+    assert verify_sample(SampleFiles(image, mask), RULES) == Verdict(
         (
             f'mask {mask} holds 7, but accepted are 0..2 and 255',
             f'mask {mask} is 4x1 pixels, but its image {image} is 8x6',
         ),
         pixels=4,
         void=2,
-        values=frozenset({0, 7, 255}),
+        labels=frozenset({0, 7, 255}),
     )
-    missing = verify_sample(Sample('b.jpg', 'b.png'), accepted)
+    missing = verify_sample(SampleFiles('b.jpg', 'b.png'), RULES)
     assert missing == Verdict(('image b.jpg is missing', 'mask b.png is missing'))
-    assert verify_sample(Sample(image), accepted) == Verdict()
+    assert verify_sample(SampleFiles(image), RULES) == Verdict()
 
 
 def test_values_that_are_kept_of_a_mask_are_bytes(tmp_path):
     """A photo of 16 bits as mask would otherwise keep 65,536 of them, for each sample."""
     wide = np.arange(65536, dtype=np.uint16).reshape(256, 256)
     mask = save(tmp_path / 'a.png', wide)
-    verdict = verify_sample(Sample(mask, mask), accepted_values(3))
+    verdict = verify_sample(SampleFiles(mask, mask), RULES)
     assert len(verdict.problems) == 1
-    assert verdict.values == {*range(256)}
+    assert verdict.labels == {*range(256)}
 
 
 def test_many_samples_keep_their_order(tmp_path):
     image = save(tmp_path / 'a.jpg', PIXELS)
     void = save(tmp_path / 'void.png', np.full((6, 8), 255, np.uint8))
     whole = save(tmp_path / 'whole.png', MASK)
-    samples = [Sample(image, path) for path in (void, 'none.png', whole) * 5]
-    verdicts = verify_samples(samples, accepted_values(3))
+    samples = [SampleFiles(image, path) for path in (void, 'none.png', whole) * 5]
+    verdicts = verify_samples(samples, RULES)
     assert [len(v.problems) for v in verdicts] == [0, 1, 0] * 5
     line = 'train: 15 images, 5 with problems, 50.00% void'
     assert summary('train', verdicts) == line
@@ -244,14 +243,24 @@ def test_many_samples_keep_their_order(tmp_path):
     assert many == f'{line}, no pixel of a, b, c, d, e and 2 more classes'
 
 
-def test_absent_classes(tmp_path):
+def test_absent_classes():
+    verdicts = [Verdict(labels=frozenset({0, 255})), Verdict(), Verdict(labels=frozenset({2}))]
+    assert absent_classes('abcd', verdicts) == ['b', 'd']
+
+
+def test_void_and_classes_are_those_that_loading_makes(tmp_path):
+    """Not those of the file: 0 is void with reduce_zero_label, as are classes not chosen."""
     dataset = small_dataset(tmp_path)
-    verdicts = [Verdict(values=frozenset({0, 255})), Verdict()]
-    assert absent_classes(dataset, verdicts) == ['b', 'c']
-    dataset.label_map = {0: 2, 1: 0, 2: 255}  # of classes chosen in another order
-    assert absent_classes(dataset, verdicts) == ['a', 'b']
+    mask = SampleFiles(str(tmp_path / 'a.jpg'), str(tmp_path / 'a.png'))  # a third is 0, 1, 2 each
+
+    def found() -> tuple[int, frozenset]:
+        return verify_sample(mask, MaskRules.of(dataset))[2:]
+
+    assert found() == (0, {0, 1, 2})
+    dataset.label_map = {0: 2, 1: 0, 2: 255}
+    assert found() == (16, {2, 0, 255})
     dataset.label_map, dataset.reduce_zero_label = None, True
-    assert absent_classes(dataset, [Verdict(values=frozenset({0, 2}))]) == ['a', 'c']
+    assert found() == (16, {255, 0, 1})
 
 
 def test_report(capsys):
