@@ -44,3 +44,9 @@ def test_every_page_can_be_reached():
             if target.suffix == '.md' and target.exists() and target not in seen:
                 todo.append(target)
     assert set(PAGES) <= seen
+
+
+def test_the_method_shows_the_reference_as_it_is():
+    page = (ROOT / 'docs' / 'how_it_works.md').read_text()
+    code = (ROOT / 'mmseg_pacbal' / 'ops' / 'reference.py').read_text()
+    assert f'\n```python\n{code}```\n' in page
