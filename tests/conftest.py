@@ -1,5 +1,6 @@
 """What several test files share."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -33,6 +34,11 @@ def _refuse_other_machines(event: str, arguments: tuple) -> None:
 
 
 sys.addaudithook(_refuse_other_machines)
+
+
+def pytest_collection_finish() -> None:
+    """Spare Python what is imported: mmengine collects garbage for every data set that it builds."""
+    gc.freeze()
 
 
 @pytest.fixture

@@ -12,26 +12,19 @@ from mmengine.config import Config, ConfigDict
 from ..configs import heads, set_values, setting
 
 # Arguments that MMSegmentation's TIMMBackbone does not pass on to timm under the same name.
-_NOT_TIMM = {'type', '_scope_', 'init_cfg', 'norm_layer'}
-_NOT_TIMM |= {'model_name', 'pretrained', 'checkpoint_path', 'in_channels'}
+_NOT_TIMM = {'type', '_scope_', 'init_cfg', 'norm_layer', 'model_name', 'pretrained'}
+_NOT_TIMM |= {'checkpoint_path', 'in_channels'}
 _TRIAL = (97, 161)  # height and width in pixels: odd, as images of a data set may be
 _GOOD = 'resnet50, efficientnet_b0, mobilenetv3_large_100 or convnext_tiny'
 
 
 class Feature(NamedTuple):
-    """A feature of a timm model.
-
-    Attributes:
-        channels: Number of channels.
-        stride: Pixels of the image for one pixel of the feature, in either direction.
-        number: Its number in ``out_indices``.
-        shape: Its shape for an image of ``_TRIAL`` pixels, (C, H, W).
-    """
+    """A feature of a timm model, as its ``feature_info`` describes it, and its shape in a trial."""
 
     channels: int
-    stride: int
-    number: int
-    shape: tuple[int, ...]
+    stride: int  # pixels of the image for one pixel of the feature, in either direction
+    number: int  # in out_indices
+    shape: tuple[int, ...]  # (C, H, W) for an image of _TRIAL pixels
 
 
 def follow_timm(cfg: Config) -> None:
@@ -54,19 +47,19 @@ def follow_timm(cfg: Config) -> None:
     backbone = model.get('backbone')  # a model of your own may have none
     if not backbone or backbone.get('type') != 'TIMMBackbone':
         return
-    timm, stride = _import_timm(), backbone.get('output_stride')
-    _check_name(timm, backbone.model_name)
+    timm, stride, name = _import_timm(), backbone.get('output_stride'), backbone.model_name
+    _check_name(timm, name)
     features = _features(timm, backbone, stride)
     if not features:
-        features = _up_to_stride(backbone.model_name, _features(timm, backbone, None), stride)
+        features = _up_to_stride(name, _features(timm, backbone, None), stride)
         place = [('model.backbone', backbone)]
         set_values(place, 'output_stride', None)
         set_values(place, 'out_indices', tuple(feature.number for feature in features))
-    _check_grid(backbone.model_name, features)
+    _check_grid(name, features)
     for path, head in heads(cfg):
         channels = _channels(path, head.get('in_index', -1), features)
         set_values([(path, head)], 'in_channels', channels)
-    pretrained = timm.get_pretrained_cfg(backbone.model_name)
+    pretrained = timm.get_pretrained_cfg(name)
     if backbone.get('pretrained', True) and pretrained:
         # Images are normalised as those that the weights were trained with.
         for key in ('mean', 'std'):
@@ -94,57 +87,49 @@ def _check_name(timm: ModuleType, name: str) -> None:
         )
 
 
+@torch.no_grad()
 def _features(timm: ModuleType, backbone: ConfigDict, stride: int | None) -> list[Feature]:
     """Features of a model that is built with an output stride; none if it does not support that."""
     name, in_channels = backbone.model_name, backbone.get('in_channels', 3)
     arguments = {key: value for key, value in backbone.items() if key not in _NOT_TIMM}
     arguments |= dict(features_only=True, in_chans=in_channels, output_stride=stride)
-    try:
-        with torch.device('meta'):  # shapes only, which takes hardly any time
+    with torch.device('meta'):  # shapes only, which takes hardly any time
+        try:
             model = timm.create_model(name, pretrained=False, **arguments).eval()
-    except Exception as error:
-        if stride is not None:
+        except Exception as error:
+            if stride is not None:
+                return []
+            raise ValueError(
+                f'timm cannot build a backbone from model.backbone.model_name={name!r} '
+                f'({type(error).__name__}: {error}); choose another, such as {_GOOD}'
+            ) from error
+        info = model.feature_info
+        if stride is not None and info.reduction()[-1] != stride:
             return []
-        raise ValueError(
-            f'timm cannot build a backbone from model.backbone.model_name={name!r} '
-            f'({type(error).__name__}: {error}); choose another, such as {_GOOD}'
-        ) from error
-    info = model.feature_info
-    if stride is not None and info.reduction()[-1] != stride:
-        return []
-    shapes = _shapes(name, model, in_channels)
-    return [
-        Feature(*entry)
-        for entry in zip(info.channels(), info.reduction(), info.out_indices, shapes, strict=True)
-    ]
-
-
-@torch.no_grad()
-def _shapes(name: str, model: torch.nn.Module, in_channels: int) -> list[tuple[int, ...]]:
-    try:
-        features = model(torch.zeros(1, in_channels, *_TRIAL, device='meta'))
-    except Exception as error:
-        raise ValueError(
-            f'model.backbone.model_name={name!r} does not take images of any size '
-            f'({str(error).rstrip(".")}); '
-            f'choose one that does, such as {_GOOD}, or set the options that make this one accept '
-            'them (for a ViT model.backbone.dynamic_img_size=True '
-            'model.backbone.dynamic_img_pad=True)'
-        ) from error
-    return [tuple(feature.shape[1:]) for feature in features]
+        try:
+            outputs = model(torch.zeros(1, in_channels, *_TRIAL))
+        except Exception as error:
+            raise ValueError(
+                f'model.backbone.model_name={name!r} does not take images of any size '
+                f'({str(error).rstrip(".")}); choose one that does, such as {_GOOD}, or set the '
+                'options that make this one accept them (for a ViT '
+                'model.backbone.dynamic_img_size=True model.backbone.dynamic_img_pad=True)'
+            ) from error
+    shapes = [tuple(output.shape[1:]) for output in outputs]
+    described = zip(info.channels(), info.reduction(), info.out_indices, shapes, strict=True)
+    return [Feature(*each) for each in described]
 
 
 def _up_to_stride(name: str, features: list[Feature], stride: int) -> list[Feature]:
     """Features up to the last one of a stride."""
-    fitting = [i for i, feature in enumerate(features) if feature.stride == stride]
-    if not fitting:
-        strides = ', '.join(str(feature.stride) for feature in features)
+    strides = [feature.stride for feature in features]
+    if stride not in strides:
         raise ValueError(
             f'model.backbone.model_name={name!r} cannot be built with output_stride={stride}, and '
-            f'its own features have strides {strides}; give one of these as '
+            f'its own features have strides {", ".join(map(str, strides))}; give one of these as '
             f'model.backbone.output_stride, or choose another model, such as {_GOOD}'
         )
-    return features[: fitting[-1] + 1]
+    return features[: len(strides) - strides[::-1].index(stride)]
 
 
 def _check_grid(name: str, features: Sequence[Feature]) -> None:
