@@ -37,7 +37,7 @@ sys.addaudithook(_refuse_other_machines)
 
 
 def pytest_collection_finish() -> None:
-    """Spare Python what is imported: mmengine collects garbage for every data set that it builds."""
+    """Spare Python what is imported: mmengine collects garbage for each data set it builds."""
     gc.freeze()
 
 
