@@ -126,6 +126,13 @@ def short_run(names: dict) -> None:
     )
 
 
+def check_reference(names: dict) -> None:
+    assert (names['boundary_weight_map_reference'](label()) > 0.5).any()
+    x, weight = torch.ones(1, 1, 5, 5), torch.ones(1, 1, 3, 3)
+    pyramid = names['pyramid_atrous_conv2d_reference'](x, weight, (1, 2))
+    assert pyramid[0, 0, 2, 2] == 18 and pyramid[0, 0, 0, 0] == 8
+
+
 def check_without(names: dict) -> None:
     assert names['value'].dim() == 0 and names['value'] > 0
     assert isinstance(names['pac'], PyramidAtrousConv)
@@ -161,6 +168,7 @@ Step = Callable[[dict], None]
 PAGES_WITH_SCRIPTS: dict[str, tuple[Step, Step]] = {
     'docs/boundary_metrics.md': (in_training, check_metric),
     'docs/gallery.md': (predicting, check_prediction),
+    'docs/how_it_works.md': (lambda names: None, check_reference),
     'docs/pyramid_atrous_conv.md': (exported, check_exported),
     'docs/robustness.md': (short_run, check_run),
     'docs/tools.md': (predicting, check_prediction),
