@@ -1,6 +1,6 @@
 """Run every benchmark, then write the figures into the pages: python -m benchmarks
 
-About two hours on two cores. Figures are worth something only where nothing else runs. With
+About an hour on two cores. Figures are worth something only where nothing else runs. With
 ``--device cuda`` it measures on the GPU, and writes records only: the pages show one machine.
 """
 
@@ -15,18 +15,14 @@ ON_ANY_DEVICE = (
     'pyramid_atrous_conv_grid',
     'pac_head',
     'training_step',
-    'training',
     'boundary_weight',
-    'lean_loss',
     'losses',
     'model_zoo',
 )
 ON_CPU = (
     'boundary_metric',
     'cost_curves',
-    'mixed_precision',
     'deployment',
-    'machines',
     'pages',
 )
 ON_CUDA = ('gather_kernel',)

@@ -11,15 +11,11 @@ from benchmarks import (
     cost_curves_tables,
     deployment,
     gather_kernel,
-    lean_loss,
     losses,
-    machines,
-    mixed_precision,
     model_zoo_tables,
     pac_head,
     pyramid_atrous_conv,
     pyramid_atrous_conv_grid,
-    training,
     training_step,
 )
 from benchmarks.metafile import metafile
@@ -32,9 +28,7 @@ COSTS = (
     pac_head,
     training_step,
     boundary_weight,
-    lean_loss,
     boundary_metric,
-    training,
     losses,
 )
 
@@ -89,11 +83,6 @@ def shown(record: dict) -> str:
     return f'{cost_curves_tables.LINK}\n\n{cost_curves_tables.table(record)}'
 
 
-def precision() -> dict[str, str]:
-    measured = of_epyc('mixed_precision', precision=mixed_precision.table)
-    return measured | studies('mixed_precision/camvid_mini')
-
-
 def pyramid() -> dict[str, str]:
     record = load('pyramid_atrous_conv')
     # The one record that has this form is of another machine.
@@ -110,29 +99,6 @@ def pyramid() -> dict[str, str]:
         head=pac_head.table(load('pac_head')),
         steps=training_step.table(load('training_step')),
     )
-
-
-def weights() -> dict[str, str]:
-    return dict(
-        lean=lean_loss.table(load('lean_loss')), map=boundary_weight.table(load('boundary_weight'))
-    )
-
-
-def whole_step() -> dict[str, str]:
-    record = load('training')
-    return dict(
-        step=training.table(record),
-        loss=training.loss_table(record),
-        sample=training.loader_table(record),
-        checkpoint=training.checkpoint_table(record),
-        losses=losses.table(load('losses')),
-    )
-
-
-def demo() -> dict[str, str]:
-    """One table for each machine that has run the demo under every setting."""
-    records = [read(path) for path in sorted(RESULTS.glob('machines-*'))]
-    return dict(demo='\n\n'.join(map(machines.table, records)) or 'No run is on record yet.')
 
 
 def studies(*names: str) -> dict[str, str]:
@@ -165,12 +131,11 @@ def study_records() -> dict[str, str]:
 
 PAGES: dict[str, Callable[[], dict[str, str]]] = {
     'docs/benchmarks.md': all_costs,
-    'docs/cluster.md': precision,
+    'docs/cluster.md': lambda: studies('mixed_precision/camvid_mini'),
     'docs/pyramid_atrous_conv.md': pyramid,
-    'docs/boundary_weights.md': weights,
+    'docs/boundary_weights.md': lambda: dict(map=boundary_weight.table(load('boundary_weight'))),
     'docs/boundary_metrics.md': lambda: dict(metric=boundary_metric.table(load('boundary_metric'))),
-    'docs/machines.md': demo,
-    'docs/training_costs.md': whole_step,
+    'docs/training_costs.md': lambda: dict(losses=losses.table(load('losses'))),
     'docs/results.md': results,
     'docs/study_records.md': study_records,
     'configs/README.md': model_zoo_tables.blocks,

@@ -15,7 +15,6 @@ from benchmarks import harness, pyramid_atrous_conv, records
 from benchmarks.pages import COSTS, PAGES, filled
 from benchmarks.pyramid_atrous_conv_grid import GRID, time_of_auto, time_of_factorized
 from benchmarks.records import RESULTS, ROOT, file_name, load, read, source, span, write
-from benchmarks.stopwatch import Stopwatch
 from mmseg_pacbal.markdown import fill, to_markdown
 
 REMAKE = 'run python -m benchmarks.pages'
@@ -42,7 +41,7 @@ def test_one_command_runs_every_benchmark():
 
 
 def test_a_subject_that_imports_mmseg_first_starts():
-    command = [sys.executable, '-m', 'benchmarks.lean_loss', '--help']
+    command = [sys.executable, '-m', 'benchmarks.losses', '--help']
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert '--repeats' in run.stdout
@@ -82,9 +81,7 @@ SMALL: dict[str, dict] = dict(
         METRIC_PEER=dict(side=(33, 65), classes=(2,)),
     ),
     deployment=dict(CHANNELS=(64, 8)),
-    lean_loss=dict(CASES=[(21, 9), (150, 9)], BATCH=1, SIZE=64),
     losses=dict(CLASSES=(2, 3), SIZE=64, LOGITS=8),
-    mixed_precision=dict(CONFIGS=dict(pac_bal_camvid_mini=2)),
     model_zoo=dict(config_files=lambda: [ROOT / 'configs' / 'pac_bal_demo.py']),
     pac_head=dict(SIZES=(5,)),
     pyramid_atrous_conv=dict(RATES=(1, 3)),
@@ -93,7 +90,6 @@ SMALL: dict[str, dict] = dict(
             dtype=['bfloat16'], channels=[(6, 4), (64, 4)], size=[9], rates=[(1, 3, 5)], batch=[2]
         )
     ),
-    training=dict(LABEL=(1, 65, 65), LOGITS=9, SAMPLES=3),
     training_step=dict(CONFIGS={'pac_bal_voc': 'configs/pac_bal_voc.py'}),
 )
 
@@ -122,7 +118,7 @@ def test_subjects_measure_what_their_tables_show(name, monkeypatch, tmp_path):
     assert f'CPU time; {record["environment"]["machine"]}' in table
     assert 'nan' not in table
     assert table.count('\n| ') >= 1
-    if name in {subject.__name__.rpartition('.')[2] for subject in COSTS} - {'lean_loss'}:
+    if name in {subject.__name__.rpartition('.')[2] for subject in COSTS}:
         assert all(subject.summary(read(path)).values())
 
 
@@ -180,18 +176,6 @@ def test_one_thread_on_a_cpu_is_timed_in_cpu_seconds(monkeypatch):
     assert times['sleep']['p50'] < 0.1  # it waits, which costs no CPU time
     monkeypatch.setattr(harness.torch, 'get_num_threads', lambda: 2)
     assert harness.clock('cpu') == 'perf_counter'
-
-
-def test_stopwatch_charges_the_innermost_phase():
-    ticks = iter([0, 1, 3, 7, 15, 31])
-    watch = Stopwatch(lambda: next(ticks))
-    inner = watch.timed(lambda: 5, 'inner')
-
-    def run():
-        with watch.phase('outer'):
-            assert inner() == 5
-
-    assert watch.time(run) == dict(rest=1 + 16, outer=2 + 8, inner=4)
 
 
 def test_source_says_which_clock_and_how_busy():

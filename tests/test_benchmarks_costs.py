@@ -1,10 +1,10 @@
-"""Cost curves, deployment and mixed precision: what their benchmarks check, count and draw."""
+"""Cost curves and deployment: what their benchmarks check, count and draw."""
 
 import numpy as np
 import pytest
 import torch
 
-from benchmarks import cost_curves, cost_curves_tables, deployment, mixed_precision
+from benchmarks import cost_curves, cost_curves_tables, deployment
 
 
 @pytest.fixture
@@ -69,15 +69,6 @@ def test_cost_curves_refuse_a_peer_that_differs():
     cost_curves.check('same', (ones, ones), (ones, ones))
     with pytest.raises(ValueError, match=r'map: ours and its peer differ by 1.0e-04'):
         cost_curves.check('map', ones * 1.0001, ones)
-
-
-def test_mixed_precision_refuses_another_loss():
-    losses = {form: torch.tensor(2.0) for form in mixed_precision.FORMS}
-    losses['bfloat16'] = torch.tensor(2.02)  # its rounding
-    mixed_precision.check(losses)
-    losses['float32, channels_last'] = torch.tensor(2.02)
-    with pytest.raises(ValueError, match=r'float32, channels_last differs .* by 1.0e-02'):
-        mixed_precision.check(losses)
 
 
 def test_score_of_a_deployed_model_by_hand():
