@@ -1,6 +1,6 @@
 """Run every benchmark, then write the figures into the pages: python -m benchmarks
 
-About an hour on two cores. Figures are worth something only where nothing else runs. With
+Figures are worth something only where nothing else runs. With
 ``--device cuda`` it measures on the GPU, and writes records only: the pages show one machine.
 """
 
