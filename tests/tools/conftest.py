@@ -2,14 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from mmseg_pacbal.openmmlab.datasets import generate_synthetic_voc
 from tests.visualization.tiny import write_checkpoint, write_config
 
 
 @pytest.fixture(scope='session')
-def data(tmp_path_factory) -> Path:
-    """The demo's own data, since its config asks for exactly that."""
-    return generate_synthetic_voc(tmp_path_factory.mktemp('data') / 'VOC2012')
+def data(demo_data) -> Path:
+    return demo_data
 
 
 @pytest.fixture(scope='session')

@@ -251,6 +251,13 @@ def test_wide_values_are_kept(dtype, tmp_path):
     np.testing.assert_array_equal(read(tmp_path / 'a.tif'), wide)
 
 
+def test_wide_values_are_not_made_labels(tmp_path):
+    root = write_folder(tmp_path)
+    Image.fromarray(np.full((48, 64), 300, np.uint16)).save(root / 'labels/train/a b.png')
+    with pytest.raises(ValueError, match=r'a b\.png holds values beyond 0\.\.255, up to 300; save'):
+        build(root)[0]
+
+
 def test_palette_in_another_order_is_refused(tmp_path):
     """As a tool writes it that turns RGB into a palette image."""
     path = tmp_path / 'a.png'
