@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ..ops.arguments import BOOL, INT, Accepted, check_arguments, check_tensor, is_int, none_or
 from .boundary_scores import ARGUMENTS, Counts, boundary_counts, boundary_scores, no_counts
-from .label_counts import class_maps, class_mean
+from .label_counts import class_maps, class_mean, reject_nan
 
 PER_CLASS = '_per_class'  # ends the names of what holds a score of each class
 ACCEPTED = dict(
@@ -62,11 +63,14 @@ def batch_counts(
     """Counts of a batch, see :func:`boundary_counts`; ``settings`` are those of that function."""
     check_batch(preds, target, num_classes)
     classes = preds.argmax(dim=1) if preds.ndim == 4 else preds
-    pairs = zip(*(maps.detach().cpu().numpy() for maps in (classes, target)), strict=True)
+    # The greatest of values with NaN is NaN.
+    nan = preds.amax(dim=1).isnan() if preds.ndim == 4 else torch.zeros_like(classes).bool()
+    images = zip(*(maps.detach().cpu().numpy() for maps in (classes, target, nan)), strict=True)
     total = no_counts(num_classes, settings['widths'])
-    for index, (prediction, truth) in enumerate(pairs):
+    for index, (prediction, truth, no_class) in enumerate(images):
         try:
             maps = class_maps(prediction, truth, num_classes, ignore_index)
+            reject_nan(no_class & (maps[1] != num_classes))
         except ValueError as error:
             raise ValueError(f'image {index} of the batch: {error}') from error
         counts = boundary_counts(*maps, num_classes, **settings)

@@ -4,7 +4,7 @@ Every function takes the maps that :func:`class_maps` returns, in which classes 
 is C. Counts are for one image and are added up over images; scores are computed from the sums.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -125,22 +125,43 @@ def boundary_f1(counts: np.ndarray) -> np.ndarray:
     return np.where(present, np.where(hits > 0, f1, agreed), np.nan)
 
 
-def _matched(contour: np.ndarray, other: np.ndarray, num_classes: int, radius: float) -> np.ndarray:
-    """Contour pixels of each class with one of the same class within radius in the other map.
+def without_match(
+    labels: np.ndarray, other: np.ndarray, none: int, offsets: Iterable[tuple[int, int]]
+) -> np.ndarray:
+    """Pixels that have no pixel of their label in another map at any of these places.
 
-    Both maps are (H, W), void except on contours. Offsets are tried from the nearest to the
-    farthest, and only for pixels that are not matched yet, so the cost depends on the length of the
-    contours.
+    The cost is that of the pixels: each is looked at until it has a match, so put near offsets
+    first.
+
+    Args:
+        labels: (H, W); ``none`` where there is nothing to match.
+        other: (H, W); ``none`` where there is nothing that matches.
+        none: No label.
+        offsets: (y, x), from a pixel to those of the other map that are looked at.
+
+    Returns:
+        (H, W), bool.
     """
-    reach = int(radius)
-    contour, other = (np.pad(m, reach, constant_values=num_classes) for m in (contour, other))
-    row, contour, other = contour.shape[1], contour.ravel(), other.ravel()
-    places = np.flatnonzero(contour != num_classes)
-    every = classes = contour[places]
-    for y, x in _disc(radius):
-        unmatched = other[places + (y * row + x)] != classes
-        places, classes = places[unmatched], classes[unmatched]
-    return np.subtract(*(np.bincount(m, minlength=num_classes) for m in (every, classes)))
+    offsets = list(offsets)
+    reach = max((abs(step) for offset in offsets for step in offset), default=0)
+    padded, other = (np.pad(m, reach, constant_values=none) for m in (labels, other))
+    row, flat = padded.shape[1], other.ravel()
+    places = np.flatnonzero(padded != none)
+    wanted = padded.ravel()[places]
+    for y, x in offsets:
+        unmatched = flat[places + (y * row + x)] != wanted
+        places, wanted = places[unmatched], wanted[unmatched]
+    alone = np.zeros(padded.shape, bool)
+    alone.ravel()[places] = True
+    height, width = labels.shape
+    return alone[reach : reach + height, reach : reach + width]
+
+
+def _matched(contour: np.ndarray, other: np.ndarray, num_classes: int, radius: float) -> np.ndarray:
+    """Contour pixels of each class, of which both maps hold nothing else, with one in the other."""
+    alone = without_match(contour, other, num_classes, _disc(radius))
+    every = np.bincount(contour[contour != num_classes], minlength=num_classes)
+    return every - np.bincount(contour[alone], minlength=num_classes)
 
 
 @lru_cache(maxsize=32)

@@ -6,20 +6,32 @@ Counts are for one image and are added up over images; scores are computed from 
 import numpy as np
 
 from .boundary_quality import boundary_band
-from .label_counts import ratio_or_nan
+from .label_counts import ratio_or_nan, reject_nan
 
 REGIONS = ('all', 'boundary', 'interior')
+STRIP = 2**22  # logits that are taken at once, in float64
 
 
 def confidence(logits: np.ndarray) -> np.ndarray:
     """The probability of the most likely class: (C, H, W) -> (H, W), float64.
 
-    It is that of the softmax or, with one channel, the larger of the sigmoid's p and 1 - p.
+    It is that of the softmax or, with one channel, the larger of the sigmoid's p and 1 - p. k
+    infinite logits share it, 1 / k each, which is the limit as equal logits grow; NaN stays NaN.
     """
     if len(logits) == 1:
         logits = np.concatenate([np.zeros_like(logits), logits])
-    shifted = logits.astype(np.float64) - logits.max(axis=0)
-    return 1 / np.exp(shifted).sum(axis=0)
+    channels, height, width = logits.shape
+    result = np.empty((height, width))
+    rows = max(1, STRIP // max(1, channels * width))
+    for top in range(0, height, rows):
+        strip = logits[:, top : top + rows].astype(np.float64)
+        greatest = strip.max(axis=0)
+        ties = strip == greatest
+        with np.errstate(invalid='ignore'):  # inf - inf
+            strip -= greatest
+        strip[ties] = 0
+        result[top : top + rows] = 1 / np.exp(strip, out=strip).sum(axis=0)
+    return result
 
 
 def calibration_counts(
@@ -47,11 +59,15 @@ def calibration_counts(
 
     Returns:
         (R, 3, M) float64; the rows are pixels, correct pixels and the sum of their confidences.
+
+    Raises:
+        ValueError: The confidence of a pixel outside void is NaN.
     """
     edges = np.arange(1, bins) / bins
     index = np.searchsorted(edges, confidence)  # edges[i - 1] < confidence <= edges[i]
     right = prediction == truth
     valid = truth != num_classes
+    reject_nan(np.isnan(confidence) & valid)
     near = boundary_band(truth, width, frame=False)
     return np.stack(
         [

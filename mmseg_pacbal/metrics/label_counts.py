@@ -74,6 +74,16 @@ def ratio_or_nan(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return np.divide(numerator, denominator, out=nan, where=denominator > 0)
 
 
+def reject_nan(nan: np.ndarray) -> None:
+    """Raise ValueError if the scores of any pixel are NaN, (...) bool: no class is the greatest."""
+    if nan.any():
+        raise ValueError(
+            f'the scores of {np.count_nonzero(nan)} pixels are NaN, so that they have no class; '
+            'a model gives NaN if its weights are NaN or infinite, as after a loss that was '
+            'not finite: test an earlier checkpoint, or without mixed precision'
+        )
+
+
 def _check_range(name: str, values: np.ndarray, num_classes: int, also: str) -> None:
     wrong = values[(values < 0) | (values >= num_classes)]
     if wrong.size:

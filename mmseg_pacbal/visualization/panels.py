@@ -58,7 +58,10 @@ def panel_figure(
 ) -> Figure:
     """Draw a row of five panels for each image, with colour bars and a class legend."""
     aspect = max(row.image.shape[0] / row.image.shape[1] for row in rows)
-    figure = Figure(figsize=(13, 0.9 + 2.55 * aspect * len(rows)), layout='constrained')
+    handles = class_patches(classes, palette, labels_of(rows))
+    more_lines = max(0, math.ceil(len(handles) / 11) - 2)  # of the legend
+    height = 0.9 + 2.55 * aspect * len(rows) + 0.17 * more_lines
+    figure = Figure(figsize=(13, height), layout='constrained')
     axes = figure.subplots(len(rows), 5, squeeze=False)
     for line, row in zip(axes, rows, strict=True):
         line[0].imshow(row.image)
@@ -72,7 +75,6 @@ def panel_figure(
     titles = ('image', 'label', f'weights {weight_name}', loss_name, 'prediction')
     for ax, title in zip(axes[0], titles, strict=True):
         ax.set_title(title, fontsize=10)
-    handles = class_patches(classes, palette, labels_of(rows))
     figure.legend(
         handles=handles,
         loc='outside lower center',

@@ -67,6 +67,36 @@ def test_confidence_is_the_greatest_probability():
     np.testing.assert_allclose(confidence(one.numpy()), torch.maximum(p, 1 - p), rtol=1e-12)
 
 
+def test_confidence_of_infinite_logits_is_the_limit():
+    infinite = float('inf')
+    logits = torch.tensor(
+        [[infinite, 1, 2], [infinite, infinite, 0], [-infinite, 0, 1], [-infinite] * 3]
+    )
+    expected = [[1, 1 / 2, 1 / (1 + np.exp(-1)), 1 / 3]]
+    np.testing.assert_allclose(confidence(logits.T[:, None].numpy()), expected, rtol=1e-12)
+    assert confidence(np.array([[[infinite, -infinite]]])).tolist() == [[1, 1]]
+    assert np.isnan(confidence(np.array([[[np.nan]], [[0.0]]]))).all()
+
+
+def test_confidence_of_a_large_image_is_taken_in_strips(monkeypatch):
+    logits = np.random.default_rng(0).normal(size=(5, 7, 6)).astype(np.float32)
+    expected = confidence(logits)
+    monkeypatch.setattr('mmseg_pacbal.metrics.calibration.STRIP', 2 * 5 * 6)
+    assert np.array_equal(confidence(logits), expected)
+    monkeypatch.setattr('mmseg_pacbal.metrics.calibration.STRIP', 1)
+    assert np.array_equal(confidence(logits), expected)
+
+
+def test_nan_is_named_unless_it_is_in_void(case):
+    values, *_ = case
+    expected = calibration_counts(*case, 3)
+    values[0, 0] = np.nan  # void
+    assert np.array_equal(calibration_counts(*case, 3), expected)
+    values[3, 9:12] = np.nan
+    with pytest.raises(ValueError, match=r'the scores of 3 pixels are NaN, .* test an earlier'):
+        calibration_counts(*case, 3)
+
+
 def test_scores_by_hand():
     # 4 pixels at 0.9, 3 right; 6 at 0.5, 6 right.
     counts = np.array([[6.0, 4.0], [6.0, 3.0], [3.0, 3.6]])

@@ -3,6 +3,7 @@
 import csv
 import io
 
+import cv2
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -98,20 +99,66 @@ def test_a_slanted_contour_is_not_thin(slope):
     assert not thin_parts((y - 40 > slope * (x - 40)).astype(np.uint8), 4).any()
 
 
-@pytest.mark.parametrize('radius', [1, 4])
-def test_masks_by_another_route(camvid_labels, radius):
-    """Opening with a disc, and SciPy's components."""
-    truth = truth_map(camvid_labels[0].numpy(), 11)
-    thin = np.zeros(truth.shape, bool)
-    small = np.zeros(truth.shape, bool)
+def regions_of_each_class(truth: np.ndarray, area: int, radius: int, width: int) -> list:
+    """Small, thin and touching pixels, one label at a time: components and openings of SciPy."""
+    small, thin = np.zeros((2, *truth.shape), bool)
+    near = np.zeros(truth.shape, int)
     for value in np.unique(truth):
         mask = truth == value
+        component, _ = ndimage.label(mask, np.ones((3, 3)))
+        small |= mask & (np.bincount(component.ravel())[component] < area)
         centres = ndimage.binary_erosion(mask, disc(radius), border_value=1)
         thin |= mask & ~ndimage.binary_dilation(centres, disc(radius + 1))
-        component, _ = ndimage.label(mask, np.ones((3, 3)))
-        small |= mask & (np.bincount(component.ravel())[component] < 1024)
+        near += ndimage.binary_dilation(mask, np.ones((2 * width + 1, 2 * width + 1)))
+    return [small, thin, near >= 3]
+
+
+@pytest.mark.parametrize('radius', [1, 4])
+def test_masks_by_another_route(camvid_labels, radius):
+    truth = truth_map(camvid_labels[0].numpy(), 11)
+    small, thin, _ = regions_of_each_class(truth, 1024, radius, 1)
     assert np.array_equal(thin_parts(truth, radius), thin)
     assert np.array_equal(small_objects(truth, 1024), small)
+
+
+@pytest.mark.parametrize('seed', range(12))
+def test_random_masks_by_another_route(seed):
+    """Blocks and noise: diagonals that cross, spirals of components, windows beyond the image."""
+    rng = np.random.default_rng(seed)
+    classes, cell = rng.integers(1, 9), rng.integers(1, 6)
+    height, width = rng.integers(1, 40, 2)
+    truth = rng.integers(0, classes, (40, 40)).repeat(cell, 0).repeat(cell, 1)
+    truth = truth[:height, :width].astype((np.uint8, np.uint16)[seed % 2])
+    noise = rng.random(truth.shape) < 0.05
+    truth[noise] = rng.integers(0, classes, noise.sum())
+    area, radius, reach = rng.integers((2, 1, 1), (40, 6, 12)).tolist()
+    small, thin, touching = regions_of_each_class(truth, area, radius, reach)
+    assert np.array_equal(small_objects(truth, area), small)
+    assert np.array_equal(thin_parts(truth, radius), thin)
+    assert np.array_equal(touching_classes(truth, classes, reach, None), touching)
+
+
+def test_cost_does_not_grow_with_the_number_of_classes(monkeypatch):
+    """OpenCV reads the image so many times, whether it has 2 classes or 1,000."""
+    calls = []
+
+    class Counted:
+        def __getattr__(self, name: str) -> object:
+            function = getattr(cv2, name)
+            return (
+                (lambda *a, **k: calls.append(name) or function(*a, **k))
+                if callable(function)
+                else function
+            )
+
+    monkeypatch.setattr('mmseg_pacbal.metrics.hard_regions.cv2', Counted())
+    numbers = []
+    for classes in (2, 1000):
+        truth = np.random.default_rng(0).integers(0, classes, (40, 50)).astype(np.uint16)
+        calls.clear()
+        region_counts(truth, truth, classes)
+        numbers.append(len(calls))
+    assert 0 < numbers[0] == numbers[1]
 
 
 def touching_objects() -> np.ndarray:

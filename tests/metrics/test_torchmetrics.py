@@ -361,6 +361,25 @@ def test_wrong_batch(preds, target, message):
         scores(preds, target, 3)
 
 
+@pytest.mark.parametrize('dtype', [torch.float16, torch.float32])
+def test_logits_that_are_nan(dtype):
+    """No class is the greatest there, unless the pixel is void; infinite logits are compared."""
+    preds, target = make_batch(2)
+    expected = scores(preds, target)
+    logits = logits_of(preds).to(dtype)
+    y, x = (target[1] == VOID).nonzero()[0].tolist()
+    logits[1, 2, y, x] = math.nan
+    logits[logits > 0] = math.inf
+    assert_same(scores(logits, target), expected)
+    logits[1, 3, :2, :3] = math.nan
+    count = (target[1, :2, :3] != VOID).sum()
+    assert count
+    with pytest.raises(
+        ValueError, match=f'image 1 of the batch: the scores of {count} pixels are NaN'
+    ):
+        scores(logits, target)
+
+
 def test_not_a_tensor():
     for preds, target in ((np.zeros((1, 4, 5), int), classes(1, 4, 5)), (classes(1, 4, 5), [0])):
         with pytest.raises(TypeError, match=r'(preds|target) must be a tensor, but got'):

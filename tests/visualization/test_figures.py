@@ -177,3 +177,17 @@ def test_panel_figure():
     titles = [ax.get_title() for ax in figure.axes[:5]]
     assert titles == ['image', 'label', 'weights of mine', 'my loss', 'prediction']
     assert legend_of(figure) == ['sky', 'road', 'car', 'void']
+
+
+def test_panels_keep_their_size_beside_a_legend_of_many_classes():
+    """A figure is as much higher as its legend: six lines in place of two."""
+    heights = []
+    for count in (22, 60):
+        many = row(0, 30, 40)
+        many.label = np.arange(1200).reshape(30, 40) % count
+        figure = panel_figure(
+            [many], [f'class {i}' for i in range(count)], [(i,) * 3 for i in range(count)]
+        )
+        assert len(legend_of(figure)) == count
+        heights.append(figure.get_figheight())
+    assert heights[1] - heights[0] == pytest.approx(4 * 0.17)

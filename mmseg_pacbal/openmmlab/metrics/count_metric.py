@@ -6,7 +6,7 @@ from functools import reduce
 import numpy as np
 from mmengine.evaluator import BaseMetric
 
-from ...metrics.label_counts import class_maps
+from ...metrics.label_counts import class_maps, reject_nan
 from ...ops.arguments import INT, check_arguments, check_names
 
 Counts = dict[str, np.ndarray]
@@ -33,7 +33,8 @@ class CountMetric(BaseMetric):
         """Count in each image; the counts of an image are one result.
 
         Raises:
-            ValueError: An image has no ground truth, sizes differ, or a label is not a class.
+            ValueError: An image has no ground truth, sizes differ, a label is not a class, or the
+                model gives NaN outside void.
         """
         num_classes = len(self.dataset_meta['classes'])
         for sample in data_samples:
@@ -47,6 +48,7 @@ class CountMetric(BaseMetric):
             prediction, truth = (_array(sample[k]) for k in ('pred_sem_seg', 'gt_sem_seg'))
             try:
                 maps = class_maps(prediction, truth, num_classes, self.ignore_index)
+                reject_nan(_no_class(sample) & (maps[1] != num_classes))
             except ValueError as error:
                 raise ValueError(f'{name}: {error}') from error
             self.results.append(self.count_sample(sample, *maps, num_classes))
@@ -69,6 +71,13 @@ class CountMetric(BaseMetric):
     def scores(self, total: Counts) -> dict[str, float]:
         """Scores, in per cent, from the counts of the whole data set."""
         raise NotImplementedError
+
+
+def _no_class(sample: dict) -> np.ndarray | bool:
+    """Pixels, (H, W), whose logits, where a sample has them, hold NaN: their greatest is NaN."""
+    if 'seg_logits' not in sample:
+        return False
+    return sample['seg_logits']['data'].amax(0).isnan().cpu().numpy()
 
 
 def _array(data: dict) -> np.ndarray:

@@ -42,6 +42,22 @@ def test_counts_add_up():
     assert mean > 0.1  # random logits are right in a seventh of the pixels
 
 
+@pytest.mark.parametrize('name', ['CalibrationMetric', 'BoundaryMetric', 'HardRegionMetric'])
+def test_a_model_that_gives_nan_is_named(name):
+    """Whatever a metric reads of a sample: the prediction of such a model means nothing."""
+    metric = METRICS.build(dict(type=name))
+    metric.dataset_meta = dict(classes=tuple('abcdefg'))
+    samples = with_logits(2)
+    label, logits = (samples[1][key]['data'] for key in ('gt_sem_seg', 'seg_logits'))
+    logits[:, label[0] == 255] = float('nan')
+    metric.process({}, samples)
+    logits[6, -1, -4:] = float('nan')
+    count = (label[0, -1, -4:] != 255).sum()
+    message = f'^{samples[1]["img_path"]}: the scores of {count} pixels are NaN'
+    with pytest.raises(ValueError, match=message):
+        metric.process({}, samples)
+
+
 @pytest.mark.parametrize('name', ['bins', 'width'])
 @pytest.mark.parametrize('value', [0, -1, 2.5, '3', True])
 def test_wrong_argument(name, value):
