@@ -126,20 +126,54 @@ def load_checkpoints_safely() -> None:
     """Load mmengine's checkpoints with `weights_only=True`, which needs an allow-list.
 
     Since torch 2.6 this is the default of `torch.load`, which refuses what mmengine stores beside
-    the weights, so that resume and test fail. The allow-list applies to every `torch.load`, hence
-    also to checkpoints from a URL. The loader of local files is replaced by one that says clearly
-    what it refuses. Before torch 2.6, mmengine's loaders of remote files run any code that a
-    checkpoint carries.
+    the weights, so that resume and test fail. The allow-list applies to every `torch.load`. The
+    loader of local files is replaced by one that says clearly what it refuses; that of URLs gets
+    `weights_only=True`, which torch.hub does not set (2.13). Before torch 2.6, mmengine's loaders
+    of other remote files, such as s3, run any code that a checkpoint carries.
     Needed while mmengine leaves this to torch (0.10.7), or retries without `weights_only` what was
     refused (onedl-mmengine 0.10.12).
     """
-    from mmengine.runner import CheckpointLoader
+    from mmengine.runner import CheckpointLoader, checkpoint
     from torch import serialization
 
     known = serialization.get_safe_globals()
     serialization.add_safe_globals([g for g in _checkpoint_globals() if g not in known])
     CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
+    if not isinstance(checkpoint.load_url, _SafeLoadUrl):
+        checkpoint.load_url = _SafeLoadUrl(checkpoint.load_url)
     fixed['checkpoints'] = 'torch refuses what mmengine stores beside the weights'
+
+
+class _SafeLoadUrl:
+    """`torch.hub.load_state_dict_from_url` with `weights_only=True`."""
+
+    def __init__(self, load: Callable) -> None:
+        self.load = load
+
+    def __call__(self, url: str, **options: Any) -> Any:
+        try:
+            return self.load(url, **{**options, 'weights_only': True})
+        except pickle.UnpicklingError as error:
+            raise _explained(url, error) from error
+
+
+def load_yaml_safely() -> None:
+    """Let a config in YAML hold data alone, as a reader of YAML expects; tuples are data.
+
+    Needed while mmengine reads YAML with `yaml.CLoader`, which calls what a tag names (0.10.7).
+    """
+    import yaml
+    from mmengine.fileio.handlers import yaml_handler
+
+    class Loader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):  # type: ignore[misc]
+        pass
+
+    Loader.add_constructor(
+        'tag:yaml.org,2002:python/tuple',  # written by mmengine's Config.dump
+        lambda loader, node: tuple(loader.construct_sequence(node, deep=True)),
+    )
+    yaml_handler.Loader = Loader
+    fixed['YAML'] = 'mmengine calls what a tag in a config names'
 
 
 @functools.cache
@@ -202,20 +236,30 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     try:
         return torch.load(filename, map_location=map_location, weights_only=True)
     except Exception as error:
-        refused = re.search(r"GLOBAL (\S+)|but got <class '([^']+)'>", str(error))
-        if isinstance(error, pickle.UnpicklingError) and refused:
-            raise pickle.UnpicklingError(
-                f'{filename} was not loaded, as it carries {refused[1] or refused[2]}, which no '
-                'checkpoint of mmengine needs and which could run code; use a checkpoint with '
-                "weights only, or ask its author to save only its 'state_dict'"
-            ) from None
-        if 'CUDA' in str(error) or 'data location' in str(error):  # the device's fault
+        device = 'CUDA' in str(error) or 'data location' in str(error)
+        if device and not _refused(error):
             raise
-        reason = f'{type(error).__name__} {error}'.partition('\n')[0]
-        raise pickle.UnpicklingError(
-            f'{filename} could not be read as a checkpoint ({reason}); it is truncated or was '
-            'not written by torch.save: copy or download it again'
-        ) from error
+        raise _explained(filename, error) from error
+
+
+def _refused(error: Exception) -> str | None:
+    """The class or function in a checkpoint that torch refused to load."""
+    found = re.search(r"GLOBAL (\S+)|but got <class '([^']+)'>", str(error))
+    return found[1] or found[2] if found and isinstance(error, pickle.UnpicklingError) else None
+
+
+def _explained(filename: str, error: Exception) -> pickle.UnpicklingError:
+    if refused := _refused(error):
+        return pickle.UnpicklingError(
+            f'{filename} was not loaded, as it carries {refused}, which no '
+            'checkpoint of mmengine needs and which could run code; use a checkpoint with '
+            "weights only, or ask its author to save only its 'state_dict'"
+        )
+    reason = f'{type(error).__name__} {error}'.partition('\n')[0]
+    return pickle.UnpicklingError(
+        f'{filename} could not be read as a checkpoint ({reason}); it is truncated or was '
+        'not written by torch.save: copy or download it again'
+    )
 
 
 def apply() -> None:
@@ -232,3 +276,4 @@ def apply() -> None:
         provide_compiled_ops()
     name_mmsegmentation()
     load_checkpoints_safely()
+    load_yaml_safely()

@@ -43,7 +43,7 @@ def parse_args() -> argparse.Namespace:
         '--compare', nargs=2, metavar=('CONFIG2', 'CHECKPOINT2'), help='a second model'
     )
     parser.add_argument('--out', metavar='DIR', required=True, help='folder for the results')
-    parser.add_argument('--overwrite', action='store_true', help='replace results of earlier runs')
+    cli.add_overwrite(parser)
     parser.add_argument('--width', type=int, default=8, help='near a boundary: pixels from it')
     parser.add_argument('--area', type=int, default=1024, help='small objects have fewer pixels')
     parser.add_argument(
@@ -58,9 +58,8 @@ def sizes(args: argparse.Namespace) -> dict[str, int]:
 
 def check_args(args: argparse.Namespace) -> None:
     HardRegionMetric(**sizes(args))  # to raise now rather than after the model is built
-    existing = [path for name in FILES if (path := Path(args.out, name)).exists()]
-    if existing and not args.overwrite:
-        raise FileExistsError(f'{existing[0]} exists; add --overwrite or give another --out')
+    inputs = [args.config, args.checkpoint, *(args.compare or ())]
+    cli.check_outputs(args, [Path(args.out, name) for name in FILES], inputs)
 
 
 def model_names(models: list[tuple[str, str]]) -> list[str]:

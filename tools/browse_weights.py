@@ -31,6 +31,7 @@ def parse_args() -> argparse.Namespace:
     cli.add_work_dir(parser)
     parser.add_argument('--num', type=int, default=8, help='how many samples, evenly spaced')
     parser.add_argument('--out', metavar='DIR', help='default: weights/ in the work dir')
+    cli.add_overwrite(parser)
     parser.add_argument('--seed', type=int, default=0, help='seed of the random crops and flips')
     return parser.parse_args()
 
@@ -51,14 +52,18 @@ def main(args: argparse.Namespace) -> None:
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     model = MODELS.build(cfg.model)
     out = Path(args.out or Path(cli.work_dir(args, cfg), 'weights'))
+    files = {
+        index: out / f'{index:05d}_{Path(dataset.get_data_info(index)["img_path"]).stem}.png'
+        for index in spaced_indices(len(dataset), args.num)
+    }
+    cli.check_outputs(args, files.values())
     out.mkdir(parents=True, exist_ok=True)
     palette, ignore_index = dataset.metainfo['palette'], last_head(model).ignore_index
     set_random_seed(args.seed)
-    for index in spaced_indices(len(dataset), args.num):
+    for index, path in files.items():
         packed = dataset[index]
         sample = weigh_sample(model, packed, pixels(packed, model))
         figure = weight_figure(sample, palette, ignore_index)
-        path = out / f'{index:05d}_{sample.name}.png'
         figure.savefig(path, dpi=90)
         print(
             f'{path}: E_G mean {sample.weight.mean():.2f}, '

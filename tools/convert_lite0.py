@@ -20,13 +20,14 @@ def parse_args() -> argparse.Namespace:
         metavar='FILE',
         help='default: %(default)s, where the configs look for it',
     )
-    parser.add_argument('--overwrite', action='store_true', help='replace an existing --out')
+    cli.add_overwrite(parser)
     parser.add_argument('--traceback', action='store_true', help='show the traceback of an error')
     return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:
     source = Path(args.source) if args.source else lite0.weights_file()
+    cli.check_outputs(args, [args.out], [source])
     count = lite0.convert(source, Path(args.out), args.overwrite)
     print(f'{count} tensors written to {args.out}')
 

@@ -21,16 +21,15 @@ from mmcv.cnn import fuse_conv_bn
 from mmengine.config import Config
 from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import init_default_scope
-from mmengine.runner import load_checkpoint
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from mmseg_pacbal.apps import cli
 from mmseg_pacbal.datasets.synthetic_scene import render_scene
 from mmseg_pacbal.layers import PyramidAtrousConv
-from mmseg_pacbal.openmmlab.checkpoint_checks import check_checkpoint
+from mmseg_pacbal.openmmlab.checkpoint_checks import load_weights
 from mmseg_pacbal.openmmlab.completion import load_complete_config
-from mmseg_pacbal.openmmlab.inference import turns_bgr_to_rgb
+from mmseg_pacbal.openmmlab.inference import require_finite, turns_bgr_to_rgb
 
 MAX_DIFFERENCE = 1e-3  # of logits
 MIN_AGREEMENT = 0.999  # share of pixels with the same class
@@ -42,6 +41,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out', help='file to write; default: beside the checkpoint, with the suffix .onnx'
     )
+    cli.add_overwrite(parser)
     parser.add_argument('--image', help='picture to compare on; default: a generated scene')
     parser.add_argument('--opset', type=int, default=18, help='ONNX opset, 18 or later')
     return parser.parse_args()
@@ -68,8 +68,7 @@ def load_model(cfg: Config, checkpoint: str) -> Deployed:
     """Build the model of a config with the weights of a checkpoint, ready for inference."""
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     model = revert_sync_batchnorm(MODELS.build(cfg.model))
-    check_checkpoint(model, checkpoint)
-    load_checkpoint(model, checkpoint, map_location='cpu', logger='silent')
+    load_weights(model, checkpoint)
     if not turns_bgr_to_rgb(model):
         raise ValueError('model.data_preprocessor.bgr_to_rgb must be True, but got False')
     return Deployed(model).eval()
@@ -136,13 +135,18 @@ def main(args: argparse.Namespace) -> None:
         raise ImportError(f'not installed: {", ".join(missing)}; pip install "mmseg-pacbal[onnx]"')
     import onnxruntime
 
+    path = Path(args.out) if args.out else Path(args.checkpoint).with_suffix('.onnx')
+    # torch puts weights of 2 GB and more beside the graph.
+    files = [path, path.with_name(f'{path.name}.data')]
+    cli.check_outputs(args, files, [args.config, args.checkpoint, args.image])
     model = load_model(load_complete_config(args.config, args.cfg_options), args.checkpoint)
     image = read_image(args.image)
     height, width = image.shape[2] * 2 // 3, image.shape[3] // 2
     pair = torch.cat([image[..., :height, :width], image[..., -height:, -width:]])
     expected = [model(image), model(pair)]  # before norms are folded
+    for logits in expected:
+        require_finite(logits, args.checkpoint)
 
-    path = Path(args.out) if args.out else Path(args.checkpoint).with_suffix('.onnx')
     path.parent.mkdir(parents=True, exist_ok=True)
     fuse_norms(model)
     export(model, path, args.opset)

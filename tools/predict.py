@@ -28,7 +28,7 @@ from mmseg_pacbal.datasets.palette import palette_image
 from mmseg_pacbal.openmmlab.completion import load_complete_config
 from mmseg_pacbal.openmmlab.data_checks.files import read_image
 from mmseg_pacbal.openmmlab.engine import inference_autocast
-from mmseg_pacbal.openmmlab.inference import init_inferencer
+from mmseg_pacbal.openmmlab.inference import init_inferencer, require_finite
 from mmseg_pacbal.visualization import paint
 
 SUFFIXES = ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
@@ -49,7 +49,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('source', metavar='IMAGE_OR_FOLDER', help='subfolders are searched too')
     parser.add_argument('--out', metavar='DIR', required=True, help='folder for the results')
-    parser.add_argument('--overwrite', action='store_true', help='replace results of earlier runs')
+    cli.add_overwrite(parser)
     parser.add_argument(
         '--batch-size', type=int, default=4, help='how many images of one size to predict at once'
     )
@@ -96,15 +96,6 @@ def _images_below(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def check_results(jobs: Sequence[Job], overwrite: bool) -> None:
-    existing = [p for job in jobs for p in (job.mask, job.overlay) if p.exists()]
-    if existing and not overwrite:
-        more = f' and {len(existing) - 1} more' if len(existing) > 1 else ''
-        raise FileExistsError(
-            f'{existing[0]}{more} would be overwritten; add --overwrite or give another --out'
-        )
-
-
 def read_images(jobs: Iterable[Job], unreadable: list[str]) -> Iterator[tuple[Job, np.ndarray]]:
     """Jobs with their images, BGR, (H, W, 3); errors of unreadable files are added to a list."""
     for job in jobs:
@@ -144,7 +135,8 @@ def main(args: argparse.Namespace) -> None:
         raise ValueError(f'--batch-size must be 1 or more, but got {args.batch_size}')
     cfg = load_complete_config(args.config, args.cfg_options)
     jobs = find_jobs(Path(args.source), Path(args.out))
-    check_results(jobs, args.overwrite)
+    results = [path for job in jobs for path in (job.mask, job.overlay)]
+    cli.check_outputs(args, results, [args.config, args.checkpoint, *(job.path for job in jobs)])
     inferencer = init_inferencer(cfg, args.checkpoint, args.device)
     palette = inferencer.model.dataset_meta['palette']
     if len(palette) > 256:
@@ -158,11 +150,12 @@ def main(args: argparse.Namespace) -> None:
         for batch in batches(read_images(jobs, unreadable), args.batch_size):
             images = [image for _, image in batch]
             with autocast:
-                labels = inferencer(images, batch_size=len(batch))['predictions']
-            # For a single image MMSegmentation returns the label itself, not a list of one.
-            labels = [labels] if len(batch) == 1 else labels
-            for (job, image), label in zip(batch, labels, strict=True):
-                save(job, image, label, palette)
+                samples = inferencer(images, batch_size=len(batch), return_datasamples=True)
+            # For a single image MMSegmentation returns the sample itself, not a list of one.
+            samples = [samples] if len(batch) == 1 else samples
+            for (job, image), sample in zip(batch, samples, strict=True):
+                require_finite(sample.seg_logits.data, str(job.path))
+                save(job, image, sample.pred_sem_seg.data[0].cpu().numpy(), palette)
             progress.advance(bar, len(batch))
         progress.advance(bar, len(unreadable))
     labelled = len(jobs) - len(unreadable)

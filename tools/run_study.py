@@ -33,6 +33,8 @@ from mmseg_pacbal.apps.study import (
 from mmseg_pacbal.openmmlab.engine.hooks.preemption_hook import SIGNALS
 from mmseg_pacbal.openmmlab.engine.processes import STOPPED
 
+REPORT = ('table.md', 'table.csv', 'plot.png')
+
 
 def parse_args() -> argparse.Namespace:
     p = argparse.ArgumentParser(description='Train and test the rows of a study, seed by seed')
@@ -64,6 +66,7 @@ def parse_args() -> argparse.Namespace:
     p.add_argument('--cpus', type=int, default=1, help='CPUs of a run on the Ray cluster')
     p.add_argument('--work-dir', help='default: work_dirs/studies/STUDY/DATASET')
     p.add_argument('--results', help='default: results/STUDY/DATASET')
+    cli.add_overwrite(p)
     p.add_argument('--report', action='store_true', help='train nothing: write table and plot')
     cli.add_amp(p)
     cli.add_common(p)
@@ -75,6 +78,8 @@ def main(args: argparse.Namespace) -> None:
     place = Path(study.name, study.dataset)
     results = Path(args.results or Path('results') / place).absolute()
     if not args.report:
+        if not any(results.glob('*.json')):  # else its tables are those of an earlier report
+            cli.check_outputs(args, [results / name for name in REPORT], option='--results')
         work_dir = Path(args.work_dir or Path('work_dirs/studies') / place).absolute()
         tools = Path(__file__).resolve().parent
         run_all(args, Workplace(study, work_dir, results, tools, Path.cwd()))
@@ -145,9 +150,10 @@ def report(study: Study, results: Path, seeds: list[int] | None) -> None:
     summaries = {metric: summarise(study, records, metric) for metric in metrics_of(records)}
     plotted = {metric: summaries[metric] for metric in REPORTED if metric in summaries}
     text = full_report(study, records, seeds or {*study.seeds, *(r['seed'] for r in records)})
-    (results / 'table.md').write_text(text)
-    (results / 'table.csv').write_text(to_csv([s for rows in summaries.values() for s in rows]))
-    study_figure(plotted, study.baseline).savefig(results / 'plot.png', dpi=150)
+    table, lines, plot = (results / name for name in REPORT)
+    table.write_text(text)
+    lines.write_text(to_csv([s for rows in summaries.values() for s in rows]))
+    study_figure(plotted, study.baseline).savefig(plot, dpi=150)
     print(f'{text}\nTables and plot: {results}')
 
 

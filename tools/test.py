@@ -4,6 +4,7 @@ import mmseg_pacbal.apps  # noqa: F401 (first: it says what to install)
 
 # isort: split
 import argparse
+from pathlib import Path
 
 from mmengine.config import Config
 
@@ -23,6 +24,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--out', metavar='DIR', help='save predictions as label maps (PNG)')
     parser.add_argument('--show-dir', metavar='DIR', help='save pictures of the predictions')
+    cli.add_overwrite(parser)
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     cli.add_amp(parser)
     return parser.parse_args()
@@ -34,7 +36,19 @@ def save_predictions(cfg: Config, folder: str) -> None:
             evaluator.output_dir = folder
 
 
+def check_folders(args: argparse.Namespace) -> None:
+    """Check that --out and --show-dir hold no results of an earlier test."""
+    if args.out:
+        masks = sorted(Path(args.out).glob('*.png')) or [Path(args.out, 'mask.png')]
+        cli.check_outputs(args, masks)
+    if args.show_dir:
+        folder = Path(args.show_dir, 'vis_data')
+        pictures = [folder / 'config.py', *sorted(folder.glob('vis_image/*.png'))]
+        cli.check_outputs(args, pictures, [args.config], '--show-dir')
+
+
 def main(args: argparse.Namespace) -> None:
+    check_folders(args)
     cfg = load_complete_config(args.config, args.cfg_options)
     cfg.work_dir = cli.work_dir(args, cfg)
     cfg.load_from = args.checkpoint

@@ -64,15 +64,14 @@ def parse_args() -> argparse.Namespace:
     chosen.add_argument('--indices', nargs='+', type=int, help='numbers of images, from 0')
     chosen.add_argument('--images', nargs='+', metavar='NAME', help='file names of images')
     parser.add_argument('--out', required=True, help=f'file to write: {", ".join(FORMATS)}')
-    parser.add_argument('--overwrite', action='store_true', help='replace --out if it exists')
+    cli.add_overwrite(parser)
     return parser.parse_args()
 
 
 def check_args(args: argparse.Namespace) -> None:
     if Path(args.out).suffix not in FORMATS:
         raise ValueError(f'--out must end in {", ".join(FORMATS)}, but got {args.out}')
-    if Path(args.out).exists() and not args.overwrite:
-        raise FileExistsError(f'{args.out} exists; add --overwrite or give another --out')
+    cli.check_outputs(args, [args.out], [args.config, args.checkpoint, *(args.compare or ())])
     if args.checkpoint is None and args.figure != 'weights':
         raise ValueError(
             f'--figure {args.figure} needs a checkpoint, but none was given: '

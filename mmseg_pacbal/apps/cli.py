@@ -1,10 +1,12 @@
-"""What the tools share: command-line arguments and one-sentence errors."""
+"""What the tools share: command-line arguments, checks of output files, one-sentence errors."""
 
 import argparse
+import os
 import re
 import sys
+import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,11 @@ def add_amp(p: argparse.ArgumentParser) -> None:
     )
 
 
+def add_overwrite(p: argparse.ArgumentParser) -> None:
+    """Add ``--overwrite``, to a tool that writes files: see :func:`check_outputs`."""
+    p.add_argument('--overwrite', action='store_true', help='replace files that exist')
+
+
 def add_launcher(p: argparse.ArgumentParser) -> None:
     """Add ``--launcher`` for a tool that several processes run: see :func:`.start_processes`."""
     p.add_argument(
@@ -125,3 +132,63 @@ def with_flags(sentence: str) -> str:
 def work_dir(args: argparse.Namespace, cfg: Config) -> str:
     """``--work-dir``, else the config's, else ``work_dirs/<name of the config>``."""
     return args.work_dir or cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
+
+
+def check_outputs(
+    args: argparse.Namespace,
+    outputs: Iterable[str | Path],
+    inputs: Iterable[str | Path | None] = (),
+    option: str = '--out',
+) -> None:
+    """Check, before any work, that a tool can write its files and that none of the user's is lost.
+
+    Args:
+        args: ``--overwrite`` permits to replace files, but none that the tool reads.
+        outputs: Files to be written.
+        inputs: Files that the tool reads; None and those that do not exist are skipped.
+        option: What chooses the outputs, for messages.
+
+    Raises:
+        FileExistsError: A file exists without ``--overwrite``, is an input, or is a symbolic link.
+        IsADirectoryError: An output is a folder.
+        OSError: An output cannot be written.
+    """
+    paths = [Path(path) for path in outputs]
+    found = [Path(path).expanduser() for path in inputs if path]
+    read = [path.stat() for path in found if path.exists()]
+    existing = [path for path in paths if _exists(path, read, option)]
+    if existing and not args.overwrite:
+        more = f' and {len(existing) - 1} more' if len(existing) > 1 else ''
+        raise FileExistsError(
+            f'{existing[0]}{more} would be overwritten; add --overwrite or give another {option}'
+        )
+    folders = {_existing_folder(path.parent) for path in paths}
+    for place in [*existing, *sorted(folders)]:
+        try:
+            with tempfile.TemporaryFile(dir=place) if place in folders else place.open('ab'):
+                pass
+        except OSError as error:
+            raise OSError(
+                f'{place} cannot be written to ({error.strerror}); give another {option}'
+            ) from error
+
+
+def _exists(path: Path, read: Sequence[os.stat_result], option: str) -> bool:
+    """Whether a file would be replaced; an error if it must not be."""
+    if path.is_dir():
+        raise IsADirectoryError(f'{path} is a folder; give the name of a file as {option}')
+    if path.exists() and any(os.path.samestat(path.stat(), one) for one in read):
+        raise FileExistsError(f'{path} is a file that this tool reads; give another {option}')
+    if path.exists() and not path.is_file():
+        return False  # a device or a pipe, such as /dev/stdout
+    if path.is_symlink():
+        raise FileExistsError(
+            f'{path} is a symbolic link to {os.readlink(path)}; remove it or give another {option}'
+        )
+    return path.exists()
+
+
+def _existing_folder(folder: Path) -> Path:
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    return folder

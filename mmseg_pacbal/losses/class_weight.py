@@ -1,7 +1,6 @@
 """A factor for each class, as every loss of this package takes it."""
 
 import json
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from torch import Tensor
 
 WORDS = (
     'None, or one finite number, 0 or more, for each class, as a list or as the name of a file '
-    '(npy, pkl, json, yaml)'
+    '(npy, json, yaml)'
 )
 
 
@@ -24,6 +23,7 @@ def as_class_weight(class_weight: Sequence[float] | Tensor | str | None) -> Tens
     """
     if class_weight is None:
         return None
+    refuse_pickle(class_weight)
     try:
         values = _read(class_weight) if isinstance(class_weight, str) else class_weight
         weight = torch.as_tensor(values, dtype=torch.float32)
@@ -52,9 +52,7 @@ def _read(name: str) -> object:
     path = Path(name)
     match path.suffix:
         case '.npy':
-            return np.load(path)
-        case '.pkl' | '.pickle':
-            return pickle.loads(path.read_bytes())
+            return np.load(path, allow_pickle=False)
         case '.json':
             return json.loads(path.read_text())
         case '.yaml' | '.yml':
@@ -62,3 +60,12 @@ def _read(name: str) -> object:
 
             return yaml.safe_load(path.read_text())
     raise ValueError(f'no reader for {path.suffix}')
+
+
+def refuse_pickle(name: object) -> None:
+    """Raise ValueError if a class_weight names a pickle: reading one could run code."""
+    if isinstance(name, str) and Path(name).suffix in ('.pkl', '.pickle'):
+        raise ValueError(
+            f'class_weight must be {WORDS}, but got {name!r}: reading a pickle could run code, so '
+            'store the weights with numpy.save or as JSON'
+        )

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 def check_checkpoint(model: nn.Module, path: str | Path, *, resume: bool = False) -> dict:
-    """Check that a checkpoint has exactly the model's weights, by name and size.
+    """Check that a checkpoint has exactly the model's weights, by name and size, and finite ones.
 
     Args:
         model: The model that will load the weights.
@@ -20,9 +20,25 @@ def check_checkpoint(model: nn.Module, path: str | Path, *, resume: bool = False
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: A weight is missing, unknown or of another size, or the state is missing.
+        ValueError: A weight is missing, unknown, of another size or not finite, or the state is
+            missing.
         pickle.UnpicklingError: The file is broken or holds more than a checkpoint may.
     """
+    return _meta(_checked(model, path, resume))
+
+
+def load_weights(model: nn.Module, path: str | Path) -> dict:
+    """Load the weights of a checkpoint that passes :func:`check_checkpoint`.
+
+    Returns:
+        What the checkpoint says of itself, its ``meta``.
+    """
+    checkpoint = _checked(model, path)
+    model.load_state_dict(_weights(checkpoint), strict=False)  # old norms do not count batches
+    return _meta(checkpoint)
+
+
+def _checked(model: nn.Module, path: str | Path, resume: bool = False) -> dict:
     checkpoint = _read_checkpoint(path)
     absent = [name for name in ('meta', 'optimizer', 'message_hub') if name not in checkpoint]
     if resume and absent:
@@ -30,13 +46,20 @@ def check_checkpoint(model: nn.Module, path: str | Path, *, resume: bool = False
             f'checkpoint {path} has no {", ".join(absent)}, so training cannot continue from it; '
             'to start a new run from its weights, set load_from=... and do not resume'
         )
-    problems = _misfits(model, _shapes(checkpoint))
+    weights = _weights(checkpoint)
+    problems = _misfits(model, weights)
     if problems:
         raise ValueError(
             f'checkpoint {path} does not belong to this config: {_first(problems)}; give the '
             'config that it was trained with, or another checkpoint'
         )
-    return checkpoint.get('meta') or {}
+    _check_finite(model, weights, path)
+    return checkpoint
+
+
+def _meta(checkpoint: dict) -> dict:
+    meta = checkpoint.get('meta')
+    return meta if isinstance(meta, dict) else {}
 
 
 def check_initial_weights(model: nn.Module, load_from: str | None) -> None:
@@ -50,7 +73,7 @@ def check_initial_weights(model: nn.Module, load_from: str | None) -> None:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: None of its weights fits.
+        ValueError: None of its weights fits, or one is not finite.
         pickle.UnpicklingError: The file is broken or holds more than a checkpoint may.
     """
     starts = [(model, 'load_from', dict(checkpoint=load_from))] if load_from else []
@@ -69,16 +92,17 @@ def check_initial_weights(model: nn.Module, load_from: str | None) -> None:
                 f'{name} starts from {path}, but there is no such file; set the path of its '
                 'weights (python tools/convert_lite0.py makes those of configs/*_lite0.py)'
             )
-        found = _shapes(_read_checkpoint(path))
+        found = _weights(_read_checkpoint(path))
         if prefix:
             prefix = prefix.rstrip('.') + '.'
             found = {k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)}
         problems = _misfits(module, found)
-        if not any(found.get(k) == tuple(v.shape) for k, v in module.state_dict().items()):
+        if not any(_shape(found.get(k)) == v.shape for k, v in module.state_dict().items()):
             raise ValueError(
                 f'no weight in {path} fits {name}: {_first(problems)}; give weights of the same '
                 'model'
             )
+        _check_finite(module, found, path)
 
 
 def _read_checkpoint(path: str | Path) -> dict:
@@ -89,16 +113,32 @@ def _read_checkpoint(path: str | Path) -> dict:
     return checkpoint
 
 
-def _shapes(checkpoint: dict) -> dict[str, tuple | None]:
-    """Sizes of a checkpoint's weights, None for entries that are not tensors."""
+def _weights(checkpoint: dict) -> dict[str, object]:
     state = checkpoint.get('state_dict', checkpoint)
-    return {
-        name.removeprefix('module.'): tuple(v.shape) if isinstance(v, Tensor) else None
-        for name, v in state.items()
-    }
+    return {name.removeprefix('module.'): value for name, value in state.items()}
 
 
-def _misfits(model: nn.Module, found: dict[str, tuple | None]) -> list[str]:
+def _shape(value: object) -> tuple | None:
+    return tuple(value.shape) if isinstance(value, Tensor) else None
+
+
+def _check_finite(model: nn.Module, weights: dict[str, object], path: str | Path) -> None:
+    """Buffers that are infinite in the model too, such as a mask of attention, are left alone."""
+    wrong = [
+        name
+        for name, own in model.state_dict().items()
+        if isinstance(value := weights.get(name), Tensor)
+        if not value.isfinite().all() and own.isfinite().all()
+    ]
+    if wrong:
+        raise ValueError(
+            f'checkpoint {path} holds numbers that are not finite: {_first(wrong)}; the training '
+            'that wrote it diverged, so give an earlier checkpoint'
+        )
+
+
+def _misfits(model: nn.Module, weights: dict[str, object]) -> list[str]:
+    found = {name: _shape(value) for name, value in weights.items()}
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     problems = [f'{name} is missing' for name in expected.keys() - found.keys()]
     problems += [f'{name} is unknown' for name in found.keys() - expected.keys()]

@@ -6,7 +6,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
-from ..configs import datasets, heads, load_config, set_values
+from ..configs import datasets, heads, load_config, set_values, walk
+from ..losses.class_weight import refuse_pickle
 from .datasets.classes_file import Classes
 from .datasets.folder import reads_classes_file
 from .timm_backbone import follow_timm
@@ -33,10 +34,12 @@ def complete(cfg: Config) -> None:
 
     Raises:
         FileNotFoundError: There is no ``classes.txt``.
-        ValueError: It does not fit, training and validation have different classes, or the backbone
-            does not suit a segmentation head.
+        ValueError: A class_weight names a pickle, ``classes.txt`` does not fit, training and
+            validation have different classes, or the backbone does not suit a segmentation head.
     """
     init_default_scope(cfg.get('default_scope', 'mmseg'))
+    for _, node in walk(cfg.model):
+        refuse_pickle(node.get('class_weight'))  # losses of MMSegmentation would run it
     follow_classes(cfg)
     follow_timm(cfg)
 

@@ -2,15 +2,18 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from mmengine.config import Config
 from mmseg.apis import MMSegInferencer
 from mmseg.datasets import BaseSegDataset
 from mmseg.models.segmentors.base import BaseSegmentor
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, MODELS
+from torch import Tensor
 
 from ..configs import load_config, set_values
-from .checkpoint_checks import check_checkpoint
+from .checkpoint_checks import load_weights
 from .completion import complete
 from .datasets.folder import reads_classes_file
 
@@ -42,11 +45,36 @@ def init_inferencer(
     complete(cfg)
     if cfg.model.backbone.get('type') == 'TIMMBackbone':
         set_values([('model.backbone', cfg.model.backbone)], 'pretrained', False)  # no download
-    inferencer = MMSegInferencer(cfg, str(checkpoint), device=device)
+    inferencer = _CheckedInferencer(cfg, str(checkpoint), device=device)
     inferencer.show_progress = False
-    meta = check_checkpoint(inferencer.model, str(checkpoint))
-    inferencer.model.dataset_meta = dataset_meta(cfg, meta.get('dataset_meta'))
     return inferencer
+
+
+class _CheckedInferencer(MMSegInferencer):
+    """MMSegmentation's inferencer, which checks a checkpoint before it loads the weights."""
+
+    def _init_model(self, cfg: Config, weights: str, device: str = 'cpu') -> BaseSegmentor:
+        model = MODELS.build(cfg.model)
+        model.cfg = cfg
+        meta = load_weights(model, weights)
+        model.dataset_meta = dataset_meta(cfg, meta.get('dataset_meta'))
+        classes = model.dataset_meta['classes']
+        if len(classes) != model.num_classes:
+            raise ValueError(
+                f'the model of {weights} predicts {model.num_classes} classes, but its data set '
+                f'has {len(classes)} ({", ".join(classes)}); give the config that it was trained '
+                'with'
+            )
+        return model.to(device).eval()
+
+
+def require_finite(logits: Tensor, what: str) -> None:
+    """Raise ValueError, naming what was predicted, unless all logits are finite numbers."""
+    if not logits.isfinite().all():
+        raise ValueError(
+            f'the logits of {what} are not finite numbers, so its classes mean nothing; give a '
+            'checkpoint of a training that did not diverge, and try it without --amp'
+        )
 
 
 def turns_bgr_to_rgb(model: BaseSegmentor) -> bool:
@@ -63,7 +91,8 @@ def dataset_meta(cfg: Config, of_checkpoint: dict | None = None) -> dict:
     Args:
         cfg: A config.
         of_checkpoint: The ``dataset_meta`` of a checkpoint. It is used if the data set is a
-            ``FolderDataset``, so that ``classes.txt`` is not needed.
+            ``FolderDataset``, so that ``classes.txt`` is not needed; None and what names no
+            classes and colours is ignored.
 
     Raises:
         FileNotFoundError: The classes are found neither in a checkpoint nor in ``classes.txt``.
@@ -71,9 +100,19 @@ def dataset_meta(cfg: Config, of_checkpoint: dict | None = None) -> dict:
     dataset = cfg.test_dataloader.dataset
     cls = DATASETS.get(dataset.type)
     if reads_classes_file(cls):
-        meta = of_checkpoint or cls.classes_of(dataset).metainfo
+        meta = _named_classes(of_checkpoint) or cls.classes_of(dataset).metainfo
         return {name: meta[name] for name in ('classes', 'palette')}
     # The class itself may look for its files when it is constructed.
     bare = type('Bare', (BaseSegDataset,), dict(METAINFO=cls.METAINFO))
     meta = bare(metainfo=dataset.get('metainfo'), lazy_init=True).metainfo
     return {name: meta[name] for name in ('classes', 'palette')}
+
+
+def _named_classes(meta: Any) -> dict | None:
+    """The classes and colours of a checkpoint's ``dataset_meta``; None if it lacks some."""
+    try:
+        named = {name: meta[name] for name in ('classes', 'palette')}
+        complete = np.shape(named['palette']) == (len(named['classes']), 3)
+    except (KeyError, TypeError, ValueError):
+        return None
+    return named if complete else None

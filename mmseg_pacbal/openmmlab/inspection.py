@@ -17,6 +17,7 @@ from ..ops import boundary_edges
 from ..visualization.panels import PanelRow
 from ..visualization.weights import WeightSample
 from .heads import head_losses
+from .inference import require_finite
 
 
 @torch.no_grad()
@@ -46,6 +47,7 @@ def inspect_sample(
     result = model.test_step(pseudo_collate([sample]))[0]
     label = sample['data_samples'].gt_sem_seg.data.long()  # (1, H, W)
     logits = result.seg_logits.data[None].float().cpu()  # (1, C, H, W)
+    require_finite(logits, result.img_path)
     binary = logits.shape[1] == 1
     if binary:  # MMSegmentation has applied a sigmoid
         logits = logits.logit(eps=torch.finfo(logits.dtype).eps)

@@ -70,7 +70,7 @@ def test_nothing_is_overwritten_unasked(some, tmp_path, capsys):
     call_tool('convert_lite0', source, '--out', out)
     before = out.read_bytes()
     assert mistake(capsys, 'convert_lite0', source, '--out', out) == (
-        f'{out} exists; give another --out, or --overwrite'
+        f'{out} would be overwritten; add --overwrite or give another --out'
     )
     assert out.read_bytes() == before
     torch.save({name: value + 1 for name, value in some.items()}, source)
@@ -78,7 +78,7 @@ def test_nothing_is_overwritten_unasked(some, tmp_path, capsys):
     assert out.read_bytes() != before
     before = source.read_bytes()
     sentence = mistake(capsys, 'convert_lite0', source, '--out', source, '--overwrite')
-    assert sentence == f'{source} is the file to read; give another --out'
+    assert sentence == f'{source} is a file that this tool reads; give another --out'
     assert source.read_bytes() == before
     assert mine.read_text() == 'mine'
     assert sorted(path.name for path in tmp_path.iterdir()) == ['a.partial', 'a.pth', 'weights.pth']

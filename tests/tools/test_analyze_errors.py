@@ -117,13 +117,6 @@ def test_second_checkpoint_is_checked_first(data, checkpoints, capsys, tmp_path)
     assert not (tmp_path / 'out').exists()
 
 
-def test_results_are_not_overwritten(capsys, tmp_path):
-    (tmp_path / 'regions.csv').write_text('mine')
-    sentence = mistake(capsys, DEMO, 'none.pth', '--out', tmp_path)
-    assert sentence.endswith('regions.csv exists; add --overwrite or give another --out')
-    assert (tmp_path / 'regions.csv').read_text() == 'mine'
-
-
 def test_names_tell_models_apart():
     model_names = load_tool(TOOL)['model_names']
     assert model_names([('c/a.py', 'x.pth')]) == ['a']

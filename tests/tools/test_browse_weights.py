@@ -27,7 +27,7 @@ def test_pictures_with_mean_and_range(data, tmp_path):
         assert pixels.shape[1] > 1000
         assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 1000
     # The same crops again.
-    again = run_tool('browse_weights', DEMO, '--num', 2, '--out', out, *options)
+    again = run_tool('browse_weights', DEMO, '--num', 2, '--out', out, '--overwrite', *options)
     assert again.stdout == result.stdout
 
 

@@ -159,19 +159,6 @@ def test_unreadable_files_are_skipped_and_listed(tiny, picture, tmp_path, capsys
     assert {p.name for p in out.rglob('*.*')} == {'good.png', 'good.jpg'}
 
 
-def test_results_are_not_overwritten(tiny, picture, tmp_path, capsys):
-    picture.save(tmp_path / 'a.png')
-    mask = tmp_path / 'out' / 'masks' / 'a.png'
-    mask.parent.mkdir(parents=True)
-    mask.write_text('mine')
-    args = (*tiny, tmp_path / 'a.png', '--out', tmp_path / 'out')
-    sentence = mistake(capsys, 'predict', *args)
-    assert sentence == f'{mask} would be overwritten; add --overwrite or give another --out'
-    assert mask.read_text() == 'mine'
-    call_tool('predict', *args, '--overwrite')
-    assert Image.open(mask).mode == 'P'
-
-
 def test_files_of_one_name_do_not_overwrite_each_other(tool, tmp_path):
     for name in ('a.jpg', 'a.png', 'a.jpg.bmp', 'b.jpg'):
         (tmp_path / name).touch()

@@ -102,16 +102,6 @@ def test_mistakes(options, expected, tiny, capsys, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_figure_is_not_overwritten(tiny, capsys, tmp_path):
-    out = tmp_path / 'mine.pdf'
-    out.write_text('mine')
-    args = ('visualize', tiny[0], '--figure', 'weights', '--indices', 0, '--out', out)
-    assert mistake(capsys, *args) == f'{out} exists; add --overwrite or give another --out'
-    assert out.read_text() == 'mine'
-    call_tool(*args, '--overwrite')
-    assert out.read_bytes().startswith(b'%PDF')
-
-
 @pytest.mark.slow
 def test_loss_without_a_value_for_every_pixel(capsys, tmp_path):
     config = write_config(tmp_path, dict(type='LovaszLoss', per_image=True))

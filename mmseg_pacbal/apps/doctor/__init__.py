@@ -24,6 +24,7 @@ def main() -> None:
         description='Examine this machine: every op on every device, training, resume, speed',
     )
     parser.add_argument('--json', metavar='FILE', help='also write everything to a JSON file')
+    cli.add_overwrite(parser)
     parser.add_argument('--traceback', action='store_true', help='show the traceback of an error')
     cli.run(run, parser.parse_args())
 
@@ -34,6 +35,8 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         SystemExit: A check failed; the code is 1.
     """
+    if args.json:
+        cli.check_outputs(args, [args.json], option='--json')
     known = facts()
     # Some containers switch TF32 on for products, which rounds more than the checks allow for.
     torch.set_float32_matmul_precision('highest')
