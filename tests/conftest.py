@@ -19,6 +19,13 @@ DATA = Path(__file__).resolve().parents[2] / 'shared' / 'data'
 # The tensors are small: threads cost more than they give. Other numbers change the order of sums.
 torch.set_num_threads(int(os.environ.get('MMSEG_PACBAL_TEST_THREADS', '1')))
 
+# Arrays and random tensors begin elsewhere in memory from one to the next; see docs/machines.md.
+if os.environ.get('MMSEG_PACBAL_TEST_MEMORY') == 'moved':
+    from tests import moved_memory
+
+    moved_memory.move()
+    moved_memory.move_torch()
+
 
 def _refuse_other_machines(event: str, arguments: tuple) -> None:
     """Audit hook: end a test that looks up or connects to anything but this machine."""

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from .arguments import INT, NON_NEGATIVE, POSITIVE, Accepted, check_arguments, is_int
 from .boundary_weight import check_label
+from .distance import distance_to
 
 ACCEPTED = dict(
     w0=NON_NEGATIVE,
@@ -69,8 +70,7 @@ def _two_nearest(label: np.ndarray, left_out: tuple) -> np.ndarray:
         mask = (label == value).view(np.uint8)
         count, component = cv2.connectedComponents(mask, connectivity=8)
         for index in range(1, count):
-            outside = (component != index).view(np.uint8)
-            distance = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+            distance = distance_to(component == index)
             second = np.minimum(second, np.maximum(nearest, distance))
             nearest = np.minimum(nearest, distance)
     return np.stack([nearest, second])

@@ -71,10 +71,11 @@ def test_same_class_apart_are_two_objects():
 
 @pytest.mark.parametrize('dtype', [torch.uint8, torch.int32, torch.int64])
 def test_dtypes(dtype, camvid_labels):
-    label = camvid_labels[0][None, :40, :40]
-    found = border_weight_map(label.to(dtype))
-    assert found.dtype == torch.float32
-    assert torch.equal(found, border_weight_map(label))
+    label = camvid_labels[0][None, 100:160, 200:280]
+    for sigma in (5.0, 30.0):  # a wide border shows every bit of the distances
+        found = border_weight_map(label.to(dtype), sigma=sigma)
+        assert found.dtype == torch.float32
+        assert torch.equal(found, border_weight_map(label, sigma=sigma))
 
 
 @pytest.mark.parametrize(
