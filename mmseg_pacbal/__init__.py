@@ -27,7 +27,7 @@ __all__ = [
     'openmmlab',
     'pyramid_atrous_conv2d',
 ]
-_OF_THE_PLUGIN = {name for name in __all__ if name not in globals()}
+_PLUGIN_NAMES = {name for name in __all__ if name not in globals()}
 
 if TYPE_CHECKING:
     from .metrics import BoundaryQuality as BoundaryQuality
@@ -41,7 +41,7 @@ else:
             from .metrics import BoundaryQuality
 
             return BoundaryQuality
-        if name in _OF_THE_PLUGIN:
+        if name in _PLUGIN_NAMES:
             require_mmseg(f'mmseg_pacbal.{name}')
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
@@ -60,4 +60,4 @@ if has_mmseg():
 
     register_scheme()
 else:
-    __all__ = [name for name in __all__ if name not in _OF_THE_PLUGIN]
+    __all__ = [name for name in __all__ if name not in _PLUGIN_NAMES]

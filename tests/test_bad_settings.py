@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -22,55 +21,41 @@ FEATURES = [torch.zeros(2, 4, 2, 2), torch.zeros(2, 4, 2, 2)]
 HEAD = dict(type='PACHead', in_channels=4, channels=6, num_classes=3)
 
 
-def head(**setting: object) -> None:
+def step(type: str, **setting: object) -> None:
     """Build a head and take a step, since some settings meet their match only there."""
-    built = MODELS.build({**HEAD, **setting})
+    head = MODELS.build({**HEAD, 'type': type, **setting})
     samples = [SegDataSample(gt_sem_seg=PixelData(data=label[None])) for label in LABEL]
-    built.loss(FEATURES, samples, {})
+    head.loss(FEATURES, samples, {})
 
 
-def layer(**setting: object) -> None:
-    PyramidAtrousConv(**{**dict(in_channels=4, out_channels=6), **setting})
-
-
-def loss(**setting: object) -> None:
-    MODELS.build(dict(type='BoundaryAwareLoss', **setting))(SCORE, LABEL)
-
-
-def focal(**setting: object) -> None:
-    MODELS.build(dict(type='SoftmaxFocalLoss', **setting))
-
-
-def ohem(**setting: object) -> None:
-    MODELS.build(dict(type='OHEMPixelLoss', **setting))
-
-
-def lean_head(**setting: object) -> None:
-    MODELS.build({**HEAD, 'type': 'LeanHead', 'head': 'FCNHead', **setting})
-
-
-def call(**setting: object) -> None:
-    BoundaryAwareLoss()(**{**dict(logits=SCORE, label=LABEL), **setting})
-
-
-def weight_map(**setting: object) -> None:
-    boundary_weight_map(**{**dict(label=LABEL), **setting})
-
-
-def edges(**setting: object) -> None:
-    boundary_edges(**{**dict(label=LABEL), **setting})
-
-
-def convolution(**setting: object) -> None:
-    pyramid(**{**dict(x=FEATURES[0], weight=torch.zeros(6, 4, 3, 3), rates=(1, 2)), **setting})
-
-
-def lean(**setting: object) -> None:
-    lean_cross_entropy(**{**dict(logits=SCORE, label=LABEL), **setting})
-
-
-def metric(**setting: object) -> None:
-    METRICS.build(dict(type='BoundaryMetric', **setting))
+def build(kind: str, **setting: object) -> None:
+    """Build or call what takes settings, with one of them set."""
+    match kind:
+        case 'head':
+            step('PACHead', **setting)
+        case 'lean_head':
+            step('LeanHead', **{'head': 'FCNHead', **setting})
+        case 'layer':
+            PyramidAtrousConv(**{'in_channels': 4, 'out_channels': 6, **setting})
+        case 'loss':
+            MODELS.build(dict(type='BoundaryAwareLoss', **setting))(SCORE, LABEL)
+        case 'focal':
+            MODELS.build(dict(type='SoftmaxFocalLoss', **setting))
+        case 'ohem':
+            MODELS.build(dict(type='OHEMPixelLoss', **setting))
+        case 'call':
+            BoundaryAwareLoss()(**{'logits': SCORE, 'label': LABEL, **setting})
+        case 'weight_map':
+            boundary_weight_map(**{'label': LABEL, **setting})
+        case 'edges':
+            boundary_edges(**{'label': LABEL, **setting})
+        case 'convolution':
+            given = dict(x=FEATURES[0], weight=torch.zeros(6, 4, 3, 3), rates=(1, 2))
+            pyramid(**{**given, **setting})
+        case 'lean':
+            lean_cross_entropy(**{'logits': SCORE, 'label': LABEL, **setting})
+        case 'metric':
+            METRICS.build(dict(type='BoundaryMetric', **setting))
 
 
 POSITIVE_INT, INTEGER, BOOL = 'a positive integer', 'an integer', 'True or False'
@@ -80,93 +65,103 @@ PER_CLASS = 'one finite number, 0 or more, for each class'
 UNKNOWN = {'type': 'NoSuch'}
 
 # what is set, argument, what is accepted, values that are not
-WRONG: list[tuple[Callable, str, str, list]] = [
+WRONG: list[tuple[str, str, str, list]] = [
     (
-        head,
+        'head',
         'rates',
         RATES,
         [(), None, 3, '1,3', ['1', '3'], (1, (3, 5)), (1, 2.0), (0, 1), (True,)],
     ),
-    (head, 'merge', "('sum', 'concat')", ['add', 'Sum', None, ['sum']]),
-    (head, 'backend', "('auto', 'reference', 'factorized'", ['cudnn', 'Auto', None, ['auto']]),
-    (head, 'lean_loss', 'accepted are rates, merge, backend', [True]),
-    (head, 'ratez', 'did you mean rates? accepted are rates, merge', [(1, 3)]),
-    (head, 'chanels', 'did you mean channels? accepted are rates, merge', [256]),
-    (head, 'dilations', 'accepted are rates, merge, backend', [(1, 6)]),
-    (layer, 'in_channels', POSITIVE_INT, [0, -4, '4', 4.0, True, None]),
-    (layer, 'out_channels', POSITIVE_INT, [0, -6, '6', 6.0, True, None]),
-    (layer, 'rates', RATES, [(), None, 0, '1', [[1, 3]], np.array([1, 3]), (math.nan,)]),
-    (layer, 'merge', "('sum', 'concat')", ['add', None]),
-    (layer, 'norm', 'such as nn.BatchNorm2d', ['BN', {}, 3]),
-    (layer, 'activation', 'such as nn.ReLU', ['ReLU', {}, True]),
-    (layer, 'norm_cfg', 'accepted are in_channels, out_channels, rates, merge, norm', [{}]),
-    (layer, 'backend', "('auto', 'reference', 'factorized'", ['cudnn', None]),
-    (layer, 'rate', 'did you mean rates? accepted are in_channels', [(1, 3)]),
-    (loss, 'kernel', "('gaussian', 'linear')", ['box', 'Gaussian', None, ['gaussian']]),
-    (loss, 'kernel_size', 'a positive odd integer', [0, -3, 34, 35.0, '35', True, None, [35]]),
-    (loss, 'sigma', 'a finite number above 0', [0, -1.0, math.inf, math.nan, '3', True, None]),
-    (loss, 'beta', NUMBER, [-0.5, math.inf, math.nan, '0.5', False, None]),
-    (loss, 'downsample', POSITIVE_INT, [0, -4, 4.0, '4', True, None]),
-    (loss, 'antialias', BOOL, ['no', 'False', None, 0]),
-    (loss, 'void_edges', BOOL, ['no', None, 1]),
-    (loss, 'ignore_padding', BOOL, ['no', None, 1]),
-    (loss, 'class_weight', PER_CLASS, [3, True, '12', 'none.json', [1, 'x', 1], {'road': 1}]),
-    (loss, 'class_weight', PER_CLASS, [[1.0, -1.0, 1.0], [math.nan, 1.0, 1.0], [[1.0] * 3]]),
-    (loss, 'avg_non_ignore', BOOL, ['no', None, 1]),
-    (loss, 'normalize', "None or 'mean'", ['max', 'Mean', True, ['mean']]),
-    (loss, 'pixel_loss', "such as dict(type='SoftmaxFocalLoss')", ['Focal', {}, UNKNOWN, [], 3]),
-    (loss, 'use_sigmoid', BOOL, ['no', None, 1]),
-    (loss, 'reduction', "('none', 'mean', 'sum')", ['max', 'Mean', None, ['mean']]),
-    (loss, 'loss_weight', NUMBER, [-1.0, math.inf, math.nan, '1', True, None, [1.0]]),
-    (loss, 'loss_name', "a name such as 'loss_bal'", [None, 3, '']),
-    (loss, 'kernal_size', 'did you mean kernel_size? accepted are kernel, kernel_size', [35]),
-    (loss, 'ignore_index', INTEGER, ['255', 255.0, True]),
-    (loss, 'ignore', 'did you mean ignore_index? accepted are kernel', [255]),
-    (focal, 'gamma', NUMBER, [-1, '2', math.nan, None, True]),
-    (focal, 'gama', 'did you mean gamma? accepted are gamma, class_weight', [2.0]),
-    (ohem, 'keep_ratio', 'above 0 and at most 1', [0, 1.5, '0.25', math.nan, None, True]),
-    (ohem, 'keep_ration', 'did you mean keep_ratio?', [0.25]),
-    (lean_head, 'head', "the name of a registered decode head, such as 'ASPPHead'", ['NoSuch', 3]),
-    (lean_head, 'head', "such as 'ASPPHead'", ['ResNet']),
-    (call, 'ignore_index', INTEGER, ['255', 255.0, True]),
-    (call, 'avg_factor', 'a finite number, 0 or more', ['4', -1, math.nan]),
-    (call, 'reduction_override', "('none', 'mean', 'sum')", ['max', 3]),
-    (weight_map, 'kernel', "('gaussian', 'linear')", ['box']),
-    (weight_map, 'antialias', BOOL, ['no']),
-    (weight_map, 'ignore_index', INTEGER, [None, '255']),
-    (edges, 'void_edges', BOOL, ['no', None]),
-    (edges, 'ignore_padding', BOOL, ['no', None]),
-    (edges, 'ignore_index', INTEGER, [None, 255.0]),
-    (convolution, 'rates', RATES, [(), (0,), 'ab', None]),
-    (convolution, 'merge', "('sum', 'concat')", ['mean']),
-    (convolution, 'backend', "('auto', 'reference', 'factorized'", ['cudnn']),
-    (lean, 'ignore_index', INTEGER, [None, '255']),
-    (lean, 'align_corners', BOOL, [None, 'no']),
-    (lean, 'strip_bytes', 'None or an integer above 0', [0, -1, '4', 1.5]),
+    ('head', 'merge', "('sum', 'concat')", ['add', 'Sum', None, ['sum']]),
+    ('head', 'backend', "('auto', 'reference', 'factorized'", ['cudnn', 'Auto', None, ['auto']]),
+    ('head', 'lean_loss', 'accepted are rates, merge, backend', [True]),
+    ('head', 'ratez', 'did you mean rates? accepted are rates, merge', [(1, 3)]),
+    ('head', 'chanels', 'did you mean channels? accepted are rates, merge', [256]),
+    ('head', 'dilations', 'accepted are rates, merge, backend', [(1, 6)]),
+    ('layer', 'in_channels', POSITIVE_INT, [0, -4, '4', 4.0, True, None]),
+    ('layer', 'out_channels', POSITIVE_INT, [0, -6, '6', 6.0, True, None]),
+    ('layer', 'rates', RATES, [(), None, 0, '1', [[1, 3]], np.array([1, 3]), (math.nan,)]),
+    ('layer', 'merge', "('sum', 'concat')", ['add', None]),
+    ('layer', 'norm', 'such as nn.BatchNorm2d', ['BN', {}, 3]),
+    ('layer', 'activation', 'such as nn.ReLU', ['ReLU', {}, True]),
+    ('layer', 'norm_cfg', 'accepted are in_channels, out_channels, rates, merge, norm', [{}]),
+    ('layer', 'backend', "('auto', 'reference', 'factorized'", ['cudnn', None]),
+    ('layer', 'rate', 'did you mean rates? accepted are in_channels', [(1, 3)]),
+    ('loss', 'kernel', "('gaussian', 'linear')", ['box', 'Gaussian', None, ['gaussian']]),
+    ('loss', 'kernel_size', 'a positive odd integer', [0, -3, 34, 35.0, '35', True, None, [35]]),
+    ('loss', 'sigma', 'a finite number above 0', [0, -1.0, math.inf, math.nan, '3', True, None]),
+    ('loss', 'beta', NUMBER, [-0.5, math.inf, math.nan, '0.5', False, None]),
+    ('loss', 'downsample', POSITIVE_INT, [0, -4, 4.0, '4', True, None]),
+    ('loss', 'antialias', BOOL, ['no', 'False', None, 0]),
+    ('loss', 'void_edges', BOOL, ['no', None, 1]),
+    ('loss', 'ignore_padding', BOOL, ['no', None, 1]),
+    ('loss', 'class_weight', PER_CLASS, [3, True, '12', 'none.json', [1, 'x', 1], {'road': 1}]),
+    ('loss', 'class_weight', PER_CLASS, [[1.0, -1.0, 1.0], [math.nan, 1.0, 1.0], [[1.0] * 3]]),
+    ('loss', 'avg_non_ignore', BOOL, ['no', None, 1]),
+    ('loss', 'normalize', "None or 'mean'", ['max', 'Mean', True, ['mean']]),
+    ('loss', 'pixel_loss', "such as dict(type='SoftmaxFocalLoss')", ['Focal', {}, UNKNOWN, [], 3]),
+    ('loss', 'use_sigmoid', BOOL, ['no', None, 1]),
+    ('loss', 'reduction', "('none', 'mean', 'sum')", ['max', 'Mean', None, ['mean']]),
+    ('loss', 'loss_weight', NUMBER, [-1.0, math.inf, math.nan, '1', True, None, [1.0]]),
+    ('loss', 'loss_name', "a name such as 'loss_bal'", [None, 3, '']),
+    ('loss', 'kernal_size', 'did you mean kernel_size? accepted are kernel, kernel_size', [35]),
+    ('loss', 'ignore_index', INTEGER, ['255', 255.0, True]),
+    ('loss', 'ignore', 'did you mean ignore_index? accepted are kernel', [255]),
+    ('focal', 'gamma', NUMBER, [-1, '2', math.nan, None, True]),
+    ('focal', 'gama', 'did you mean gamma? accepted are gamma, class_weight', [2.0]),
+    ('ohem', 'keep_ratio', 'above 0 and at most 1', [0, 1.5, '0.25', math.nan, None, True]),
+    ('ohem', 'keep_ration', 'did you mean keep_ratio?', [0.25]),
     (
-        metric,
+        'lean_head',
+        'head',
+        "the name of a registered decode head, such as 'ASPPHead'",
+        ['NoSuch', 3],
+    ),
+    ('lean_head', 'head', "such as 'ASPPHead'", ['ResNet']),
+    ('call', 'ignore_index', INTEGER, ['255', 255.0, True]),
+    ('call', 'avg_factor', 'a finite number, 0 or more', ['4', -1, math.nan]),
+    ('call', 'reduction_override', "('none', 'mean', 'sum')", ['max', 3]),
+    ('weight_map', 'kernel', "('gaussian', 'linear')", ['box']),
+    ('weight_map', 'antialias', BOOL, ['no']),
+    ('weight_map', 'ignore_index', INTEGER, [None, '255']),
+    ('edges', 'void_edges', BOOL, ['no', None]),
+    ('edges', 'ignore_padding', BOOL, ['no', None]),
+    ('edges', 'ignore_index', INTEGER, [None, 255.0]),
+    ('convolution', 'rates', RATES, [(), (0,), 'ab', None]),
+    ('convolution', 'merge', "('sum', 'concat')", ['mean']),
+    ('convolution', 'backend', "('auto', 'reference', 'factorized'", ['cudnn']),
+    ('lean', 'ignore_index', INTEGER, [None, '255']),
+    ('lean', 'align_corners', BOOL, [None, 'no']),
+    ('lean', 'strip_bytes', 'None or an integer above 0', [0, -1, '4', 1.5]),
+    (
+        'metric',
         'ratio',
         "a share of the image's diagonal, above 0 and at most 1",
         [0, 2, '0.02', None],
     ),
-    (metric, 'tolerance', 'above 0 and at most 1', [0, -1, math.nan, True]),
-    (metric, 'widths', 'positive integers', [(), None, 4, (0,), (1.5,), ('1',), (1, 1), [[1, 2]]]),
-    (metric, 'ignore_index', INTEGER, [None, '255']),
-    (metric, 'width', 'did you mean widths? accepted are ratio', [(1, 2)]),
+    ('metric', 'tolerance', 'above 0 and at most 1', [0, -1, math.nan, True]),
+    (
+        'metric',
+        'widths',
+        'positive integers',
+        [(), None, 4, (0,), (1.5,), ('1',), (1, 1), [[1, 2]]],
+    ),
+    ('metric', 'ignore_index', INTEGER, [None, '255']),
+    ('metric', 'width', 'did you mean widths? accepted are ratio', [(1, 2)]),
 ]
 
 
 @pytest.mark.parametrize(
-    ('build', 'argument', 'accepted', 'value'),
+    ('kind', 'argument', 'accepted', 'value'),
     [
-        pytest.param(build, argument, accepted, value, id=f'{build.__name__}-{argument}-{value!r}')
-        for build, argument, accepted, values in WRONG
+        pytest.param(kind, argument, accepted, value, id=f'{kind}-{argument}-{value!r}')
+        for kind, argument, accepted, values in WRONG
         for value in values
     ],
 )
-def test_error_names_argument_value_and_what_is_accepted(build, argument, accepted, value):
+def test_error_names_argument_value_and_what_is_accepted(kind, argument, accepted, value):
     with pytest.raises((ValueError, TypeError, FileNotFoundError)) as error:
-        build(**{argument: value})
+        build(kind, **{argument: value})
     message = str(error.value)
     assert re.search(rf'\b{argument.removesuffix("_override")}\b', message)
     assert re.search(rf'(got|backend|no file) {re.escape(repr(value))}', message)
@@ -174,52 +169,48 @@ def test_error_names_argument_value_and_what_is_accepted(build, argument, accept
 
 
 @pytest.mark.parametrize(
-    ('build', 'argument', 'value'),
+    ('kind', 'argument', 'value'),
     [
-        (head, 'in_index', 0),
-        (head, 'rates', [1, 3]),
-        (head, 'rates', (np.int64(1), np.int32(3))),
-        (head, 'channels', np.int64(6)),
-        (head, 'norm_cfg', dict(type='GN', num_groups=2)),
-        (head, 'act_cfg', None),
-        (head, 'ignore_index', np.int64(255)),
-        (loss, 'kernel_size', np.int64(3)),
-        (loss, 'sigma', np.float32(2)),
-        (loss, 'beta', 1),
-        (loss, 'class_weight', np.ones(3)),
-        (loss, 'class_weight', (1, 2, 3)),
-        (call, 'avg_factor', torch.tensor([4.0])),
-        (call, 'ignore_index', -1),
-        (metric, 'widths', [np.int64(1), 4]),
+        ('head', 'in_index', 0),
+        ('head', 'rates', [1, 3]),
+        ('head', 'rates', (np.int64(1), np.int32(3))),
+        ('head', 'channels', np.int64(6)),
+        ('head', 'norm_cfg', dict(type='GN', num_groups=2)),
+        ('head', 'act_cfg', None),
+        ('head', 'ignore_index', np.int64(255)),
+        ('loss', 'kernel_size', np.int64(3)),
+        ('loss', 'sigma', np.float32(2)),
+        ('loss', 'beta', 1),
+        ('loss', 'class_weight', np.ones(3)),
+        ('loss', 'class_weight', (1, 2, 3)),
+        ('call', 'avg_factor', torch.tensor([4.0])),
+        ('call', 'ignore_index', -1),
+        ('metric', 'widths', [np.int64(1), 4]),
     ],
-    ids=lambda value: value.__name__ if callable(value) else repr(value),
+    ids=repr,
 )
-def test_other_ways_to_say_the_same_are_accepted(build, argument, value):
-    build(**{argument: value})
+def test_other_ways_to_say_the_same_are_accepted(kind, argument, value):
+    build(kind, **{argument: value})
 
 
 def test_features_to_concatenate():
-    head(input_transform='resize_concat', in_channels=[4, 4], in_index=[0, 1])
+    build('head', input_transform='resize_concat', in_channels=[4, 4], in_index=[0, 1])
 
 
 @pytest.mark.parametrize('value', [np.zeros((2, 4, 4)), [[0]], 'mask.png', None, 3])
 def test_error_names_what_is_no_tensor(value):
-    for function, argument in (
-        (call, 'label'),
-        (call, 'logits'),
-        (call, 'weight'),
-        (weight_map, 'label'),
-        (edges, 'label'),
-        (convolution, 'x'),
-        (convolution, 'weight'),
-        (lean, 'logits'),
-        (lean, 'label'),
-        (lean, 'weight'),
-    ):
-        if value is None and argument == 'weight' and function is not convolution:
+    tensors = dict(
+        call=('label', 'logits', 'weight'),
+        weight_map=('label',),
+        edges=('label',),
+        convolution=('x', 'weight'),
+        lean=('logits', 'label', 'weight'),
+    )
+    for kind, argument in ((kind, name) for kind, names in tensors.items() for name in names):
+        if value is None and argument == 'weight' and kind != 'convolution':
             continue  # which is no weight
         with pytest.raises(TypeError, match=f'^{argument} must be a tensor, but got ') as error:
-            function(**{argument: value})
+            build(kind, **{argument: value})
         assert str(error.value).endswith(type(value).__name__)
 
 
@@ -243,15 +234,25 @@ WRONG_FLAGS = [
     ('predict DEMO a.pth . --out o --batch-size 0', 'but got 0', '--batch-size must be 1 or more'),
     ('predict DEMO a.pth . --out o --batch-size x', "'x'", '--batch-size: invalid int value'),
     ('predict DEMO a.pth none.png --out o', 'none.png', 'give an image or a folder of images'),
+    ('predict DEMO a.pth . --out o', '. holds no images', 'besides the results in --out o'),
     ('predict DEMO a.pth .', 'required: --out', '--out DIR'),
     ('visualize DEMO a.pth --figure x --out o.png', "--figure: invalid choice: 'x'", "'weights'"),
     ('visualize DEMO a.pth --figure loss --out o.gif', '--out must', '.png, .jpg, .pdf'),
     ('visualize DEMO --figure loss --out o.png', '--figure loss', 'needs a checkpoint'),
+    ('visualize DEMO a.pth --figure comparison --out o.png', 'comparison without', 'go together'),
+    ('visualize DEMO a.pth --figure loss --compare c d --out o.png', 'loss with', 'go together'),
+    ('visualize DEMO a.pth --figure loss --names a b --out o.png', '--names', 'of --compare'),
     ('visualize DEMO --figure loss --out o.png --indices a', "'a'", '--indices: invalid int value'),
     ('analyze_errors DEMO a.pth --out o --width 0', 'got 0', 'width must be a positive integer'),
     ('analyze_errors DEMO a.pth --out o --area -1', 'got -1', 'area must be a positive integer'),
     ('analyze_errors DEMO a.pth --out o --radius 0', 'got 0', 'radius must be a positive'),
     ('analyze_errors DEMO a.pth --out o --compare x', '--compare', 'expected 2 arguments'),
+    (
+        'analyze_errors VOC a.pth --out o --cfg-options data_root=none',
+        'data_root none',
+        'data_root=...',
+    ),
+    ('browse_weights VOC --out o --cfg-options data_root=none', 'data_root none', 'data_root=...'),
     ('run_study table9', 'table9', 'give table1, table2, table3'),
     ('run_study table3 --rows x', "no row 'x'", 'it has deeplabv3, pac, bal, pac_bal'),
     ('run_study table3 --dataset x', 'deeplabv3_x.py', 'available are bal_camvid.py'),

@@ -39,9 +39,7 @@ def parse_args() -> argparse.Namespace:
     parser = cli.parser('Split the score of a model by what makes segmentation hard')
     cli.add_work_dir(parser)
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument(
-        '--compare', nargs=2, metavar=('CONFIG2', 'CHECKPOINT2'), help='a second model'
-    )
+    cli.add_compare(parser)
     parser.add_argument('--out', metavar='DIR', required=True, help='folder for the results')
     cli.add_overwrite(parser)
     parser.add_argument('--width', type=int, default=8, help='near a boundary: pixels from it')
@@ -58,8 +56,7 @@ def sizes(args: argparse.Namespace) -> dict[str, int]:
 
 def check_args(args: argparse.Namespace) -> None:
     HardRegionMetric(**sizes(args))  # to raise now rather than after the model is built
-    inputs = [args.config, args.checkpoint, *(args.compare or ())]
-    cli.check_outputs(args, [Path(args.out, name) for name in FILES], inputs)
+    cli.check_outputs(args, [Path(args.out, name) for name in FILES])
 
 
 def model_names(models: list[tuple[str, str]]) -> list[str]:

@@ -21,7 +21,7 @@ from mmseg.registry import DATASETS, MODELS
 from mmseg_pacbal.apps import cli
 from mmseg_pacbal.openmmlab.completion import load_complete_config
 from mmseg_pacbal.openmmlab.data_checks.loaders import check_data
-from mmseg_pacbal.openmmlab.inference import turns_bgr_to_rgb
+from mmseg_pacbal.openmmlab.inference import converts_bgr_to_rgb
 from mmseg_pacbal.openmmlab.inspection import last_head, spaced_indices, weigh_sample
 from mmseg_pacbal.visualization import weight_figure
 
@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
 def pixels(packed: dict, model: BaseModel) -> np.ndarray:
     """RGB, uint8 (H, W, 3), before the data preprocessor normalises and pads it."""
     image = packed['inputs'].permute(1, 2, 0).clamp(0, 255).byte().numpy()
-    bgr = turns_bgr_to_rgb(model)
+    bgr = converts_bgr_to_rgb(model)
     return np.ascontiguousarray(image[..., ::-1] if bgr else image)
 
 

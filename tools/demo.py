@@ -43,7 +43,7 @@ def main(args: argparse.Namespace) -> None:
     out = Path(cfg.work_dir)
     pictures, results = out / 'panels.png', out / 'results.json'
     files = [pictures, results, out / 'last_checkpoint', *find_checkpoints(out)]
-    cli.check_outputs(args, files, [args.config], '--work-dir')
+    cli.check_outputs(args, files, option='--work-dir')
     check_data(cfg, 'train_dataloader', 'val_dataloader')
     runner = build_runner(cfg)
     untrained = measure(runner)

@@ -14,13 +14,11 @@ import importlib.util
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from mmcv.cnn import fuse_conv_bn
 from mmengine.config import Config
 from mmengine.model import BaseModel, revert_sync_batchnorm
-from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
@@ -29,8 +27,10 @@ from mmseg_pacbal.datasets.synthetic_scene import render_scene
 from mmseg_pacbal.layers import PyramidAtrousConv
 from mmseg_pacbal.openmmlab.checkpoint_checks import load_weights
 from mmseg_pacbal.openmmlab.completion import load_complete_config
-from mmseg_pacbal.openmmlab.inference import require_finite, turns_bgr_to_rgb
+from mmseg_pacbal.openmmlab.data_checks.files import read_image
+from mmseg_pacbal.openmmlab.inference import converts_bgr_to_rgb, require_finite
 
+PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 MAX_DIFFERENCE = 1e-3  # of logits
 MIN_AGREEMENT = 0.999  # share of pixels with the same class
 
@@ -47,7 +47,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-class Deployed(nn.Module):
+class ExportModel(nn.Module):
     """An MMSegmentation model from pixels to logits of the same size."""
 
     mean: Tensor
@@ -63,23 +63,21 @@ class Deployed(nn.Module):
         x = (image - self.mean) / self.std
         return self.model.encode_decode(x, [dict(img_shape=x.shape[2:])])
 
+    def fuse_norms(self) -> None:
+        """Fold the batch norms of all convolutions."""
+        for module in self.modules():
+            if isinstance(module, PyramidAtrousConv):
+                module.fuse_norm()
+        fuse_conv_bn(self)
 
-def load_model(cfg: Config, checkpoint: str) -> Deployed:
+
+def load_model(cfg: Config, checkpoint: str) -> ExportModel:
     """Build the model of a config with the weights of a checkpoint, ready for inference."""
-    init_default_scope(cfg.get('default_scope', 'mmseg'))
     model = revert_sync_batchnorm(MODELS.build(cfg.model))
     load_weights(model, checkpoint)
-    if not turns_bgr_to_rgb(model):
+    if not converts_bgr_to_rgb(model):
         raise ValueError('model.data_preprocessor.bgr_to_rgb must be True, but got False')
-    return Deployed(model).eval()
-
-
-def fuse_norms(model: nn.Module) -> None:
-    """Fold the batch norms of all convolutions, in place."""
-    for module in model.modules():
-        if isinstance(module, PyramidAtrousConv):
-            module.fuse_norm()
-    fuse_conv_bn(model)
+    return ExportModel(model).eval()
 
 
 def export(model: nn.Module, path: Path, opset: int) -> None:
@@ -95,25 +93,18 @@ def export(model: nn.Module, path: Path, opset: int) -> None:
         verbose=False,
     )
     assert program is not None  # only where torch writes the file itself
+    path.parent.mkdir(parents=True, exist_ok=True)
     program.save(path)
+    print(f'written to {path}')
 
 
-def read_image(path: str | None) -> Tensor:
-    """(1, 3, H, W) RGB from 0 to 255.
-
-    Raises:
-        FileNotFoundError: The file is missing or not a picture.
-    """
-    if path is None:
-        image = render_scene(np.random.default_rng(0), (375, 500))[0]
-    else:
-        picture = cv2.imread(path)
-        if picture is None:
-            raise FileNotFoundError(
-                f'--image {path} does not exist or is not a picture; give the path of one'
-            )
-        image = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
+def example_images(path: str | None) -> list[Tensor]:
+    """A picture, or a generated scene, and a batch of two smaller parts; RGB from 0 to 255."""
+    scene = render_scene(np.random.default_rng(0), (375, 500))[0]
+    pixels = scene if path is None else read_image(path)[..., ::-1]
+    image = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float()
+    height, width = image.shape[2] * 2 // 3, image.shape[3] // 2
+    return [image, torch.cat([image[..., :height, :width], image[..., -height:, -width:]])]
 
 
 def agree(expected: Tensor, actual: Tensor) -> bool:
@@ -130,30 +121,25 @@ def agree(expected: Tensor, actual: Tensor) -> bool:
 
 @torch.no_grad()
 def main(args: argparse.Namespace) -> None:
-    missing = [m for m in ('onnx', 'onnxscript', 'onnxruntime') if not importlib.util.find_spec(m)]
+    missing = [name for name in PACKAGES if not importlib.util.find_spec(name)]
     if missing:
         raise ImportError(f'not installed: {", ".join(missing)}; pip install "mmseg-pacbal[onnx]"')
     import onnxruntime
 
     path = Path(args.out) if args.out else Path(args.checkpoint).with_suffix('.onnx')
     # torch puts weights of 2 GB and more beside the graph.
-    files = [path, path.with_name(f'{path.name}.data')]
-    cli.check_outputs(args, files, [args.config, args.checkpoint, args.image])
+    cli.check_outputs(args, [path, path.with_name(f'{path.name}.data')], [args.image])
     model = load_model(load_complete_config(args.config, args.cfg_options), args.checkpoint)
-    image = read_image(args.image)
-    height, width = image.shape[2] * 2 // 3, image.shape[3] // 2
-    pair = torch.cat([image[..., :height, :width], image[..., -height:, -width:]])
-    expected = [model(image), model(pair)]  # before norms are folded
+    images = example_images(args.image)
+    expected = [model(image) for image in images]  # before norms are folded
     for logits in expected:
         require_finite(logits, args.checkpoint)
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fuse_norms(model)
+    model.fuse_norms()
     export(model, path, args.opset)
-    print(f'written to {path}')
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
-    actual = [session.run(None, {'image': x.numpy()})[0] for x in (image, pair)]
-    near = [agree(e, torch.from_numpy(a)) for e, a in zip(expected, actual, strict=True)]
+    actual = [torch.from_numpy(session.run(None, {'image': x.numpy()})[0]) for x in images]
+    near = [agree(*pair) for pair in zip(expected, actual, strict=True)]
     if not all(near):
         sys.exit(
             f'error: onnxruntime and PyTorch do not agree; do not use {path}, and please report it '

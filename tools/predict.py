@@ -14,8 +14,8 @@ import argparse
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import mmcv
@@ -35,8 +35,7 @@ SUFFIXES = ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.
 OPACITY = 0.5  # of the classes in an overlay
 
 
-@dataclass
-class Job:
+class Job(NamedTuple):
     """An image and where its results go."""
 
     path: Path
@@ -66,14 +65,20 @@ def find_jobs(source: Path, out: Path) -> list[Job]:
     """
     if not source.exists():
         raise FileNotFoundError(f'{source} does not exist; give an image or a folder of images')
-    results = [(out / name).resolve() for name in ('masks', 'overlays')]
-    images = [source] if source.is_file() else sorted(_images_below(source))
-    images = [p for p in images if not any(r in p.resolve().parents for r in results)]
+    root = source.parent if source.is_file() else source
+    found = [source] if source.is_file() else sorted(source.rglob('*'))
+    results = {(out / name).resolve() for name in ('masks', 'overlays')}
+    images = [
+        path
+        for path in found
+        if path.is_file() and (path == source or path.suffix.lower() in SUFFIXES)
+        if results.isdisjoint(path.resolve().parents)
+    ]
     if not images:
         raise FileNotFoundError(
             f'{source} holds no images ({", ".join(SUFFIXES)}) besides the results in --out {out}'
         )
-    return plan_results(images, source.parent if source.is_file() else source, out)
+    return plan_results(images, root, out)
 
 
 def plan_results(images: Sequence[Path], root: Path, out: Path) -> list[Job]:
@@ -85,26 +90,17 @@ def plan_results(images: Sequence[Path], root: Path, out: Path) -> list[Job]:
         # With a.jpg and a.png in one folder, the results are a.jpg.png and a.png.png.
         stem = name.with_suffix('')
         title = stem if stems[stem] == 1 and stem not in names else name
-        mask, overlay = (out / folder / title for folder in ('masks', 'overlays'))
-        jobs.append(Job(path, Path(f'{mask}.png'), Path(f'{overlay}.jpg')))
+        jobs.append(Job(path, out / 'masks' / f'{title}.png', out / 'overlays' / f'{title}.jpg'))
     return jobs
-
-
-def _images_below(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob('*'):
-        if path.suffix.lower() in SUFFIXES and path.is_file():
-            yield path
 
 
 def read_images(jobs: Iterable[Job], unreadable: list[str]) -> Iterator[tuple[Job, np.ndarray]]:
     """Jobs with their images, BGR, (H, W, 3); errors of unreadable files are added to a list."""
     for job in jobs:
         try:
-            image = read_image(str(job.path))
+            yield job, read_image(str(job.path))
         except (FileNotFoundError, ValueError) as error:
             unreadable.append(str(error))
-        else:
-            yield job, image
 
 
 def batches(
@@ -136,7 +132,7 @@ def main(args: argparse.Namespace) -> None:
     cfg = load_complete_config(args.config, args.cfg_options)
     jobs = find_jobs(Path(args.source), Path(args.out))
     results = [path for job in jobs for path in (job.mask, job.overlay)]
-    cli.check_outputs(args, results, [args.config, args.checkpoint, *(job.path for job in jobs)])
+    cli.check_outputs(args, results, [job.path for job in jobs])
     inferencer = init_inferencer(cfg, args.checkpoint, args.device)
     palette = inferencer.model.dataset_meta['palette']
     if len(palette) > 256:
@@ -145,12 +141,11 @@ def main(args: argparse.Namespace) -> None:
     autocast = inference_autocast(inferencer.model) if args.amp else nullcontext()
     unreadable: list[str] = []
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=Console(stderr=True)) as progress, autocast:
         bar = progress.add_task('Labelling', total=len(jobs))
         for batch in batches(read_images(jobs, unreadable), args.batch_size):
             images = [image for _, image in batch]
-            with autocast:
-                samples = inferencer(images, batch_size=len(batch), return_datasamples=True)
+            samples = inferencer(images, batch_size=len(batch), return_datasamples=True)
             # For a single image MMSegmentation returns the sample itself, not a list of one.
             samples = [samples] if len(batch) == 1 else samples
             for (job, image), sample in zip(batch, samples, strict=True):
@@ -158,10 +153,12 @@ def main(args: argparse.Namespace) -> None:
                 save(job, image, sample.pred_sem_seg.data[0].cpu().numpy(), palette)
             progress.advance(bar, len(batch))
         progress.advance(bar, len(unreadable))
-    labelled = len(jobs) - len(unreadable)
-    print(f'labelled {labelled} of {len(jobs)} images: {args.out}/masks, {args.out}/overlays')
-    for sentence in unreadable:
-        print(sentence)
+    print(
+        f'labelled {len(jobs) - len(unreadable)} of {len(jobs)} images: '
+        f'{args.out}/masks, {args.out}/overlays',
+        *unreadable,
+        sep='\n',
+    )
     if unreadable:
         raise ValueError(f'{len(unreadable)} of {len(jobs)} files could not be read; see above')
 

@@ -44,7 +44,7 @@ def check_folders(args: argparse.Namespace) -> None:
     if args.show_dir:
         folder = Path(args.show_dir, 'vis_data')
         pictures = [folder / 'config.py', *sorted(folder.glob('vis_image/*.png'))]
-        cli.check_outputs(args, pictures, [args.config], '--show-dir')
+        cli.check_outputs(args, pictures, option='--show-dir')
 
 
 def main(args: argparse.Namespace) -> None:

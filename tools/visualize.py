@@ -54,9 +54,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', nargs='?', help='checkpoint file; not needed for weights')
     figures = ['loss', 'weights', 'qualitative', 'comparison']
     parser.add_argument('--figure', choices=figures, required=True)
-    parser.add_argument(
-        '--compare', nargs=2, metavar=('CONFIG2', 'CHECKPOINT2'), help='a second model'
-    )
+    cli.add_compare(parser)
     parser.add_argument(
         '--names', nargs=2, help='what the two models are called; default: their configs'
     )
@@ -71,7 +69,7 @@ def parse_args() -> argparse.Namespace:
 def check_args(args: argparse.Namespace) -> None:
     if Path(args.out).suffix not in FORMATS:
         raise ValueError(f'--out must end in {", ".join(FORMATS)}, but got {args.out}')
-    cli.check_outputs(args, [args.out], [args.config, args.checkpoint, *(args.compare or ())])
+    cli.check_outputs(args, [args.out])
     if args.checkpoint is None and args.figure != 'weights':
         raise ValueError(
             f'--figure {args.figure} needs a checkpoint, but none was given: '

@@ -65,6 +65,11 @@ def parser(description: str, default_config: str | None = None) -> argparse.Argu
     return p
 
 
+def add_compare(p: argparse.ArgumentParser) -> None:
+    """Add ``--compare``, to a tool that shows two models side by side."""
+    p.add_argument('--compare', nargs=2, metavar=('CONFIG2', 'CHECKPOINT2'), help='a second model')
+
+
 def add_work_dir(p: argparse.ArgumentParser) -> None:
     """Add ``--work-dir`` for a tool that writes there: see :func:`work_dir`."""
     p.add_argument('--work-dir', help='folder for logs and checkpoints')
@@ -145,7 +150,8 @@ def check_outputs(
     Args:
         args: ``--overwrite`` permits to replace files, but none that the tool reads.
         outputs: Files to be written.
-        inputs: Files that the tool reads; None and those that do not exist are skipped.
+        inputs: Files that the tool reads besides config, checkpoint and ``--compare``; None and
+            those that do not exist are skipped.
         option: What chooses the outputs, for messages.
 
     Raises:
@@ -154,7 +160,9 @@ def check_outputs(
         OSError: An output cannot be written.
     """
     paths = [Path(path) for path in outputs]
-    found = [Path(path).expanduser() for path in inputs if path]
+    known = [vars(args).get(name) for name in ('config', 'checkpoint')]
+    given = [*inputs, *known, *(vars(args).get('compare') or ())]
+    found = [Path(path).expanduser() for path in given if path]
     read = [path.stat() for path in found if path.exists()]
     existing = [path for path in paths if _exists(path, read, option)]
     if existing and not args.overwrite:

@@ -1,7 +1,5 @@
 """Settings that a config leaves open until its data and its backbone are known."""
 
-from typing import Any
-
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
@@ -16,13 +14,13 @@ LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def load_complete_config(path: str, options: dict | None = None) -> Config:
-    """:func:`.configs.load_config`, then :func:`complete`."""
+    """:func:`.configs.load_config`, then :func:`infer_settings`."""
     cfg = load_config(path, options)
-    complete(cfg)
+    infer_settings(cfg)
     return cfg
 
 
-def complete(cfg: Config) -> None:
+def infer_settings(cfg: Config) -> None:
     """Set what depends on ``classes.txt`` and on a timm backbone.
 
     - ``num_classes`` of all heads, if the data is a ``FolderDataset``;
@@ -45,25 +43,25 @@ def complete(cfg: Config) -> None:
 
 
 def follow_classes(cfg: Config) -> None:
-    """Give all heads as many classes as ``classes.txt`` names; see :func:`complete`."""
-    found = {}
-    for loader in LOADERS:
-        for path, node in datasets(cfg, loader) if cfg.get(loader) else ():
-            classes = _classes_of(cfg, node)
-            if classes:
-                found[path] = classes.names
-    for path, names in found.items():
-        first = next(iter(found))
-        if names != found[first]:
+    """Give all heads as many classes as ``classes.txt`` names; see :func:`infer_settings`."""
+    named = {
+        path: classes.names
+        for loader in LOADERS
+        for path, dataset in (datasets(cfg, loader) if cfg.get(loader) else ())
+        if (classes := _classes_of(cfg, dataset))
+    }
+    for path, names in named.items():
+        first, expected = next(iter(named.items()))
+        if names != expected:
             raise ValueError(
-                f'{first} has the classes {", ".join(found[first])}, but {path} has '
+                f'{first} has the classes {", ".join(expected)}, but {path} has '
                 f'{", ".join(names)}; give both the same classes.txt'
             )
         set_values(heads(cfg), 'num_classes', len(names))
 
 
 def _classes_of(cfg: Config, dataset: ConfigDict) -> Classes | None:
-    cls: Any = DATASETS.get(dataset.get('type'))
+    cls = DATASETS.get(dataset.get('type'))
     if not reads_classes_file(cls):
         return None
     try:

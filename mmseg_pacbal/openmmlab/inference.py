@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..configs import load_config, set_values
 from .checkpoint_checks import load_weights
-from .completion import complete
+from .completion import infer_settings
 from .datasets.folder import reads_classes_file
 
 
@@ -42,7 +42,7 @@ def init_inferencer(
     """
     cfg = copy.deepcopy(config) if isinstance(config, Config) else load_config(str(config))
     cfg.visualizer.vis_backends = None  # prediction does not log anything
-    complete(cfg)
+    infer_settings(cfg)
     if cfg.model.backbone.get('type') == 'TIMMBackbone':
         set_values([('model.backbone', cfg.model.backbone)], 'pretrained', False)  # no download
     inferencer = _CheckedInferencer(cfg, str(checkpoint), device=device)
@@ -77,7 +77,7 @@ def require_finite(logits: Tensor, what: str) -> None:
         )
 
 
-def turns_bgr_to_rgb(model: BaseSegmentor) -> bool:
+def converts_bgr_to_rgb(model: BaseSegmentor) -> bool:
     """Whether a model's preprocessor converts BGR, as OpenCV reads images, to RGB."""
     preprocessor = model.data_preprocessor
     if hasattr(preprocessor, 'channel_conversion'):  # mmsegmentation
@@ -85,7 +85,7 @@ def turns_bgr_to_rgb(model: BaseSegmentor) -> bool:
     return preprocessor._channel_conversion  # mmengine, onedl-mmsegmentation
 
 
-def dataset_meta(cfg: Config, of_checkpoint: dict | None = None) -> dict:
+def dataset_meta(cfg: Config, of_checkpoint: object = None) -> dict:
     """Classes and palette of a config's test data set, without reading the data.
 
     Args:
@@ -101,18 +101,17 @@ def dataset_meta(cfg: Config, of_checkpoint: dict | None = None) -> dict:
     cls = DATASETS.get(dataset.type)
     if reads_classes_file(cls):
         meta = _named_classes(of_checkpoint) or cls.classes_of(dataset).metainfo
-        return {name: meta[name] for name in ('classes', 'palette')}
-    # The class itself may look for its files when it is constructed.
-    bare = type('Bare', (BaseSegDataset,), dict(METAINFO=cls.METAINFO))
-    meta = bare(metainfo=dataset.get('metainfo'), lazy_init=True).metainfo
+    else:
+        # The class itself may look for its files when it is constructed.
+        bare = type('Bare', (BaseSegDataset,), dict(METAINFO=cls.METAINFO))
+        meta = bare(metainfo=dataset.get('metainfo'), lazy_init=True).metainfo
     return {name: meta[name] for name in ('classes', 'palette')}
 
 
 def _named_classes(meta: Any) -> dict | None:
-    """The classes and colours of a checkpoint's ``dataset_meta``; None if it lacks some."""
+    """The ``dataset_meta`` of a checkpoint, if it names classes and a colour for each."""
     try:
-        named = {name: meta[name] for name in ('classes', 'palette')}
-        complete = np.shape(named['palette']) == (len(named['classes']), 3)
+        complete = np.shape(meta['palette']) == (len(meta['classes']), 3)
     except (KeyError, TypeError, ValueError):
         return None
-    return named if complete else None
+    return meta if complete else None

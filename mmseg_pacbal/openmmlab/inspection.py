@@ -40,7 +40,8 @@ def inspect_sample(
         What is drawn; its weights are those of :func:`boundary_loss`.
 
     Raises:
-        ValueError: ``own_loss`` is True and the head's loss does not give a value for every pixel.
+        ValueError: ``own_loss`` is True and the head's loss does not give a value for every pixel,
+            or the logits are not finite.
     """
     model.eval()
     sample = dataset[index]
@@ -56,11 +57,9 @@ def inspect_sample(
         loss = pixel_loss(head, logits, label)
     else:
         loss = BoundaryAwareLoss(use_sigmoid=binary).unweighted(logits, label, head.ignore_index)
+    seen = weigh_sample(model, sample)
     return PanelRow(
-        name=Path(result.img_path).stem,
-        image=mmcv.imread(result.img_path, channel_order='rgb'),
-        label=_array(label),
-        weight=_array(boundary_loss(model).weight_map(label, head.ignore_index)),
+        *(seen.name, seen.image, seen.label, seen.weight),
         loss=_array(loss),
         prediction=_array(result.pred_sem_seg.data.long()),
     )
@@ -124,20 +123,22 @@ def pixel_loss(head: BaseDecodeHead, logits: Tensor, label: Tensor) -> Tensor:
     Raises:
         ValueError: A loss does not give a value for every pixel.
     """
-    total = torch.zeros(label.shape)
-    for loss in head_losses(head):
-        value = torch.zeros(())
-        if 'reduction_override' in inspect.signature(loss.forward).parameters:
-            value = loss(logits, label, reduction_override='none', ignore_index=head.ignore_index)
-        value = value.mean(dim=1) if value.dim() == 4 else value
-        if value.shape != label.shape:
-            raise ValueError(
-                f'a loss image needs a loss for every pixel, which {type(loss).__name__} does not '
-                "give; accepted in loss_decode are losses that take reduction_override='none', "
-                'such as BoundaryAwareLoss and CrossEntropyLoss'
-            )
-        total = total + value
-    return total
+    values = [_loss_of_pixels(loss, logits, label, head.ignore_index) for loss in head_losses(head)]
+    return torch.stack(values).sum(0)
+
+
+def _loss_of_pixels(loss: nn.Module, logits: Tensor, label: Tensor, ignore_index: int) -> Tensor:
+    value = torch.zeros(())
+    if 'reduction_override' in inspect.signature(loss.forward).parameters:
+        value = loss(logits, label, reduction_override='none', ignore_index=ignore_index)
+    value = value.mean(dim=1) if value.dim() == 4 else value
+    if value.shape != label.shape:
+        raise ValueError(
+            f'a loss image needs a loss for every pixel, which {type(loss).__name__} does not '
+            "give; accepted in loss_decode are losses that take reduction_override='none', "
+            'such as BoundaryAwareLoss and CrossEntropyLoss'
+        )
+    return value
 
 
 def pixel_loss_name(head: BaseDecodeHead) -> str:

@@ -14,7 +14,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from mmseg_pacbal import configs
-from mmseg_pacbal.openmmlab.completion import complete
+from mmseg_pacbal.openmmlab.completion import infer_settings
 from tests.openmmlab.datasets.folder_data import write_folder
 from tests.running import ROOT, call_tool, failure
 from tests.test_configs import batch
@@ -34,7 +34,7 @@ def completed(data: Path, model_name: str, **options: object) -> Config:
     options = {f'model.{key.replace("__", ".")}': value for key, value in options.items()}
     options |= {'data_root': str(data), 'model.backbone.model_name': model_name}
     cfg = configs.load_config(str(CONFIG), options)
-    complete(cfg)
+    infer_settings(cfg)
     return cfg
 
 
@@ -111,7 +111,7 @@ def test_auxiliary_head_and_several_features(data):
     cfg = configs.load_config(str(CONFIG), {'data_root': str(data)})
     cfg.model.auxiliary_head = dict(type='FCNHead', in_index=-2)
     cfg.model.decode_head.in_index = [1, 3]
-    complete(cfg)
+    infer_settings(cfg)
     assert cfg.model.auxiliary_head.in_channels == 1024
     assert cfg.model.decode_head.in_channels == [256, 1024]
 
@@ -121,7 +121,7 @@ def test_completing_twice_changes_nothing(data, capsys):
     cfg = completed(data, 'densenet121')
     before = cfg.to_dict()
     capsys.readouterr()
-    complete(cfg)
+    infer_settings(cfg)
     assert cfg.to_dict() == before
     assert capsys.readouterr().out == ''
 
@@ -189,7 +189,7 @@ def test_what_does_not_fit_is_refused(options, sentence, data):
     options = {f'model.backbone.{key}': value for key, value in options.items()}
     cfg = configs.load_config(str(CONFIG), {'data_root': str(data), **options})
     with pytest.raises(ValueError) as error:
-        complete(cfg)
+        infer_settings(cfg)
     assert str(error.value).startswith(sentence)
     assert '\n' not in str(error.value)
 

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmseg_pacbal import configs, init_inferencer
-from mmseg_pacbal.openmmlab.completion import complete
+from mmseg_pacbal.openmmlab.completion import infer_settings
 from mmseg_pacbal.openmmlab.engine import build_runner
 from tests.openmmlab.datasets.folder_data import (
     CLASSES,
@@ -76,7 +76,7 @@ def test_auxiliary_heads_and_wrapped_models_follow(data):
     cfg = configs.load_config(str(CONFIG), {'data_root': str(data)})
     head = dict(type='FCNHead', num_classes=19)
     cfg.model.auxiliary_head = [head, dict(head)]
-    complete(cfg)
+    infer_settings(cfg)
     assert [head.num_classes for _, head in configs.heads(cfg)] == [3, 3, 3]
     assert [name for name, _ in configs.heads(cfg)][1:] == [
         'model.auxiliary_head.0',
@@ -84,7 +84,7 @@ def test_auxiliary_heads_and_wrapped_models_follow(data):
     ]
     cfg.model = dict(type='SegTTAModel', module=cfg.model)
     cfg.model.module.decode_head.num_classes = None
-    complete(cfg)
+    infer_settings(cfg)
     assert cfg.model.module.decode_head.num_classes == 3
 
 
@@ -102,7 +102,7 @@ def test_other_configs_are_left_as_they_are():
     for name in ('pac_bal_camvid.py', 'pac_bal_voc.py', 'pac_bal_demo.py'):
         cfg = Config.fromfile(ROOT / 'configs' / name)
         before = cfg.to_dict()
-        complete(cfg)
+        infer_settings(cfg)
         assert cfg.to_dict() == before, name
 
 
@@ -112,7 +112,7 @@ def test_different_classes_for_training_and_validation(data):
     cfg = configs.load_config(str(CONFIG), {'data_root': str(data)})
     cfg.val_dataloader.dataset.data_root = str(other)
     with pytest.raises(ValueError, match='has the classes background, traffic light, car, but val'):
-        complete(cfg)
+        infer_settings(cfg)
 
 
 def test_prediction_needs_no_data(trained, tmp_path, capsys):

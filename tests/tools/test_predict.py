@@ -12,7 +12,7 @@ from PIL import Image
 from mmseg_pacbal import init_inferencer
 from mmseg_pacbal.datasets.synthetic_scene import PALETTE, render_scene
 from mmseg_pacbal.visualization import paint
-from tests.running import ROOT, call_tool, load_tool, mistake
+from tests.running import call_tool, load_tool
 
 ORIENTATION = 0x112  # of EXIF
 
@@ -190,26 +190,3 @@ def test_batches_hold_one_size_and_wait_for_few(tool):
     for done, batch in enumerate(tool['batches'](different, 2)):
         assert len(batch) == 1
         assert len(waiting) - done <= 8
-
-
-@pytest.mark.parametrize(
-    ('args', 'expected'),
-    [
-        (('nowhere',), 'nowhere does not exist; give an image or a folder of images'),
-        (('configs/_base_',), 'configs/_base_ holds no images'),
-        (('configs', '--batch-size', 0), '--batch-size must be 1 or more, but got 0'),
-    ],
-)
-def test_mistakes(args, expected, tiny, capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    sentence = mistake(capsys, 'predict', *tiny, *args, '--out', tmp_path / 'out')
-    assert sentence.startswith(expected)
-    assert not (tmp_path / 'out').exists()
-
-
-def test_checkpoint_of_another_model(tiny, picture, capsys, tmp_path):
-    picture.save(tmp_path / 'a.png')
-    torch.save(dict(state_dict={}), tmp_path / 'other.pth')
-    args = (tmp_path / 'other.pth', tmp_path / 'a.png', '--out', tmp_path / 'out')
-    assert 'does not belong to this config' in mistake(capsys, 'predict', tiny[0], *args)
-    assert not (tmp_path / 'out').exists()

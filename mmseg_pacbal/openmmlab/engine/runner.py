@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ...configs import set_values
-from ..completion import complete
+from ..completion import infer_settings
 from ..data_checks.pipeline import CheckedPipeline, base_datasets
 from .processes import protect_workers
 
@@ -24,7 +24,7 @@ class CheckedRunner(Runner):
 
     @classmethod
     def from_cfg(cls, cfg: Config) -> Runner:
-        complete(cfg)  # done already where our tools have read the config
+        infer_settings(cfg)  # done already where our tools have read the config
         return super().from_cfg(cfg)
 
     def dump_config(self) -> None:
