@@ -15,12 +15,12 @@ _PACKAGE = Path(__file__).resolve().parent
 _CONFIG_ROOTS = (_PACKAGE / '.mim' / 'configs', _PACKAGE.parent / 'configs')
 
 # Variables that a config uses in several places. mmengine copies their values to those places when
-# it reads the file, so overriding a variable later would have no effect: see _spread.
-DATASET_SPREAD = ('data_root', 'img_suffix', 'seg_map_suffix')
-SPREAD = (*DATASET_SPREAD, 'crop_size', 'max_iters', 'optimizer')
+# it reads the file, so overriding a variable later would have no effect: see _propagate.
+_OF_DATASETS = ('data_root', 'img_suffix', 'seg_map_suffix')
+PROPAGATED = (*_OF_DATASETS, 'crop_size', 'max_iters', 'optimizer')
 
 
-def config(name: str) -> str:
+def config_path(name: str) -> str:
     """Absolute path of a shipped config, for the ``_base_`` of your own.
 
     mmengine evaluates ``_base_`` with builtins only, so a config inherits with
@@ -42,6 +42,9 @@ def config(name: str) -> str:
     return str(root / name)
 
 
+config = config_path  # the short name, for a ``_base_`` line
+
+
 def register_scheme() -> None:
     """Make ``_base_ = 'mmseg_pacbal::pac_bal_voc.py'`` refer to a shipped config.
 
@@ -53,13 +56,15 @@ def register_scheme() -> None:
 
     def get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
         package, _, name = cfg_path.partition('::')
-        return (config(name), None) if package == 'mmseg_pacbal' else resolve(cfg_path, filename)
+        return (
+            (config_path(name), None) if package == 'mmseg_pacbal' else resolve(cfg_path, filename)
+        )
 
     Config._get_cfg_path = staticmethod(get_cfg_path)
 
 
 def load_config(path: str, options: dict | None = None) -> Config:
-    """Parse a config and change settings; those of SPREAD are copied to every place that uses them.
+    """Parse a config and change settings; those of PROPAGATED are copied to where they are used.
 
     Args:
         path: Path of the config.
@@ -78,12 +83,21 @@ def load_config(path: str, options: dict | None = None) -> Config:
         cfg = Config.fromfile(path)
     except Exception as error:
         raise ValueError(f'config {path} does not parse: {one_sentence(error)}') from error
-    try:
-        cfg.merge_from_dict(options or {})
-    except (KeyError, TypeError, AssertionError) as error:
-        raise ValueError(f'settings do not fit {path}: {one_sentence(error)}') from error
-    _spread(cfg, options or {})
+    change_settings(cfg, options or {})
     return cfg
+
+
+def change_settings(cfg: Config, options: dict) -> None:
+    """Change settings of a parsed config in place, as ``load_config`` does.
+
+    Raises:
+        ValueError: An option does not fit it.
+    """
+    try:
+        cfg.merge_from_dict(options)
+    except (KeyError, TypeError, AssertionError) as error:
+        raise ValueError(f'settings do not fit {cfg.filename}: {one_sentence(error)}') from error
+    _propagate(cfg, options)
 
 
 def walk(node: object, path: str = '') -> Iterator[tuple[str, ConfigDict]]:
@@ -109,7 +123,7 @@ def heads(cfg: Config) -> Iterator[tuple[str, ConfigDict]]:
     """Configs of the model's heads, auxiliary ones included, with their names."""
     # Test-time augmentation wraps the model.
     where = 'model.module' if 'module' in cfg.model else 'model'
-    model = setting(cfg, where)
+    model = get_setting(cfg, where)
     for name in ('decode_head', 'auxiliary_head'):
         found = model.get(name) or []
         if isinstance(found, (list, tuple)):
@@ -124,7 +138,7 @@ def evaluators(cfg: Config) -> list[ConfigDict]:
     return [*test] if isinstance(test, (list, tuple)) else [test]
 
 
-def setting(cfg: Config, name: str) -> Any:
+def get_setting(cfg: Config, name: str) -> Any:
     """The value under a dotted name."""
     return functools.reduce(lambda node, key: node[key], name.split('.'), cfg)
 
@@ -143,13 +157,13 @@ def set_values(places: Iterable[tuple[str, ConfigDict]], key: str, value: object
                 print(f'config: {path}{"." if path else ""}{key} = {value!r}')
 
 
-def _spread(cfg: Config, options: dict) -> None:
-    """Copy those variables of SPREAD that were overridden to the places that use them."""
+def _propagate(cfg: Config, options: dict) -> None:
+    """Copy those variables of PROPAGATED that were overridden to the places that use them."""
     for name in options:
         if name.split('.')[0] == 'optimizer':
             place, _, key = f'optim_wrapper.{name}'.rpartition('.')
-            set_values([(place, setting(cfg, place))], key, setting(cfg, name))
-    for key in DATASET_SPREAD:
+            set_values([(place, get_setting(cfg, place))], key, get_setting(cfg, name))
+    for key in _OF_DATASETS:
         for name in ('train', 'val', 'test') if key in options else ():
             set_values(datasets(cfg, f'{name}_dataloader'), key, cfg[key])
     if 'crop_size' in options:

@@ -1,5 +1,7 @@
 """Every config builds and trains a step; the VOC family says exactly what the spec says."""
 
+import copy
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,12 @@ BASELINE = 'mmseg::deeplabv3/deeplabv3_r101-d8_4xb4-20k_voc12aug-512x512.py'
 
 
 def load(name: str) -> Config:
+    """A config that the caller may change; parsing takes long, so it is done once."""
+    return copy.deepcopy(parse(name))
+
+
+@functools.cache
+def parse(name: str) -> Config:
     return Config.fromfile(CONFIGS / name)
 
 

@@ -13,27 +13,12 @@ from mmengine.device import get_device
 from rich.progress import MofNCompleteColumn, Progress
 
 from mmseg_pacbal.apps import cli
-from mmseg_pacbal.apps.study import (
-    REPORTED,
-    DevicePool,
-    RayPool,
-    Study,
-    StudyRunner,
-    Workplace,
-    device_groups,
-    full_report,
-    load_study,
-    metrics_of,
-    plan_runs,
-    read_records,
-    study_figure,
-    summarise,
-    to_csv,
-)
+from mmseg_pacbal.apps.study import DevicePool, RayPool, StudyRunner, load_study, plan_runs
+from mmseg_pacbal.apps.study.execution import StudyPaths
+from mmseg_pacbal.apps.study.report import WRITTEN, write_report
+from mmseg_pacbal.apps.study.runner import device_groups
 from mmseg_pacbal.openmmlab.engine.hooks.preemption_hook import SIGNALS
 from mmseg_pacbal.openmmlab.engine.processes import STOPPED
-
-REPORT = ('table.md', 'table.csv', 'plot.png')
 
 
 def parse_args() -> argparse.Namespace:
@@ -79,25 +64,19 @@ def main(args: argparse.Namespace) -> None:
     results = Path(args.results or Path('results') / place).absolute()
     if not args.report:
         if not any(results.glob('*.json')):  # else its tables are those of an earlier report
-            cli.check_outputs(args, [results / name for name in REPORT], option='--results')
+            cli.check_outputs(args, [results / name for name in WRITTEN], option='--results')
         work_dir = Path(args.work_dir or Path('work_dirs/studies') / place).absolute()
         tools = Path(__file__).resolve().parent
-        run_all(args, Workplace(study, work_dir, results, tools, Path.cwd()))
-    report(study, results, args.seeds)
+        run_all(args, StudyPaths(study, work_dir, results, tools, Path.cwd()))
+    print(f'{write_report(study, results, args.seeds)}\nTables and plot: {results}')
 
 
-def run_all(args: argparse.Namespace, place: Workplace) -> None:
-    study, pool, device = place.study, *open_pool(args)
-    options, amp = args.cfg_options or {}, device if args.amp else None
-    runs = plan_runs(
-        study,
-        args.rows or study.rows,
-        args.seeds or study.seeds,
-        options,
-        args.processes,
-        amp,
-    )
-    runner = StudyRunner(runs, place, pool)
+def run_all(args: argparse.Namespace, paths: StudyPaths) -> None:
+    study, (pool, device) = paths.study, open_pool(args)
+    rows, seeds = args.rows or study.rows, args.seeds or study.seeds
+    amp = device if args.amp else None
+    runs = plan_runs(study, rows, seeds, args.cfg_options or {}, args.processes, amp)
+    runner = StudyRunner(runs, paths, pool)
     for number in SIGNALS:  # after Ray has set its own
         signal.signal(number, stop)
     try:
@@ -140,21 +119,6 @@ def watch(runner: StudyRunner) -> None:
             if finished != shown:
                 progress.console.print(f'{finished} of {len(runner.runs)} runs finished')
                 shown = finished
-
-
-def report(study: Study, results: Path, seeds: list[int] | None) -> None:
-    """Write ``table.md``, ``table.csv`` and ``plot.png`` into the records' folder, and print."""
-    records = read_records(results)
-    if not records:
-        raise FileNotFoundError(f'{results} holds no finished run; run the study without --report')
-    summaries = {metric: summarise(study, records, metric) for metric in metrics_of(records)}
-    plotted = {metric: summaries[metric] for metric in REPORTED if metric in summaries}
-    text = full_report(study, records, seeds or {*study.seeds, *(r['seed'] for r in records)})
-    table, lines, plot = (results / name for name in REPORT)
-    table.write_text(text)
-    lines.write_text(to_csv([s for rows in summaries.values() for s in rows]))
-    study_figure(plotted, study.baseline).savefig(plot, dpi=150)
-    print(f'{text}\nTables and plot: {results}')
 
 
 if __name__ == '__main__':

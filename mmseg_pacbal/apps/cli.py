@@ -12,7 +12,7 @@ from typing import Any
 
 from mmengine.config import Config, DictAction
 
-from ..configs import SPREAD
+from ..configs import PROPAGATED
 from ..errors import one_sentence
 from ..openmmlab.engine.processes import end_process
 
@@ -105,7 +105,7 @@ def add_common(p: argparse.ArgumentParser) -> None:
         action=Options,
         metavar='KEY=VALUE',
         help='override settings of the config, such as train_dataloader.batch_size=4; '
-        f'{", ".join(SPREAD)} are copied to every place that uses them',
+        f'{", ".join(PROPAGATED)} are copied to every place that uses them',
     )
     p.add_argument('--traceback', action='store_true', help='show the traceback of an error')
 

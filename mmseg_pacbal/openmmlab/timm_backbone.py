@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from mmengine.config import Config, ConfigDict
 
-from ..configs import heads, set_values, setting
+from ..configs import get_setting, heads, set_values
 
 # Arguments that MMSegmentation's TIMMBackbone does not pass on to timm under the same name.
 _NOT_TIMM = {'type', '_scope_', 'init_cfg', 'norm_layer', 'model_name', 'pretrained'}
@@ -43,7 +43,7 @@ def follow_timm(cfg: Config) -> None:
         ValueError: There is no such model, it has no feature of that stride, does not take images
             of any size, or has no feature ``in_index``.
     """
-    model = setting(cfg, 'model.module') if 'module' in cfg.model else cfg.model
+    model = get_setting(cfg, 'model.module') if 'module' in cfg.model else cfg.model
     backbone = model.get('backbone')  # a model of your own may have none
     if not backbone or backbone.get('type') != 'TIMMBackbone':
         return

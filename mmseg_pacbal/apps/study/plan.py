@@ -12,22 +12,22 @@ from typing import Any
 import yaml
 from mmengine.config import Config
 
-from ...configs import config, evaluators, load_config, setting
+from ...configs import change_settings, config_path, evaluators, get_setting, load_config
 from ...openmmlab.engine import use_amp_in_testing, use_amp_in_training
 
 # Studies of the paper and their names in configs/ablation/paper_tables.yml.
 PAPER_TABLES = dict(table1='table_1', table2='table_2', table3='table_3')
 # The parts of a config that decide how a model is trained and tested, and what in them does not.
-DECISIVE = (
+FINGERPRINTED = (
     *('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler', 'train_cfg', 'randomness'),
     *('custom_hooks', 'test_dataloader', 'test_cfg', 'test_evaluator', 'default_scope'),
 )
-BESIDE = {
+IGNORED_IN_FINGERPRINT = {
     *('data_root', 'num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor'),
     *('val_interval', 'val_begin', '_scope_'),
 }
 # The settings that define a row of Tables 1 and 2, on any data set.
-TAKEN = dict(
+TRANSFERRED = dict(
     bal=[
         f'model.decode_head.loss_decode.{name}'
         for name in ('kernel', 'kernel_size', 'sigma', 'beta', 'downsample')
@@ -95,11 +95,12 @@ class Run:
         (samples are seeded by position), what is logged, kept and validated during training, and
         the variables of a config, whose values are in the places that use them.
         """
-        cfg = {key: self.cfg[key] for key in DECISIVE if key in self.cfg}
+        cfg = {key: self.cfg[key] for key in FINGERPRINTED if key in self.cfg}
         if self.processes > 1:
             cfg['processes'] = self.processes
-        settings = json.dumps(_without(Config(cfg).to_dict(), BESIDE), sort_keys=True, default=str)
-        return hashlib.sha256(settings.encode()).hexdigest()
+        settings = _without(Config(cfg).to_dict(), IGNORED_IN_FINGERPRINT)
+        text = json.dumps(settings, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def load_study(name: str, dataset: str) -> Study:
@@ -121,7 +122,7 @@ def load_study(name: str, dataset: str) -> Study:
     if path.suffix not in ('.yml', '.yaml'):
         if name in PAPER_TABLES:
             return _study(name, dataset, _paper_table(name))
-        path = Path(config('studies/learning_rate.yml')).with_stem(name)
+        path = Path(config_path('studies/learning_rate.yml')).with_stem(name)
     if not path.is_file():
         shipped = [*PAPER_TABLES, *sorted(p.stem for p in path.parent.glob('*.yml'))]
         raise FileNotFoundError(
@@ -146,18 +147,18 @@ def _study(name: str, dataset: str, content: dict) -> Study:
             f'study {name}: baseline {content["baseline"]!r} is not one of its rows, '
             f'{", ".join(rows)}'
         )
-    unknown = content.keys() - {'baseline', 'rows', 'seeds'}
+    unknown = sorted(content.keys() - {'baseline', 'rows', 'seeds'})
     if unknown:
         raise ValueError(
-            f'study {name} has the unknown entries {", ".join(sorted(unknown))}; accepted are '
-            'baseline, rows and seeds'
+            f'study {name} has the unknown entries {", ".join(unknown)}; accepted are baseline, '
+            'rows and seeds'
         )
     return Study(name, dataset, content['baseline'], rows, tuple(content.get('seeds', (0, 1, 2))))
 
 
 def _paper_table(name: str) -> dict:
     """A table of the paper as a study: its rows after the baseline of Table 3."""
-    tables = yaml.safe_load(Path(config('ablation/paper_tables.yml')).read_text())
+    tables = yaml.safe_load(Path(config_path('ablation/paper_tables.yml')).read_text())
     rows: dict[str, dict] = {'deeplabv3': dict(config='deeplabv3_{dataset}.py')}
     for row in tables[PAPER_TABLES[name]]:
         if 'mIoU' in row:
@@ -166,7 +167,7 @@ def _paper_table(name: str) -> dict:
             family = row['name'].partition('_')[0]  # bal or pac
             rows[row['name']] = dict(
                 config=family + '_{dataset}.py',
-                takes=dict.fromkeys(TAKEN[family], f'ablation/{row["name"]}.py'),
+                takes=dict.fromkeys(TRANSFERRED[family], f'ablation/{row["name"]}.py'),
                 reported_difference=row['delta_mIoU'],
             )
     return dict(baseline='deeplabv3', rows=rows)
@@ -212,11 +213,11 @@ def plan_runs(
 
 
 def _config(row: Row, seed: int, options: dict, amp: str | None) -> Config:
-    taken = {name: setting(_load(place), name) for name, place in row.takes.items()}
+    taken = {name: get_setting(_load(place), name) for name, place in row.takes.items()}
     # A copy, since mmengine removes `_delete_` from the options that it merges.
     own = copy.deepcopy(row.options)
-    options = {**options, **taken, **own, 'randomness.seed': seed}
-    cfg = load_config(_path(row.config), options)
+    cfg = copy.deepcopy(_load(row.config))  # parsing takes longer than all else here
+    change_settings(cfg, options | taken | own | {'randomness.seed': seed})
     metrics = evaluators(cfg)
     if all(metric.type != 'BoundaryMetric' for metric in metrics):
         metrics.append(dict(type='BoundaryMetric'))
@@ -234,7 +235,7 @@ def _load(name: str) -> Config:
 
 def _path(name: str) -> str:
     """The path of a user's config, or of a shipped one."""
-    return name if Path(name).is_file() else config(name)
+    return name if Path(name).is_file() else config_path(name)
 
 
 def _without(node: Any, names: set[str]) -> Any:

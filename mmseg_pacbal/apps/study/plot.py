@@ -4,7 +4,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from .report import Summary
+from .summary import Summary
 
 
 def study_figure(summaries: dict[str, list[Summary]], baseline: str) -> Figure:

@@ -1,11 +1,10 @@
 """Whether the measured differences follow those that the paper reports."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import ConstantInputWarning, bootstrap, spearmanr
+from scipy.stats import bootstrap, spearmanr
 
 FEWEST_ROWS = 5  # the order of fewer says nothing
 RESAMPLES = 2000
@@ -24,7 +23,7 @@ class RankCorrelation:
 def rank_correlation(reported: Sequence[float], measured: Sequence[float]) -> RankCorrelation:
     """Spearman's rank correlation, with its percentile interval by bootstrap over pairs.
 
-    Resamples in which one side is constant have no correlation and are left out. The random numbers
+    Resamples in which one side is constant have no correlation and do not count. The random numbers
     are seeded, so the result is reproducible.
 
     Args:
@@ -40,20 +39,17 @@ def rank_correlation(reported: Sequence[float], measured: Sequence[float]) -> Ra
             f'a rank correlation needs {FEWEST_ROWS} or more rows whose values differ, but got '
             f'{list(reported)} and {list(measured)}'
         )
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', ConstantInputWarning)
-        found = bootstrap(
-            (reported, measured),
-            lambda x, y: spearmanr(x, y).statistic,
-            paired=True,
-            vectorized=False,
-            n_resamples=RESAMPLES,
-            method='percentile',
-            random_state=np.random.RandomState(0),
-        )
-    low, high = np.nanquantile(found.bootstrap_distribution, [0.025, 0.975])
-    coefficient = float(spearmanr(reported, measured).statistic)
-    return RankCorrelation(rows, coefficient, float(low), float(high))
+    resampled = bootstrap(
+        (reported, measured),
+        _spearman,
+        paired=True,
+        vectorized=False,
+        n_resamples=RESAMPLES,
+        method='percentile',
+        random_state=np.random.RandomState(0),
+    ).bootstrap_distribution
+    low, high = np.nanquantile(resampled, [0.025, 0.975])
+    return RankCorrelation(rows, _spearman(reported, measured), float(low), float(high))
 
 
 def rank_sentence(found: RankCorrelation) -> str:
@@ -66,3 +62,8 @@ def rank_sentence(found: RankCorrelation) -> str:
         f'{found.coefficient:+.2f} ({found.low:+.2f} to {found.high:+.2f}), {found.rows} rows: '
         f'{"not decided" if undecided else sign}'
     )
+
+
+def _spearman(x: Sequence[float], y: Sequence[float]) -> float:
+    constant = min(len(set(x)), len(set(y))) < 2
+    return float('nan') if constant else float(spearmanr(x, y).statistic)

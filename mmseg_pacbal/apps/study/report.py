@@ -2,70 +2,48 @@
 
 import csv
 import io
-import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 
 from ...markdown import to_markdown
 from .plan import Study
+from .plot import study_figure
 from .rank import FEWEST_ROWS, rank_correlation, rank_sentence
-from .verdict import Comparison, adjust, compare, decides, verdict
+from .records import read_records
+from .summary import Summary, metrics_of, summarise
+from .verdict import Comparison, decides, verdict
 
 PRIMARY = ('mIoU', 'trimap_mIoU@4', 'mBF1')  # docs/study_plan.md: the others decide nothing
+WRITTEN = ('table.md', 'table.csv', 'plot.png')
 REPORTED = ('mIoU', 'trimap_mIoU@4', 'mBIoU', 'mBF1')
 
 
-@dataclass(frozen=True)
-class Summary:
-    """A row's figures for one metric: mean and standard deviation over its seeds, and how it
-    compares with the baseline."""
+def write_report(study: Study, results: Path, seeds: Iterable[int] | None = None) -> str:
+    """Write ``WRITTEN`` into the records' folder.
 
-    row: str
-    metric: str
-    seeds: int
-    mean: float
-    deviation: float | None
-    paired: Comparison
-    reported_difference: float | None
+    Args:
+        study: What was planned.
+        results: The folder.
+        seeds: Those that were planned; None: the study's own and those that were run.
 
+    Returns:
+        The text of ``table.md``.
 
-def metrics_of(records: Iterable[dict]) -> list[str]:
-    """Names of the metrics that all records hold, as the first orders them."""
-    records = list(records)
-    return [m for m in records[0]['metrics'] if all(m in r['metrics'] for r in records)]
-
-
-def summarise(study: Study, records: Iterable[dict], metric: str) -> list[Summary]:
-    """The figures of each row of a study for one metric, in the study's order.
-
-    Rows without runs are left out, but count as comparisons.
+    Raises:
+        FileNotFoundError: The folder holds no record.
     """
-    values: dict[str, dict[int, float]] = {name: {} for name in study.rows}
-    for record in records:
-        if record['row'] in values:
-            values[record['row']][record['seed']] = record['metrics'][metric]
-    base = values[study.baseline]
-    pairs = {
-        name: [own[seed] - base[seed] for seed in own if seed in base]
-        for name, own in values.items()
-        if name != study.baseline
-    }
-    found = adjust([compare(differences) for differences in pairs.values()])
-    paired = dict(zip(pairs, found, strict=True))
-    return [
-        Summary(
-            row=name,
-            metric=metric,
-            seeds=len(own),
-            mean=statistics.fmean(own.values()),
-            deviation=statistics.stdev(own.values()) if len(own) > 1 else None,
-            paired=paired.get(name, Comparison()),
-            reported_difference=study.reported_difference(name) if metric == 'mIoU' else None,
-        )
-        for name, own in values.items()
-        if own
-    ]
+    records = read_records(results)
+    if not records:
+        raise FileNotFoundError(f'{results} holds no finished run; run the study without --report')
+    summaries = {metric: summarise(study, records, metric) for metric in metrics_of(records)}
+    plotted = {metric: summaries[metric] for metric in REPORTED if metric in summaries}
+    text = full_report(study, records, seeds or {*study.seeds, *(r['seed'] for r in records)})
+    table, lines, plot = (results / name for name in WRITTEN)
+    table.write_text(text)
+    lines.write_text(to_csv([s for rows in summaries.values() for s in rows]))
+    study_figure(plotted, study.baseline).savefig(plot, dpi=150)
+    return text
 
 
 def verdicts(study: Study, summaries: Iterable[Summary]) -> str:
@@ -85,7 +63,7 @@ def full_report(study: Study, records: Sequence[dict], seeds: Iterable[int]) -> 
     """
     measured = metrics_of(records)
     parts = [overview(study, records)] if set(PRIMARY) <= set(measured) else []
-    for metric in (name for name in REPORTED if name in measured):
+    for metric in [name for name in REPORTED if name in measured]:
         summaries = summarise(study, records, metric)
         parts.append(markdown(study, summaries))
         if metric in PRIMARY and len(summaries) > 1:
@@ -112,7 +90,7 @@ def _mean_and_gain(summary: Summary) -> tuple[str, str]:
     gain = _signed(paired.difference)
     if paired.low is not None:
         bold = '**' if decides(paired) else ''
-        gain = f'{bold}{gain}{bold} ({_signed(paired.low)} to {_signed(paired.high)})'
+        gain = f'{bold}{gain}{bold} ({_interval(paired)})'
     return f'{summary.mean:.2f}', gain
 
 
@@ -168,21 +146,17 @@ def markdown(study: Study, summaries: list[Summary]) -> str:
     """A table of one metric's summaries, with a marked column for what the paper reports."""
     metric = summaries[0].metric
     reported = any(s.reported_difference is not None for s in summaries)
-    head = [
-        f'row of {study.name}',
-        'seeds',
-        metric,
-        f'difference to {study.baseline}',
-        '95 % interval',
-    ]
-    head += ['reported on VOC 2012'] if reported else []
+    head = [f'row of {study.name}', 'seeds', metric, f'difference to {study.baseline}']
+    head.append('95 % interval')
+    if reported:
+        head.append('reported on VOC 2012')
     rows = []
     for s in summaries:
-        spread = '' if s.deviation is None else f' ± {s.deviation:.2f}'
-        cells = [s.row, str(s.seeds), f'{s.mean:.2f}{spread}', _signed(s.paired.difference)]
-        low, high = s.paired.low, s.paired.high
-        cells.append('' if low is None else f'{_signed(low)} to {_signed(high)}')
-        cells += [_signed(s.reported_difference)] if reported else []
+        plus_minus = '' if s.deviation is None else f' ± {s.deviation:.2f}'
+        cells = [s.row, str(s.seeds), f'{s.mean:.2f}{plus_minus}', _signed(s.paired.difference)]
+        cells.append(_interval(s.paired))
+        if reported:
+            cells.append(_signed(s.reported_difference))
         rows.append(cells)
     return to_markdown(head, rows, left=1) + '\n'
 
@@ -197,11 +171,28 @@ def to_csv(summaries: Iterable[Summary]) -> str:
 
 
 def _flat(summary: Summary) -> dict:
-    cells = vars(summary) | vars(summary.paired)
-    del cells['paired'], cells['comparisons']
-    cells['reported_difference'] = cells.pop('reported_difference')  # the last column
+    paired = summary.paired
+    cells = dict(
+        row=summary.row,
+        metric=summary.metric,
+        seeds=summary.seeds,
+        mean=summary.mean,
+        deviation=summary.deviation,
+        pairs=paired.pairs,
+        difference=paired.difference,
+        spread=paired.deviation,
+        low=paired.low,
+        high=paired.high,
+        p=paired.p,
+        p_holm=paired.p_holm,
+        reported_difference=summary.reported_difference,
+    )
     # Digits that count, not decimals: a p-value may be small.
     return {k: float(f'{v:.6g}') if isinstance(v, float) else v for k, v in cells.items()}
+
+
+def _interval(paired: Comparison) -> str:
+    return '' if paired.low is None else f'{_signed(paired.low)} to {_signed(paired.high)}'
 
 
 def _signed(value: float | None) -> str:

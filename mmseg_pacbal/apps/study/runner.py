@@ -1,13 +1,20 @@
-"""Runs a study, or what is left of it, to its end, in a pool of threads or on a cluster."""
+"""Runs a study, or what is left of it, to its end, on the devices of this machine or on Ray."""
 
-import time
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+import importlib.util
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from typing import Any
 
-from .claims import LEASE_SECONDS, ClaimWatch
-from .execution import Outcome, Workplace, execute
+from .claims import LEASE_SECONDS
+from .execution import StudyPaths, execute
 from .plan import Run
 from .records import readable_records
 from .tool_processes import stop_tools
+
+RETRIES = 20  # how often Ray starts a run again whose node or worker died
 
 
 class StudyRunner:
@@ -19,27 +26,26 @@ class StudyRunner:
 
     Args:
         runs: The runs of the study.
-        place: The folders, shared by all processes that work on the study.
+        paths: The folders, shared by all processes that work on the study.
         pool: Executes the runs.
 
     Attributes:
         failed: A sentence for each run that failed.
     """
 
-    def __init__(self, runs: list[Run], place: Workplace, pool: Executor) -> None:
+    def __init__(self, runs: list[Run], paths: StudyPaths, pool: Executor) -> None:
         self.runs = runs
-        self.place = place
+        self.paths = paths
         self.pool = pool
         self.failed: list[str] = []
         self._pending: dict[Future, Run] = {}
-        self._claimed: list[tuple[Run, ClaimWatch]] = []  # by other processes
 
     def iterations_done(self) -> int:
         """Iterations that all runs have done so far, according to their logs."""
-        return sum(self.place.iteration(run) for run in self.runs)
+        return sum(self.paths.iteration(run) for run in self.runs)
 
     def runs_finished(self) -> int:
-        return sum(self.place.record(run).exists() for run in self.runs)
+        return sum(self.paths.record(run).exists() for run in self.runs)
 
     def start(self) -> None:
         """Hand every run that is not finished to the pool.
@@ -49,24 +55,23 @@ class StudyRunner:
         Raises:
             ValueError: A record belongs to a run with other settings, or its file holds none.
         """
-        readable_records(self.place.sibling_records())
-        for run in [run for run in self.runs if not self.place.finished(run)]:
+        readable_records(self.paths.sibling_records())
+        for run in [run for run in self.runs if not self.paths.finished(run)]:
             self._submit(run)
 
     def wait(self, seconds: float) -> bool:
         """Wait for runs to end; False once all have."""
-        if not self._pending:
-            time.sleep(seconds)
         ended, _ = wait(self._pending, seconds, FIRST_COMPLETED)
         for future in ended:
-            self._settle(self._pending.pop(future), future)
-        claimed, self._claimed = self._claimed, []
-        for run, watch in claimed:
-            if watch.ended():
-                self._submit(run, 1.5 * LEASE_SECONDS)  # a dead owner's lease has to expire first
-            else:
-                self._claimed.append((run, watch))
-        return bool(self._pending or self._claimed)
+            run = self._pending.pop(future)
+            error = future.exception()
+            if error is not None:
+                self.failed.append(f'{run.name}: {error}')
+            elif not future.result():
+                # Another process may have claimed it: behind all others, wait until it is either
+                # finished or known to be dead.
+                self._submit(run, patience=1.5 * LEASE_SECONDS)
+        return bool(self._pending)
 
     def stop(self) -> None:
         """Let the runs of this machine write their checkpoints and end; runs on Ray are ended."""
@@ -76,14 +81,107 @@ class StudyRunner:
             wait(self._pending, 1)
 
     def _submit(self, run: Run, patience: float = 0) -> None:
-        self._pending[self.pool.submit(execute, run, self.place, patience)] = run
+        self._pending[self.pool.submit(execute, run, self.paths, patience)] = run
 
-    def _settle(self, run: Run, future: Future) -> None:
-        error = future.exception()
-        if error is not None:
-            self.failed.append(f'{run.name}: {error}')
-        elif future.result() is Outcome.CLAIMED:
-            watch = ClaimWatch(self.place.record(run), self.place.notes(run))
-            self._claimed.append((run, watch))
-        elif future.result() is Outcome.STOPPED:
-            self._submit(run)
+
+class DevicePool(ThreadPoolExecutor):
+    """Threads of this process, one for each device, which they pass to their function as ``gpus``.
+
+    They also pass ``cancelled``, which says whether the pool was shut down.
+
+    Args:
+        devices: Indices of the GPUs that a run takes, such as ``'0'`` or ``'0,1'``; None uses
+            whatever is available.
+    """
+
+    def __init__(self, devices: Sequence[str | None]) -> None:
+        free = iter(devices)
+        self._thread = threading.local()
+        self._ended = threading.Event()
+        super().__init__(
+            len(devices), initializer=lambda: setattr(self._thread, 'gpus', next(free))
+        )
+
+    def submit(self, function: Callable, /, *args: Any, **kwargs: Any) -> Future:
+        def call() -> Any:
+            own = dict(gpus=self._thread.gpus, cancelled=self._ended.is_set)
+            return function(*args, **kwargs, **own)
+
+        return super().submit(call)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._ended.set()
+        super().shutdown(wait, cancel_futures=cancel_futures)
+
+
+class RayPool(Executor):
+    """Tasks of a Ray cluster, each on a node with room for it.
+
+    A task whose node or worker dies is started again on another one, RETRIES times. When this
+    process ends, Ray ends its tasks.
+
+    Args:
+        address: ``'auto'`` finds a running cluster, ``'local'`` starts one on this machine, and
+            ``HOST:PORT`` names one.
+        processes: Processes of a task. If the cluster has GPUs, a task takes one for each process
+            and sees no others.
+        cpus: CPUs of a task.
+
+    Attributes:
+        gpus: GPUs of a task.
+
+    Raises:
+        ImportError: Ray is not installed.
+        ConnectionError: There is no such cluster.
+    """
+
+    def __init__(self, address: str, processes: int, cpus: int) -> None:
+        if importlib.util.find_spec('ray') is None:
+            raise ImportError("--ray needs Ray, which is not installed: pip install -e '.[ray]'")
+        if address == 'local':  # a cluster that is started here must not report its usage
+            os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
+        import ray
+
+        self._ray = ray
+        try:
+            ray.init(address, log_to_driver=False, logging_level=logging.WARNING)
+        except ConnectionError as error:
+            raise ConnectionError(
+                f'no Ray cluster was found at {address!r}; start one (ray start --head), give '
+                'another address, or --ray local for this machine alone'
+            ) from error
+        self.gpus = processes if ray.cluster_resources().get('GPU') else 0
+        room = dict(CPU=cpus, GPU=self.gpus)
+        nodes = [node['Resources'] for node in ray.nodes()]
+        if not any(all(node.get(k, 0) >= n for k, n in room.items()) for node in nodes):
+            print(f'no node of the cluster has {room}: the runs wait until one does')
+        self._options = dict(num_cpus=cpus, num_gpus=self.gpus, max_retries=RETRIES)
+
+    def submit(self, function: Callable, /, *args: Any, **kwargs: Any) -> Future:
+        task = self._ray.remote(function).options(**self._options, scheduling_strategy='SPREAD')
+        return task.remote(*args, **kwargs).future()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Leave the cluster, which ends the tasks that still run."""
+        self._ray.shutdown()
+
+
+def device_groups(indices: Sequence[int] | None, processes: int) -> list[str | None]:
+    """The GPUs of this machine, in groups of which each run takes one.
+
+    Args:
+        indices: Indices of the GPUs; None: one run at a time takes whatever is available.
+        processes: Processes of a run, each of which needs a GPU.
+
+    Raises:
+        ValueError: The GPUs cannot be divided evenly among runs.
+    """
+    if indices is None:
+        return [None]
+    if len(indices) % processes:
+        raise ValueError(
+            f'{len(indices)} GPUs cannot be divided among runs of {processes} processes; give '
+            f'--gpus {processes}, {2 * processes} or another multiple of {processes} GPUs'
+        )
+    starts = range(0, len(indices), processes)
+    return [','.join(map(str, indices[start : start + processes])) for start in starts]

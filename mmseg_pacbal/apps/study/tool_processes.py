@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from ...openmmlab.engine.processes import STOPPED
@@ -18,12 +17,12 @@ _running: dict[Path, subprocess.Popen] = {}
 
 def run_tool(
     tool: Path,
-    arguments: Sequence[object],
+    *arguments: object,
     log: Path,
     cwd: Path,
+    lock: int,
     processes: int = 1,
-    environment: dict[str, str] | None = None,
-    lock: int | None = None,
+    gpus: str | None = None,
 ) -> bool:
     """Run a tool to its end, or until a signal stops it, in which case the result is False.
 
@@ -32,9 +31,9 @@ def run_tool(
         arguments: Arguments of the tool.
         log: The tool's output is appended to this file.
         cwd: Folder in which it is started.
-        processes: Number of processes; several are started by ``torchrun``.
-        environment: Added to the environment of this process.
         lock: A file descriptor that the tool keeps open.
+        processes: Number of processes; several are started by ``torchrun``.
+        gpus: Indices of the GPUs that it sees, such as ``'0,1'``; None: those of this process.
 
     Raises:
         RuntimeError: The tool failed; the message says why and names the log.
@@ -50,8 +49,8 @@ def run_tool(
             stdout=file,
             stderr=subprocess.STDOUT,
             cwd=cwd,
-            env=os.environ | (environment or {}),
-            pass_fds=[] if lock is None else [lock],
+            env=os.environ | ({} if gpus is None else dict(CUDA_VISIBLE_DEVICES=gpus)),
+            pass_fds=[lock],
             preexec_fn=_end_with_parent if _LIBC else None,
         )
     _running[log] = process

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from scipy.stats import t
+from scipy.stats import t, ttest_1samp
 
 LEVEL = 0.95
 MOST_SEEDS = 1000  # nobody will run more
@@ -19,15 +19,15 @@ _NUMBERS = (
 class Comparison:
     """A row against the baseline: paired differences over the seeds that both have.
 
-    ``difference`` is their mean, ``spread`` their standard deviation, ``low`` and ``high`` the ends
-    of the 95 % interval of the mean, ``p`` the two-sided p-value of the paired t-test, and
+    ``difference`` is their mean, ``deviation`` their standard deviation, ``low`` and ``high`` the
+    ends of the 95 % interval of the mean, ``p`` the two-sided p-value of the paired t-test, and
     ``p_holm`` the same adjusted for all ``comparisons`` with the baseline. None where there are
     too few pairs.
     """
 
     pairs: int = 0
     difference: float | None = None
-    spread: float | None = None
+    deviation: float | None = None
     low: float | None = None
     high: float | None = None
     p: float | None = None
@@ -36,20 +36,19 @@ class Comparison:
 
 
 def compare(differences: Sequence[float]) -> Comparison:
-    """Mean, interval mean -+ t * s / sqrt(n) and p-value of paired differences.
+    """Mean, Student's interval and p-value of paired differences.
 
-    t is Student's quantile with n - 1 degrees of freedom and s the sample's standard deviation.
     Pairs are used because the effect of a seed that row and baseline share cancels.
     """
     n = len(differences)
     if n < 2:
         return Comparison(n, differences[0] if differences else None)
-    mean, spread = statistics.fmean(differences), statistics.stdev(differences)
-    error = spread / math.sqrt(n)
-    half = float(t.ppf((1 + LEVEL) / 2, n - 1)) * error
-    equal = 0.0 if mean else 1.0  # the limit for differences that are all the same
-    p = float(2 * t.sf(abs(mean) / error, n - 1)) if error else equal
-    return Comparison(n, mean, spread, mean - half, mean + half, p)
+    mean, deviation = statistics.fmean(differences), statistics.stdev(differences)
+    if not deviation:  # the limit, which SciPy does not take
+        return Comparison(n, mean, 0.0, mean, mean, 0.0 if mean else 1.0)
+    test = ttest_1samp(differences, 0)
+    low, high = map(float, test.confidence_interval(LEVEL))
+    return Comparison(n, mean, deviation, low, high, float(test.pvalue))
 
 
 def adjust(found: Sequence[Comparison]) -> list[Comparison]:
@@ -76,14 +75,14 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return adjusted
 
 
-def seeds_needed(difference: float, spread: float) -> int | None:
-    """The least number of pairs whose interval excludes 0 at this difference and spread.
+def seeds_needed(difference: float, deviation: float) -> int | None:
+    """The least number of pairs whose interval excludes 0 at this difference and deviation.
 
     Returns:
         2 or more; None if ``MOST_SEEDS`` would not be enough.
     """
     for n in range(2, MOST_SEEDS + 1):
-        if t.ppf((1 + LEVEL) / 2, n - 1) * spread / math.sqrt(n) < abs(difference):
+        if t.ppf((1 + LEVEL) / 2, n - 1) * deviation / math.sqrt(n) < abs(difference):
             return n
     return None
 
@@ -99,19 +98,19 @@ def verdict(found: Comparison) -> str:
     """
     if found.difference is None:
         return 'not decided; no seed is shared with the baseline'
-    if found.low is None or found.high is None:
+    if found.low is None:
         return f'{found.difference:+.1f}, one seed: not decided; one seed has no interval'
     interval = f'{found.difference:+.1f} ({found.low:+.1f} to {found.high:+.1f})'
-    inside = found.low <= 0 <= found.high
-    seeds = f'{interval}, {in_words(found.pairs)} seeds'
-    return f'{seeds}: {_too_few_seeds(found) if inside else _beyond_zero(found)}'
+    return f'{interval}, {in_words(found.pairs)} seeds: {_decision(found)}'
 
 
 def decides(found: Comparison) -> bool:
     """Whether the interval excludes 0 and, with several comparisons, p_holm is below 0.05."""
-    if found.low is None or found.high is None or found.low <= 0 <= found.high:
-        return False
-    return found.comparisons == 1 or _or_one(found.p_holm) < 1 - LEVEL
+    return excludes_zero(found) and (found.comparisons == 1 or _or_one(found.p_holm) < 1 - LEVEL)
+
+
+def excludes_zero(found: Comparison) -> bool:
+    return found.low is not None and found.high is not None and not found.low <= 0 <= found.high
 
 
 def in_words(number: int) -> str:
@@ -119,22 +118,20 @@ def in_words(number: int) -> str:
     return _NUMBERS[number] if 0 <= number < len(_NUMBERS) else str(number)
 
 
-def _too_few_seeds(found: Comparison) -> str:
-    needed = seeds_needed(found.difference or 0.0, found.spread or 0.0)
+def _decision(found: Comparison) -> str:
+    if decides(found):
+        return 'better' if (found.difference or 0) > 0 else 'worse'
+    if excludes_zero(found):
+        return (
+            'not decided; the interval leaves out 0, but adjusted for '
+            f'{in_words(found.comparisons)} comparisons p is {_or_one(found.p_holm):.2f}'
+        )
+    needed = seeds_needed(found.difference or 0.0, found.deviation or 0.0)
     number = f'more than {MOST_SEEDS:,}' if needed is None else f'about {needed}'
     return (
         'not decided; an interval that leaves out 0 at this difference and spread needs '
         f'{number} seeds'
     )
-
-
-def _beyond_zero(found: Comparison) -> str:
-    if not decides(found):
-        return (
-            'not decided; the interval leaves out 0, but adjusted for '
-            f'{in_words(found.comparisons)} comparisons p is {_or_one(found.p_holm):.2f}'
-        )
-    return 'better' if (found.difference or 0) > 0 else 'worse'
 
 
 def _or_one(p: float | None) -> float:

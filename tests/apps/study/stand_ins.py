@@ -7,7 +7,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmseg_pacbal.apps.study import Run, Study, Workplace
+from mmseg_pacbal.apps.study import Run, Study
+from mmseg_pacbal.apps.study.execution import StudyPaths
 from mmseg_pacbal.apps.study.plan import Row
 
 ITERATIONS = 8
@@ -74,10 +75,10 @@ def write_tools(folder: Path, seconds: float) -> Path:
     return folder
 
 
-def workplace(folder: Path, tools: Path) -> Workplace:
+def workplace(folder: Path, tools: Path) -> StudyPaths:
     study = Study('mine', 'data', 'base', {name: Row(name, 'none.py') for name in ('base', 'bad')})
     results = folder / 'results' / 'mine' / 'data'
-    return Workplace(study, folder / 'work', results, tools, folder)
+    return StudyPaths(study, folder / 'work', results, tools, folder)
 
 
 def plan(*names: str, seeds: int = 1, processes: int = 1) -> list[Run]:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from mmengine.device import get_device
 
-from mmseg_pacbal.apps.study import DevicePool, StudyRunner, device_groups
+from mmseg_pacbal.apps.study import DevicePool, StudyRunner
+from mmseg_pacbal.apps.study.runner import device_groups
 from tests.apps.study.stand_ins import (
     ITERATIONS,
     driver,
@@ -66,13 +67,13 @@ def test_each_device_has_one_run_at_a_time(tools, tmp_path):
         runs_here = list(dict.fromkeys(name for name, _ in seen))
         steps = ['train from 0', 'trained', 'test']
         assert seen == [(name, step) for name in runs_here for step in steps]
-    record = json.loads(runner.place.record(runs[0]).read_text())
+    record = json.loads(runner.paths.record(runs[0]).read_text())
     assert record['metrics'] == dict(mIoU=50.0)
     assert record['seconds_per_iteration'] == 0.5
     assert record['fingerprint'] == runs[0].fingerprint
-    assert sorted(path.suffix for path in runner.place.results.iterdir()) == ['.json'] * 4
+    assert sorted(path.suffix for path in runner.paths.results.iterdir()) == ['.json'] * 4
 
-    again = StudyRunner(runs, runner.place, DevicePool([None]))
+    again = StudyRunner(runs, runner.paths, DevicePool([None]))
     before = calls(tools)
     run_all(again)
     assert calls(tools) == before
@@ -180,7 +181,7 @@ def test_a_record_of_another_study_is_taken_over(tools, tmp_path):
         (folder / f'{study}.json').write_text(json.dumps(record))
     runner = StudyRunner([run], workplace(tmp_path, tools), DevicePool([None]))
     run_all(runner)
-    record = json.loads(runner.place.record(run).read_text())
+    record = json.loads(runner.paths.record(run).read_text())
     first = 'a' if get_device() == 'cuda' else 'b'  # of those from the same kind of device
     assert (record['study'], record['row']) == ('mine', 'base')
     assert record['metrics'] == dict(mIoU=float(ord(first)))

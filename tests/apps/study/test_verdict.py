@@ -24,7 +24,7 @@ def test_comparison_is_that_of_the_paired_t_test():
     assert found.p == pytest.approx(expected.pvalue)
     # By hand: mean 7/6, s = 0.76376, t(2) = 4.30265, half = 1.89730.
     assert (found.pairs, found.difference) == (3, pytest.approx(7 / 6))
-    assert found.spread == pytest.approx(0.763763, abs=1e-6)
+    assert found.deviation == pytest.approx(0.763763, abs=1e-6)
     assert (found.low, found.high) == pytest.approx((-0.73063, 3.06396), abs=1e-4)
 
 
