@@ -20,8 +20,8 @@ from mmseg.registry import MODELS
 
 from mmseg_pacbal import configs
 from mmseg_pacbal.apps import cli
-from mmseg_pacbal.metrics.calibration_report import calibration_csv, calibration_table
-from mmseg_pacbal.metrics.region_report import region_csv, region_table
+from mmseg_pacbal.metrics.calibration import calibration_csv, calibration_table
+from mmseg_pacbal.metrics.hard_regions import region_csv, region_table
 from mmseg_pacbal.openmmlab.checkpoint_checks import check_checkpoint
 from mmseg_pacbal.openmmlab.completion import load_complete_config
 from mmseg_pacbal.openmmlab.data_checks.loaders import check_data

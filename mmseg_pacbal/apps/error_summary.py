@@ -2,15 +2,14 @@
 
 import csv
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..markdown import to_markdown
 from .study.verdict import compare
 
 Cell = tuple[str, str]  # measure and region
-Line = dict[str, str]  # of a CSV file
-Measure = Callable[[Sequence[Line], Sequence[Line]], float]  # of a region and of everything
 
 
 def error_table(folders: Sequence[Path]) -> str:
@@ -42,7 +41,7 @@ def error_table(folders: Sequence[Path]) -> str:
             continue
         values = [[seed[cell] for seed in model] for model in (first, second)]
         paired = compare([b - a for a, b in zip(*values, strict=True)])
-        digits = 2 if cell[0] in _PER_CENT else 4
+        digits = 2 if cell[0] in ('mIoU', 'errors') else 4  # per cent, or shares
         cells = [f'{statistics.fmean(model):.{digits}f}' for model in values]
         interval = (
             '' if paired.low is None else f'{paired.low:+.{digits}f} to {paired.high:+.{digits}f}'
@@ -52,62 +51,31 @@ def error_table(folders: Sequence[Path]) -> str:
 
 
 def _read(folder: Path) -> dict[str, dict[Cell, float]]:
-    """Each model's figures in a folder."""
-    found: dict[str, dict[Cell, float]] = {}
-    for name, measures in _MEASURES.items():
-        path = folder / f'{name}.csv'
-        if not path.is_file():
-            raise FileNotFoundError(
-                f'{path} does not exist; give folders that analyze_errors.py wrote with --out'
-            )
-        with path.open() as file:
-            lines = list(csv.DictReader(file))
-        for model in dict.fromkeys(line['model'] for line in lines):
-            own = [line for line in lines if line['model'] == model]
-            figures = found.setdefault(model, {})
-            for measure, value in measures.items():
-                for region in dict.fromkeys(line['region'] for line in own):
-                    of_region = [line for line in own if line['region'] == region]
-                    if sum(int(line['pixels']) for line in of_region):
-                        figures[measure, region] = value(of_region, own)
+    """Each model's figures in a folder; regions without a pixel have none."""
+    found: dict[str, dict[Cell, float]] = defaultdict(dict)
+    means = [line for line in _lines(folder / 'regions.csv') if line['class'] == 'mean']
+    for line in means:
+        found[line['model']]['mIoU', line['region']] = float(line['IoU'])
+    everything = {line['model']: int(line['pixels']) for line in means if line['region'] == 'all'}
+    for line in means:
+        wrong = int(line['pixels']) - int(line['right'])
+        found[line['model']]['errors', line['region']] = 100 * wrong / everything[line['model']]
+    bins: dict[Cell, list[tuple[int, float]]] = defaultdict(list)  # of a model and a region
+    for line in _lines(folder / 'calibration.csv'):
+        gap = float(line['confidence']) - float(line['accuracy'])
+        bins[line['model'], line['region']].append((int(line['pixels']), gap))
+    for measure, size in (('ECE', abs), ('overconfidence', float)):
+        for (model, region), gaps in bins.items():
+            total = sum(n * size(gap) for n, gap in gaps)
+            found[model][measure, region] = total / sum(n for n, _ in gaps)
     return found
 
 
-def _mean_iou(region: Sequence[Line], _: Sequence[Line]) -> float:
-    return float(next(line['IoU'] for line in region if line['class'] == 'mean'))
-
-
-def _error_share(region: Sequence[Line], everything: Sequence[Line]) -> float:
-    wrong, _ = _wrong_and_pixels(region)
-    _, pixels = _wrong_and_pixels(line for line in everything if line['region'] == 'all')
-    return 100 * wrong / pixels
-
-
-def _wrong_and_pixels(lines: Iterable[Line]) -> tuple[int, int]:
-    mean = next(line for line in lines if line['class'] == 'mean')
-    return int(mean['pixels']) - int(mean['right']), int(mean['pixels'])
-
-
-def _calibration_error(region: Sequence[Line], _: Sequence[Line]) -> float:
-    return _mean_gap(region, abs)
-
-
-def _overconfidence(region: Sequence[Line], _: Sequence[Line]) -> float:
-    return _mean_gap(region, float)
-
-
-def _mean_gap(bins: Sequence[Line], size: Callable[[float], float]) -> float:
-    """Mean over the pixels of confidence minus accuracy, or of its size in each bin."""
-    filled = [line for line in bins if int(line['pixels'])]
-    gaps = [
-        int(line['pixels']) * size(float(line['confidence']) - float(line['accuracy']))
-        for line in filled
-    ]
-    return sum(gaps) / sum(int(line['pixels']) for line in filled)
-
-
-_PER_CENT: dict[str, Measure] = {'mIoU': _mean_iou, 'errors': _error_share}
-_MEASURES: dict[str, dict[str, Measure]] = {
-    'regions': _PER_CENT,
-    'calibration': {'ECE': _calibration_error, 'overconfidence': _overconfidence},
-}
+def _lines(path: Path) -> list[dict[str, str]]:
+    """The lines of a table that count pixels."""
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'{path} does not exist; give folders that analyze_errors.py wrote with --out'
+        )
+    with path.open() as file:
+        return [line for line in csv.DictReader(file) if int(line['pixels'])]

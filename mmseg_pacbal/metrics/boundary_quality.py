@@ -1,17 +1,140 @@
-"""How good a prediction is at boundaries: geometry, counts and scores of label maps.
+"""Boundary IoU, trimap mIoU and boundary F1: geometry, counts and scores.
 
-Every function takes the maps that :func:`class_maps` returns, in which classes are 0..C-1 and void
-is C. Counts are for one image and are added up over images; scores are computed from the sums.
+Counts are of an image or a batch and are added up over batches and processes; scores are computed
+from the sums. NumPy label maps, (H, W), are those of :func:`class_maps`: classes 0..C-1, void C.
 """
 
+import itertools
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
 import cv2
 import numpy as np
+from torch import Tensor
 
-from .label_counts import overlap_counts, ratio_or_nan
+from ..ops.arguments import Accepted, check_tensor, is_int, is_number
+from .label_counts import class_maps, iou, overlap_counts, ratio_or_nan, reject_nan
+
+Counts = dict[str, np.ndarray]
+
+_SHARE = Accepted(
+    "a share of the image's diagonal, above 0 and at most 1",
+    lambda value: is_number(value) and 0 < value <= 1,
+)
+_WIDTHS = Accepted(
+    'increasing positive integers, in pixels, such as (1, 2, 4)',
+    lambda value: (
+        isinstance(value, Sequence)
+        and len(value) > 0
+        and all(is_int(width) for width in value)
+        and all(a < b for a, b in itertools.pairwise([0, *value]))
+    ),
+)
+ACCEPTED = dict(ratio=_SHARE, widths=_WIDTHS, tolerance=_SHARE)
+
+
+def batch_counts(
+    preds: Tensor, target: Tensor, num_classes: int, ignore_index: int | None, **settings: Any
+) -> Counts:
+    """Counts of a batch of tensors; ``settings`` are those of :func:`boundary_counts`.
+
+    Args:
+        preds: Logits, floating point, (N, C, H, W), or classes, integers, (N, H, W).
+        target: Classes or ``ignore_index``, integers, (N, H, W).
+        num_classes: C.
+        ignore_index: The void label; None where there is none.
+
+    Raises:
+        TypeError: An input is not a tensor.
+        ValueError: Shapes or dtypes are others, a value is neither a class nor void, or logits
+            outside void are NaN.
+    """
+    check_batch(preds, target, num_classes)
+    is_logits = preds.ndim == 4
+    classes = preds.argmax(dim=1) if is_logits else preds
+    nan = (preds.amax(dim=1) if is_logits else preds).isnan()  # the greatest of NaN is NaN
+    images = zip(*(maps.detach().cpu().numpy() for maps in (classes, target, nan)), strict=True)
+    total = no_counts(num_classes, settings['widths'])
+    for index, (prediction, truth, no_class) in enumerate(images):
+        try:
+            maps = class_maps(prediction, truth, num_classes, ignore_index)
+            reject_nan(no_class & (maps[1] != num_classes))
+        except ValueError as error:
+            raise ValueError(f'image {index} of the batch: {error}') from error
+        for name, count in boundary_counts(*maps, num_classes, **settings).items():
+            total[name] += count
+    return total
+
+
+def check_batch(preds: Tensor, target: Tensor, num_classes: int) -> None:
+    """Raise TypeError or ValueError unless shapes and dtypes are those of :func:`batch_counts`."""
+    check_tensor('preds', preds)
+    check_tensor('target', target)
+    if target.ndim != 3 or not _holds_integers(target) or 0 in target.shape[1:]:
+        raise ValueError(
+            'target must hold classes as integers, (N, H, W), but got '
+            f'{_described(target)}; target.squeeze(1) removes a channel, target.argmax(1) converts '
+            'one-hot labels'
+        )
+    is_logits = preds.ndim == 4 and preds.is_floating_point() and preds.shape[1] == num_classes
+    is_classes = preds.ndim == 3 and _holds_integers(preds)
+    if not is_logits and not is_classes:
+        raise ValueError(
+            f'preds must be logits, floating point, (N, C, H, W), with C = num_classes = '
+            f'{num_classes}, or classes as integers, (N, H, W), but got {_described(preds)}; with '
+            'one logit for each pixel, give (preds > 0).squeeze(1)'
+        )
+    if preds.shape[0] != target.shape[0] or preds.shape[-2:] != target.shape[-2:]:
+        raise ValueError(
+            f'preds and target must have the same N, H and W, but got {tuple(preds.shape)} and '
+            f'{tuple(target.shape)}; resize logits to the size of the label, with '
+            'torch.nn.functional.interpolate'
+        )
+
+
+def no_counts(num_classes: int, widths: Sequence[int]) -> Counts:
+    """The counts before the first image: zeros, in the shapes of :func:`boundary_counts`."""
+    shapes = dict(band=(3,), trimap=(len(widths), 3), contour=(6,))
+    return {name: np.zeros((*shape, num_classes), np.int64) for name, shape in shapes.items()}
+
+
+def boundary_counts(
+    prediction: np.ndarray,
+    truth: np.ndarray,
+    num_classes: int,
+    *,
+    ratio: float,
+    widths: Sequence[int],
+    tolerance: float,
+) -> Counts:
+    """Count in one image for all three measures.
+
+    Returns:
+        ``band`` (3, C) of :func:`boundary_iou_counts`, ``trimap`` (len(widths), 3, C) of
+        :func:`trimap_counts` and ``contour`` (6, C) of :func:`contour_counts`, int64.
+    """
+    maps = (prediction, truth, num_classes)
+    return dict(
+        band=boundary_iou_counts(*maps, ratio),
+        trimap=trimap_counts(*maps, widths),
+        contour=contour_counts(*maps, tolerance),
+    )
+
+
+def boundary_scores(counts: Counts, widths: Sequence[int]) -> dict[str, np.ndarray]:
+    """Scores of each class, from the counts of a whole data set.
+
+    Returns:
+        By the name of their mean, ``mBIoU``, ``trimap_mIoU@W`` for each width W, and ``mBF1``:
+        (C,), from 0 to 1, NaN for classes in neither map.
+    """
+    trimaps = zip(widths, iou(counts['trimap']), strict=True)
+    return {
+        'mBIoU': iou(counts['band']),
+        **{f'trimap_mIoU@{width}': score for width, score in trimaps},
+        'mBF1': boundary_f1(counts['contour']),
+    }
 
 
 def boundary_band(labels: np.ndarray, width: int, *, frame: bool) -> np.ndarray:
@@ -32,13 +155,11 @@ def boundary_band(labels: np.ndarray, width: int, *, frame: bool) -> np.ndarray:
     """
     width = min(width, max(labels.shape))
     window = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
-    lowest, highest = 0, np.iinfo(labels.dtype).max
-    beyond = (
-        (lowest, highest) if frame else (highest, lowest)
-    )  # the latter changes no minimum or maximum
-    options: dict[str, Any] = dict(borderType=cv2.BORDER_CONSTANT)
-    least = cv2.erode(labels, window, borderValue=beyond[0], **options)
-    greatest = cv2.dilate(labels, window, borderValue=beyond[1], **options)
+    if not frame:
+        return cv2.erode(labels, window) != cv2.dilate(labels, window)
+    beyond: dict[str, Any] = dict(borderType=cv2.BORDER_CONSTANT)
+    least = cv2.erode(labels, window, borderValue=0, **beyond)
+    greatest = cv2.dilate(labels, window, borderValue=np.iinfo(labels.dtype).max, **beyond)
     return least != greatest
 
 
@@ -170,3 +291,11 @@ def _disc(radius: float) -> list[tuple[int, int]]:
     r = range(-int(radius), int(radius) + 1)
     disc = [(y, x) for y in r for x in r if y * y + x * x <= radius**2]
     return sorted(disc, key=lambda offset: offset[0] ** 2 + offset[1] ** 2)
+
+
+def _holds_integers(tensor: Tensor) -> bool:
+    return not tensor.is_floating_point() and not tensor.is_complex()
+
+
+def _described(tensor: Tensor) -> str:
+    return f'{str(tensor.dtype).removeprefix("torch.")} {tuple(tensor.shape)}'

@@ -1,14 +1,19 @@
 """Calibration: is a model that is 80 % confident wrong in 20 % of the pixels?
 
-Counts are for one image and are added up over images; scores are computed from the sums.
+Counts are for one image and are added up over images; scores are computed from the sums. In
+reports ``totals`` maps the name of a model to its counts over the data set, (R, 3, M).
 """
+
+import csv
+import io
 
 import numpy as np
 
+from ..markdown import to_markdown
 from .boundary_quality import boundary_band
-from .label_counts import ratio_or_nan, reject_nan
+from .label_counts import Totals, ratio_or_nan, reject_nan
 
-REGIONS = ('all', 'boundary', 'interior')
+CALIBRATION_REGIONS = ('all', 'boundary', 'interior')
 STRIP = 2**22  # logits that are taken at once, in float64
 
 
@@ -43,7 +48,7 @@ def calibration_counts(
     bins: int = 15,
     width: int = 8,
 ) -> np.ndarray:
-    """Number of pixels, correct pixels and summed confidence in each bin, for each of ``REGIONS``.
+    """Pixels, correct pixels and summed confidence in each bin of ``CALIBRATION_REGIONS``.
 
     Bin m of M holds the pixels with a confidence in ((m - 1) / M, m / M]. The boundary consists of
     the pixels at most ``width`` pixels from another label, void included, and the interior of all
@@ -92,6 +97,34 @@ def overconfidence(counts: np.ndarray) -> np.ndarray:
     """Mean confidence minus accuracy: (..., 3, M) -> (...), below 0 for an underconfident model."""
     pixels, right, confidences = np.moveaxis(counts.sum(axis=-1), -1, 0)
     return ratio_or_nan(confidences - right, pixels)
+
+
+def calibration_table(totals: Totals) -> str:
+    """Markdown, a line for each model and region; errors are shares, as usual, not per cent."""
+    head = ['model', 'region', 'accuracy', 'mean confidence', 'ECE', 'overconfidence']
+    lines = []
+    for name, total in totals.items():
+        pixels, *sums = total.sum(axis=-1).T
+        values = [ratio_or_nan(s, pixels) for s in sums]  # accuracy, mean confidence
+        values += [expected_calibration_error(total), overconfidence(total)]
+        for region, accuracy, mean, ece, over in zip(CALIBRATION_REGIONS, *values, strict=True):
+            cells = [f'{accuracy:.4f}', f'{mean:.4f}', f'{ece:.4f}', f'{over:+.4f}']
+            lines.append([name, region, *cells])
+    return to_markdown(head, lines, left=2)
+
+
+def calibration_csv(totals: Totals) -> str:
+    """A line for each model, region and bin: its upper end, pixels, accuracy, mean confidence."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(['model', 'region', 'up to', 'pixels', 'accuracy', 'confidence'])
+    for name, total in totals.items():
+        for region, (pixels, *sums) in zip(CALIBRATION_REGIONS, total, strict=True):
+            shares = [ratio_or_nan(s, pixels) for s in sums]
+            for m, (n, *scores) in enumerate(zip(pixels, *shares, strict=True), 1):
+                cells = ('' if np.isnan(s) else f'{s:.4f}' for s in scores)
+                writer.writerow([name, region, f'{m / len(pixels):.4f}', int(n), *cells])
+    return text.getvalue()
 
 
 def _sums(index: np.ndarray, right: np.ndarray, confidence: np.ndarray, bins: int) -> np.ndarray:

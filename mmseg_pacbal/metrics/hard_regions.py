@@ -1,18 +1,22 @@
-"""Where segmentation is hard (section 3.1 of the paper): regions of a label map.
+"""Where segmentation is hard (section 3.1 of the paper): regions of a label map, and their scores.
 
-Label maps are those of :func:`class_maps`: classes 0..C-1, void C. Void is not in any region.
+Label maps are those of :func:`class_maps`: classes 0..C-1, void C. Void is not in any region. The
+cost is that of the pixels, whatever the number of classes. In reports ``totals`` maps the name of
+a model to its counts over the data set, (R, 3, C), one (3, C) for each of ``HARD_REGIONS``.
 """
 
-import math
-from collections.abc import Callable
+import csv
+import io
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 
+from ..markdown import to_markdown
 from .boundary_quality import boundary_band, without_match
-from .label_counts import overlap_counts
+from .label_counts import Totals, accuracy, iou, mean_percent, overlap_counts, ratio_or_nan
 
-REGIONS = (
+HARD_REGIONS = (
     'all',
     'near boundaries',
     'interior',
@@ -49,7 +53,7 @@ def region_masks(
         background: The class that is not an object, if there is one.
 
     Returns:
-        A mask (H, W), bool, for each name of ``REGIONS``.
+        A mask (H, W), bool, for each name of ``HARD_REGIONS``.
     """
     valid = truth != num_classes
     is_object = valid if background is None else valid & (truth != background)
@@ -62,7 +66,7 @@ def region_masks(
         is_object & thin_parts(truth, radius),
         valid & touching_classes(truth, num_classes, width, background),
     )
-    return dict(zip(REGIONS, masks, strict=True))
+    return dict(zip(HARD_REGIONS, masks, strict=True))
 
 
 def small_objects(truth: np.ndarray, area: int) -> np.ndarray:
@@ -78,15 +82,20 @@ def thin_parts(truth: np.ndarray, radius: int) -> np.ndarray:
     that slanted contours, which are staircases, are not thin. Strips narrower than
     2 * radius + 1 pixels are thin. The frame of the image is not a boundary.
     """
-    centres = _over_disc(cv2.erode, truth, radius) == _over_disc(cv2.dilate, truth, radius)
+    if boundary_band(truth, int(radius / 2**0.5), frame=False).all():
+        return np.ones(truth.shape, bool)  # the square in a disc, quicker, fits nowhere
+    squares = np.arange(-radius - 1, radius + 2) ** 2
+    distances = np.add.outer(squares, squares)  # squared, from the middle
+    wide = (distances <= (radius + 1) ** 2).view(np.uint8)
+    disc = (distances <= radius**2).view(np.uint8)
+    centres = cv2.erode(truth, disc) == cv2.dilate(truth, disc)
+    inside, beside = (cv2.dilate(centres.view(np.uint8), d) > 0 for d in (disc, wide))
     # A disc holds one label, so up to its radius from a centre a pixel has the centre's label.
-    inside, beside = (
-        _over_disc(cv2.dilate, centres.view(np.uint8), r) > 0 for r in (radius, radius + 1)
-    )
     unsure, discs = (
         np.where(mask, truth.astype(np.int32), -1) for mask in (beside & ~inside, centres)
     )
-    return ~beside | without_match(unsure, discs, -1, _ring(radius))
+    rim = [(int(y), int(x)) for y, x in np.argwhere(wide > disc) - radius - 1]
+    return ~beside | without_match(unsure, discs, -1, rim)
 
 
 def touching_classes(
@@ -115,10 +124,86 @@ def region_counts(
     return np.stack([overlap_counts(prediction[m], truth[m], num_classes) for m in masks])
 
 
+def region_table(totals: Totals) -> str:
+    """A Markdown table with a line for each region, in per cent.
+
+    Columns are the region's share of all pixels and, for each model, mIoU, mean accuracy (mAcc)
+    and the pixels of the region that are wrong, as a share of all pixels (errors); for two models
+    also the difference, second minus first. A dash means that there is nothing to measure.
+    """
+    columns = _columns(totals)
+    rows = [
+        [region, *(_cell(head, values[i]) for head, values in columns.items())]
+        for i, region in enumerate(HARD_REGIONS)
+    ]
+    return to_markdown(['region', *columns], rows, left=1)
+
+
+def region_csv(totals: Totals, classes: Sequence[str]) -> str:
+    """CSV, a line for each model, region and class; ``mean`` is over the classes that occur."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(['model', 'region', 'class', 'pixels', 'right', 'IoU', 'accuracy'])
+    for name, total in totals.items():
+        for region, counts in zip(HARD_REGIONS, total, strict=True):
+            right, _, pixels = counts
+            lines = zip(classes, pixels, right, iou(counts), accuracy(counts), strict=True)
+            for label, n, hits, *scores in lines:
+                cells = ('' if np.isnan(s) else f'{100 * s:.2f}' for s in scores)
+                writer.writerow([name, region, label, n, hits, *cells])
+            means = (f'{mean_percent(score(counts)):.2f}' for score in (iou, accuracy))
+            writer.writerow([name, region, 'mean', pixels.sum(), right.sum(), *means])
+    return text.getvalue()
+
+
+def pixel_share(total: np.ndarray) -> np.ndarray:
+    """Share of each region in all pixels, in per cent: (R, 3, C) -> (R,)."""
+    return _share_of_all(total, total[:, 2])
+
+
+def _columns(totals: Totals) -> dict[str, np.ndarray]:
+    """Head and values, (R,), of each column of the table."""
+    columns = {'pixels': pixel_share(next(iter(totals.values())))}
+    for measure, score in MEASURES.items():
+        values = [score(total) for total in totals.values()]
+        heads = [f'{measure} {name}'.strip() for name in totals]
+        columns |= dict(zip(heads, values, strict=True))
+        if len(values) == 2:
+            columns[f'{measure} difference'] = values[1] - values[0]
+    return columns
+
+
+def _cell(head: str, value: float) -> str:
+    if np.isnan(value):
+        return '-'
+    return f'{value:+.2f}' if head.endswith(' difference') else f'{value:.2f}'
+
+
+def _class_means(scores: np.ndarray) -> np.ndarray:
+    """(R, C) -> (R,), in per cent."""
+    return np.array([mean_percent(score) for score in scores])
+
+
+def _share_of_all(total: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Pixels of regions and classes, (R, C), in per cent of all pixels (the first region)."""
+    pixels = pixels.sum(1)
+    return 100 * ratio_or_nan(pixels, np.full_like(pixels, total[0, 2].sum()))
+
+
+MEASURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    'mIoU': lambda total: _class_means(iou(total)),
+    'mAcc': lambda total: _class_means(accuracy(total)),
+    'errors': lambda total: _share_of_all(total, total[:, 2] - total[:, 0]),
+}
+
+
 def _components(labels: np.ndarray) -> np.ndarray:
     """Number of the connected component (8 neighbours) of one label for each pixel, (H, W)."""
+    from scipy.sparse import coo_array  # only this function needs it
+    from scipy.sparse.csgraph import connected_components
+
     # Between two pixels the grid has one that is set if their labels are equal. A diagonal has no
-    # such pixel of its own, since two diagonals cross.
+    # such pixel of its own, since two diagonals cross: diagonals link components afterwards.
     height, width = labels.shape
     grid = np.zeros((2 * height, 2 * width), np.uint8)
     grid[::2, ::2] = 1
@@ -126,38 +211,14 @@ def _components(labels: np.ndarray) -> np.ndarray:
     grid[1:-1:2, ::2] = labels[1:] == labels[:-1]
     count, component = cv2.connectedComponents(grid, connectivity=4)
     component = component[::2, ::2]
-    pairs = []
+    links = []
     for left, right in ((slice(None, -1), slice(1, None)), (slice(1, None), slice(None, -1))):
-        equal = labels[:-1, left] == labels[1:, right]
-        pairs.append([component[:-1, left][equal], component[1:, right][equal]])
-    return _merged(np.concatenate(pairs, axis=1), count)[component]
-
-
-def _merged(pairs: np.ndarray, count: int) -> np.ndarray:
-    """The least number to which each of ``count`` numbers is linked by ``pairs``, (2, P)."""
-    least = np.arange(count)
-    while True:
-        pairs = least[pairs]
-        pairs = pairs[:, pairs[0] != pairs[1]]
-        if not pairs.size:
-            return least
-        # At least half of the numbers that still have a link take another one.
-        np.minimum.at(least, pairs.max(axis=0), pairs.min(axis=0))
-        while (least[least] != least).any():
-            least = least[least]
-
-
-def _over_disc(extreme: Callable, values: np.ndarray, radius: int) -> np.ndarray:
-    """Least (``cv2.erode``) or greatest (``cv2.dilate``) value at most ``radius`` pixels away."""
-    choose = np.minimum if extreme is cv2.erode else np.maximum
-    found = values.copy()
-    height, width = values.shape
-    for y in range(min(radius + 1, height)):  # row by row: a whole disc costs radius^2
-        reach = min(math.isqrt(radius**2 - y**2), width)
-        row = extreme(values, np.ones((1, 2 * reach + 1), np.uint8))
-        choose(found[y:], row[: height - y], out=found[y:])
-        choose(found[: height - y], row[y:], out=found[: height - y])
-    return found
+        above, below = component[:-1, left], component[1:, right]
+        linked = (labels[:-1, left] == labels[1:, right]) & (above != below)
+        links.append([above[linked], below[linked]])
+    rows, columns = np.concatenate(links, axis=1)
+    graph = coo_array((np.ones(len(rows), bool), (rows, columns)), shape=(count, count))
+    return connected_components(graph, directed=False)[1][component]
 
 
 def _second_least(values: np.ndarray, width: int) -> np.ndarray:
@@ -180,11 +241,3 @@ def _second_least(values: np.ndarray, width: int) -> np.ndarray:
             size += step
         least, second = least.T, second.T
     return second
-
-
-def _ring(radius: int) -> list[tuple[int, int]]:
-    """Offsets (y, x) of the pixels whose distance is above ``radius``, at most ``radius + 1``."""
-    squares = np.arange(-radius - 1, radius + 2) ** 2
-    distances = np.add.outer(squares, squares)
-    inside = (distances > radius**2) & (distances <= (radius + 1) ** 2)
-    return [(y, x) for y, x in (np.argwhere(inside) - radius - 1).tolist()]

@@ -1,6 +1,12 @@
 """Prediction against truth, pixel by pixel: counts for each class, and scores from them."""
 
+import math
+from collections.abc import Iterable
+
 import numpy as np
+from torch import Tensor
+
+Totals = dict[str, np.ndarray]  # name of a model -> its counts over a data set
 
 
 def class_maps(
@@ -66,6 +72,21 @@ def class_mean(score: np.ndarray) -> float:
 def mean_percent(score: np.ndarray) -> float:
     """Mean over the classes that occur, in per cent; NaN if none does."""
     return 100 * class_mean(score)
+
+
+def mean_outside_void(maps: Iterable[tuple[Tensor, Tensor]], ignore_index: int = 255) -> float:
+    """Mean of values, such as E_G, over the pixels that are not void; NaN if there is none.
+
+    Args:
+        maps: Values and their labels, each pair of one shape.
+        ignore_index: The void label.
+    """
+    total, count = 0.0, 0
+    for values, label in maps:
+        valid = label != ignore_index
+        total += values[valid].double().sum().item()
+        count += int(valid.sum())
+    return total / count if count else math.nan
 
 
 def ratio_or_nan(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

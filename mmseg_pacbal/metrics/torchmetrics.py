@@ -7,8 +7,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from .boundary_batch import PER_CLASS, batch_counts, batch_scores, check_settings
-from .boundary_scores import no_counts
+from ..ops.arguments import BOOL, INT, Accepted, check_arguments, is_int, none_or
+from .boundary_quality import ACCEPTED, batch_counts, boundary_scores, no_counts
+from .label_counts import class_mean
 
 try:
     from torchmetrics import Metric
@@ -20,6 +21,17 @@ except ModuleNotFoundError as error:
         'BoundaryQuality is a metric of torchmetrics, which is not installed; to install it: '
         'pip install torchmetrics'
     ) from None
+
+PER_CLASS = '_per_class'  # ends the names of what holds a score of each class
+_ACCEPTED = dict(
+    ACCEPTED,
+    num_classes=Accepted(
+        'a positive integer up to 65535',
+        lambda value: is_int(value) and 0 < value < 2**16,  # maps are uint16
+    ),
+    ignore_index=none_or(INT),
+    per_class=BOOL,
+)
 
 
 class BoundaryQuality(Metric):
@@ -147,7 +159,8 @@ class BoundaryQuality(Metric):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_settings(
+        check_arguments(
+            _ACCEPTED,
             num_classes=num_classes,
             ratio=ratio,
             widths=widths,
@@ -174,8 +187,9 @@ class BoundaryQuality(Metric):
 
         Raises:
             TypeError: An input is not a tensor.
-            ValueError: Shapes or dtypes are not those above, or a value is neither a class nor, in
-                ``target``, ``ignore_index``. Nothing is counted then.
+            ValueError: Shapes or dtypes are not those above, a value is neither a class nor, in
+                ``target``, ``ignore_index``, or logits outside void are NaN. Nothing is counted
+                then.
         """
         counts = batch_counts(
             preds,
@@ -194,7 +208,10 @@ class BoundaryQuality(Metric):
     def compute(self) -> dict[str, Tensor]:
         """Scores of everything counted since the last ``reset``, on all processes."""
         counts = {name: getattr(self, state).cpu().numpy() for name, state in self._states.items()}
-        scores = batch_scores(counts, self.widths, self.per_class)
+        of_classes = boundary_scores(counts, self.widths)
+        scores: dict[str, Any] = {name: class_mean(score) for name, score in of_classes.items()}
+        if self.per_class:
+            scores |= {name + PER_CLASS: score for name, score in of_classes.items()}
         dtype = torch.float32 if self.device.type == 'mps' else torch.float64
         return {
             name: torch.as_tensor(score, dtype=dtype, device=self.device)

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from ..losses import BoundaryAwareLoss
 from ..ops import boundary_edges
-from ..visualization.panels import PanelRow
-from ..visualization.weights import WeightSample
+from ..visualization import PanelRow, WeightSample
 from .heads import head_losses
 from .inference import require_finite
 

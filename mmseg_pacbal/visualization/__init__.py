@@ -1,10 +1,8 @@
 """Pictures of labels, weights, losses and predictions."""
 
-from .calibration import reliability_plot
-from .panels import PanelRow, paint, panel_figure
+from .charts import region_chart, reliability_plot
+from .panels import PanelRow, WeightSample, paint, panel_figure, weight_figure
 from .paper import comparison_figure, edge_figure, loss_figure, qualitative_figure
-from .regions import region_chart
-from .weights import WeightSample, weight_figure
 
 __all__ = [
     'PanelRow',

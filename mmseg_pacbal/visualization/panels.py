@@ -33,6 +33,25 @@ class PanelRow:
     prediction: np.ndarray
 
 
+@dataclass
+class WeightSample:
+    """One crop, as the model gets it.
+
+    Args:
+        name: Title of the picture.
+        image: RGB, uint8 (H, W, 3).
+        label: Classes or void, (H, W).
+        edges: E, the sum of all classes' edges, (H, W), 0..3.
+        weight: E_G, (H, W).
+    """
+
+    name: str
+    image: np.ndarray
+    label: np.ndarray
+    edges: np.ndarray
+    weight: np.ndarray
+
+
 def paint(label: np.ndarray, palette: Sequence, ignore_index: int = 255) -> np.ndarray:
     """Colour a label map: (H, W) integers -> (H, W, 3) uint8, void in the VOC devkit's colour.
 
@@ -69,8 +88,7 @@ def panel_figure(
         line[1].imshow(paint(row.label, palette))
         line[4].imshow(paint(row.prediction, palette))
         for ax, field in ((line[2], row.weight), (line[3], row.loss)):
-            mappable = ax.imshow(field, cmap='inferno', vmin=0)
-            figure.colorbar(mappable, ax=ax, fraction=0.035, pad=0.01).ax.tick_params(labelsize=7)
+            _show_values(ax, field)
     strip_ticks(axes.flat)
     titles = ('image', 'label', f'weights {weight_name}', loss_name, 'prediction')
     for ax, title in zip(axes[0], titles, strict=True):
@@ -81,6 +99,28 @@ def panel_figure(
         ncols=even_columns(len(handles), 11),
         fontsize=8,
     )
+    return figure
+
+
+def weight_figure(sample: WeightSample, palette: Sequence, ignore_index: int = 255) -> Figure:
+    """Draw the four panels of a sample, with the mean and the range of E_G in a title."""
+    height, width = sample.label.shape
+    figure = Figure(figsize=(13, 0.7 + 3.1 * height / width), layout='constrained')
+    axes = figure.subplots(1, 4)
+    weight = sample.weight
+    axes[0].imshow(sample.image)
+    axes[1].imshow(paint(sample.label, palette, ignore_index))
+    for ax, field in zip(axes[2:], (sample.edges, weight), strict=True):
+        _show_values(ax, field, interpolation='none')
+    titles = (
+        sample.name,
+        f'label, {width} x {height}',
+        f'edges $E$, {(sample.edges > 0).mean():.1%} of the pixels',
+        f'weights $E_G$: mean {weight.mean():.2f}, {weight.min():.2f} to {weight.max():.2f}',
+    )
+    for ax, title in zip(axes, titles, strict=True):
+        ax.set_title(title, fontsize=9)
+    strip_ticks(axes)
     return figure
 
 
@@ -112,3 +152,9 @@ def class_patches(
     shown = [(name, i) for i, name in enumerate(classes) if i in present]
     shown += [('void', len(classes))] if ignore_index in present else []
     return [Patch(facecolor=colours[i], edgecolor='grey', label=name) for name, i in shown]
+
+
+def _show_values(ax: Axes, field: np.ndarray, interpolation: str | None = None) -> None:
+    drawn = ax.imshow(field, cmap='inferno', vmin=0, interpolation=interpolation)
+    bar = ax.figure.colorbar(drawn, ax=ax, fraction=0.035, pad=0.01)
+    bar.ax.tick_params(labelsize=7)

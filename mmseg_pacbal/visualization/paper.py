@@ -1,16 +1,22 @@
 """Figures 4, 5 and 7 of the paper, and two models side by side, at the width of a page."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 
-from .panels import PanelRow, class_patches, even_columns, labels_of, paint, strip_ticks
-from .weights import WeightSample
+from .panels import (
+    PanelRow,
+    WeightSample,
+    class_patches,
+    even_columns,
+    labels_of,
+    paint,
+    strip_ticks,
+)
 
 # In inches. Most papers have pages of this width, at which the fonts are legible in print.
 PAGE_WIDTH = 7.0
@@ -32,17 +38,14 @@ def loss_figure(
     The loss has one scale for all rows, which ends at the 99.5th percentile: otherwise a few
     pixels would make all others dark.
     """
-    legend = class_patches(classes, palette, labels_of(rows))
-    figure, axes = _grid([_aspect(row.image) for row in rows], 4, legend, right=BAR)
+    lines = [
+        [row.image, paint(row.label, palette), paint(row.prediction, palette), row.loss]
+        for row in rows
+    ]
     largest = np.percentile(np.concatenate([row.loss.ravel() for row in rows]), 99.5)
-    for line, row in zip(axes, rows, strict=True):
-        line[0].imshow(row.image)
-        line[1].imshow(paint(row.label, palette))
-        line[2].imshow(paint(row.prediction, palette))
-        drawn = line[3].imshow(row.loss, cmap='inferno', vmin=0, vmax=max(largest, 1e-6))
-    _colour_bar(figure, drawn, axes, loss_name, extend='max')
-    _title(axes[0], 'image', 'ground truth', 'prediction', 'loss')
-    return figure
+    titles = ('image', 'ground truth', 'prediction', 'loss')
+    bar = dict(name=loss_name, largest=max(largest, 1e-6), extend='max')
+    return _figure(lines, titles, class_patches(classes, palette, labels_of(rows)), **bar)
 
 
 def edge_figure(
@@ -55,17 +58,11 @@ def edge_figure(
 
     Edges are white where E is not 0. E_G has one scale for all rows.
     """
+    lines = [[s.image, paint(s.label, palette), s.edges > 0, s.weight] for s in samples]
     legend = class_patches(classes, palette, [sample.label for sample in samples])
-    figure, axes = _grid([_aspect(sample.image) for sample in samples], 4, legend, right=BAR)
+    titles = ('image', 'label $l$', 'boundary edge $E$', 'Gaussian edge $E_G$')
     largest = max(sample.weight.max() for sample in samples)
-    for line, sample in zip(axes, samples, strict=True):
-        line[0].imshow(sample.image)
-        line[1].imshow(paint(sample.label, palette))
-        line[2].imshow(sample.edges > 0, cmap='gray', vmin=0, vmax=1)
-        drawn = line[3].imshow(sample.weight, cmap='inferno', vmin=0, vmax=largest)
-    _colour_bar(figure, drawn, axes, weight_name)
-    _title(axes[0], 'image', 'label $l$', 'boundary edge $E$', 'Gaussian edge $E_G$')
-    return figure
+    return _figure(lines, titles, legend, weight_name, largest)
 
 
 def qualitative_figure(
@@ -73,19 +70,10 @@ def qualitative_figure(
 ) -> Figure:
     """Fig. 7: image, truth and prediction; two images side by side if there are four or more."""
     groups = 1 if len(rows) < 4 else 2
-    lines = [rows[i : i + groups] for i in range(0, len(rows), groups)]
-    aspects = [max(_aspect(row.image) for row in line) for line in lines]
-    legend = class_patches(classes, palette, labels_of(rows))
-    figure, axes = _grid(aspects, 3 * groups, legend)
-    cells = axes.reshape(len(lines) * groups, 3)
-    for cell, row in zip(cells, rows, strict=False):
-        cell[0].imshow(row.image)
-        cell[1].imshow(paint(row.label, palette))
-        cell[2].imshow(paint(row.prediction, palette))
-    for ax in cells[len(rows) :].flat:
-        ax.set_axis_off()
-    _title(axes[0], *('image', 'ground truth', 'prediction') * groups)
-    return figure
+    cells = [[row.image, *(paint(m, palette) for m in (row.label, row.prediction))] for row in rows]
+    lines = [list(itertools.chain(*cells[i : i + groups])) for i in range(0, len(rows), groups)]
+    titles = ('image', 'ground truth', 'prediction') * groups
+    return _figure(lines, titles, class_patches(classes, palette, labels_of(rows)))
 
 
 def comparison_figure(
@@ -106,25 +94,60 @@ def comparison_figure(
         palette: Their colours.
         weight_name: Label of the weights' scale.
     """
+    lines = []
+    for row, other in zip(rows, others, strict=True):
+        labels = (row.label, row.prediction, other.prediction)
+        lines.append([row.image, *(paint(label, palette) for label in labels), other.weight])
     legend = class_patches(classes, palette, labels_of([*rows, *others]))
-    figure, axes = _grid([_aspect(row.image) for row in rows], 5, legend, right=BAR)
-    largest = max(row.weight.max() for row in others)
-    for line, row, other in zip(axes, rows, others, strict=True):
-        line[0].imshow(row.image)
-        for ax, label in zip(line[1:4], (row.label, row.prediction, other.prediction), strict=True):
-            ax.imshow(paint(label, palette))
-        drawn = line[4].imshow(other.weight, cmap='inferno', vmin=0, vmax=largest)
-    _colour_bar(figure, drawn, axes, weight_name)
-    _title(axes[0], 'image', 'ground truth', *names, 'boundary weights')
+    titles = ('image', 'ground truth', *names, 'boundary weights')
+    return _figure(lines, titles, legend, weight_name, max(row.weight.max() for row in others))
+
+
+def _figure(
+    lines: Sequence[Sequence[np.ndarray]],
+    titles: Sequence[str],
+    legend: Sequence[Patch],
+    name: str | None = None,
+    largest: float = 1,
+    extend: str = 'neither',
+) -> Figure:
+    """Lines of pictures, as wide as a page, with titles above and the class legend below.
+
+    Args:
+        lines: Pictures: RGB, uint8 (H, W, 3); masks, bool (H, W); values from 0, floating (H, W).
+        titles: Of the columns.
+        legend: Entries of the class legend.
+        name: Of the values, beside the colour bar on the right; None without values.
+        largest: Where the scale of the values ends.
+        extend: Whether there are larger ones: ``'max'`` or ``'neither'``.
+    """
+    # Two images in a line may have different shapes.
+    aspects = [max(picture.shape[0] / picture.shape[1] for picture in line) for line in lines]
+    figure, axes = _grid(aspects, len(titles), legend, right=BAR if name else 0)
+    for ax, title in zip(axes[0], titles, strict=True):
+        ax.set_title(title, fontsize=FONT_SIZE, pad=3)
+    for line, pictures in zip(axes, lines, strict=True):
+        for ax, picture in zip(line, pictures, strict=False):
+            scale = dict(cmap='gray', vmax=1) if picture.dtype == bool else dict(vmax=largest)
+            drawn = ax.imshow(picture, **(dict(cmap='inferno', vmin=0) | scale))
+        for ax in line[len(pictures) :]:
+            ax.set_axis_off()
+    if name:
+        first, last = axes[0, -1].get_position(), axes[-1, -1].get_position()
+        gap = GAP / PAGE_WIDTH
+        place = (first.x1 + 2 * gap, last.y0, 3 * gap, first.y1 - last.y0)
+        bar = figure.colorbar(drawn, cax=figure.add_axes(place), extend=extend, extendfrac=0.02)
+        bar.set_label(name, fontsize=FONT_SIZE)
+        bar.ax.tick_params(labelsize=FONT_SIZE - 1)
     return figure
 
 
 def _grid(
-    aspects: Sequence[float], columns: int, legend: Sequence[Patch], right: float = 0
+    aspects: Sequence[float], columns: int, legend: Sequence[Patch], right: float
 ) -> tuple[Figure, np.ndarray]:
     """Panels of equal width, each line as high as its images are (aspect: height / width).
 
-    They are positioned explicitly: a layout engine leaves gaps between panels of a fixed aspect.
+    They are placed by their sizes: a layout engine leaves gaps between panels of a fixed aspect.
 
     Args:
         aspects: One for each line.
@@ -133,20 +156,19 @@ def _grid(
         right: Space to leave free to the right of them, in inches.
     """
     legend_columns = even_columns(len(legend), 7)
-    legend_lines = math.ceil(len(legend) / legend_columns)
     width = (PAGE_WIDTH - right) / columns - GAP
-    below = (legend_lines + 1) * LEGEND_LINE
-    height = TITLE + sum(width * aspect + GAP for aspect in aspects) + below
+    heights = width * np.array(aspects)
+    below = (math.ceil(len(legend) / legend_columns) + 1) * LEGEND_LINE
+    height = TITLE + sum(heights + GAP) + below
     figure = Figure(figsize=(PAGE_WIDTH, height))
-    axes = np.empty((len(aspects), columns), dtype=object)
-    bottom = height - TITLE
-    for line, aspect in zip(axes, aspects, strict=True):
-        bottom -= width * aspect
-        for column in range(columns):
-            inches = np.array([GAP / 2 + column * (width + GAP), bottom, width, width * aspect])
-            page = [PAGE_WIDTH, height, PAGE_WIDTH, height]
-            line[column] = figure.add_axes(tuple(inches / page))
-        bottom -= GAP
+    edges = dict(
+        left=GAP / 2 / PAGE_WIDTH,
+        right=1 - (right + GAP / 2) / PAGE_WIDTH,
+        bottom=(below + GAP) / height,
+        top=1 - TITLE / height,
+    )
+    gaps = dict(wspace=GAP / width, hspace=GAP / heights.mean(), height_ratios=heights)
+    axes = figure.subplots(len(aspects), columns, squeeze=False, gridspec_kw=edges | gaps)
     strip_ticks(axes.flat)
     figure.legend(
         handles=legend,
@@ -158,23 +180,3 @@ def _grid(
         borderaxespad=0.2,
     )
     return figure, axes
-
-
-def _colour_bar(
-    figure: Figure, drawn: AxesImage, axes: np.ndarray, name: str, extend: str = 'neither'
-) -> None:
-    first, last = axes[0, -1].get_position(), axes[-1, -1].get_position()
-    left = first.x1 + 2 * GAP / PAGE_WIDTH
-    place = (left, last.y0, 3 * GAP / PAGE_WIDTH, first.y1 - last.y0)
-    bar = figure.colorbar(drawn, cax=figure.add_axes(place), extend=extend, extendfrac=0.02)
-    bar.set_label(name, fontsize=FONT_SIZE)
-    bar.ax.tick_params(labelsize=FONT_SIZE - 1)
-
-
-def _title(axes: Sequence[Axes], *titles: str) -> None:
-    for ax, title in zip(axes, titles, strict=True):
-        ax.set_title(title, fontsize=FONT_SIZE, pad=3)
-
-
-def _aspect(image: np.ndarray) -> float:
-    return image.shape[0] / image.shape[1]

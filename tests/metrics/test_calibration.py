@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from mmseg_pacbal.metrics.calibration import (
-    REGIONS,
+    CALIBRATION_REGIONS,
     calibration_counts,
+    calibration_csv,
+    calibration_table,
     confidence,
     expected_calibration_error,
     overconfidence,
 )
-from mmseg_pacbal.metrics.calibration_report import calibration_csv, calibration_table
 
 VOID = 3  # as class_maps writes it for three classes
 
@@ -46,7 +47,7 @@ def test_counts_are_those_of_the_definition(case):
     found = calibration_counts(values, prediction, truth, 3, bins=5, width=2)
     expected = [naive(*case, region, 5) for region in (None, near, ~near)]
     np.testing.assert_allclose(found, expected, rtol=1e-12)
-    assert found.shape == (len(REGIONS), 3, 5)
+    assert found.shape == (len(CALIBRATION_REGIONS), 3, 5)
     assert found[1, 0].sum() > 0
     assert found[2, 0].sum() > 0
 

@@ -9,15 +9,16 @@ import pytest
 from scipy import ndimage
 
 from mmseg_pacbal.metrics.hard_regions import (
-    REGIONS,
+    HARD_REGIONS,
     region_counts,
+    region_csv,
     region_masks,
+    region_table,
     small_objects,
     thin_parts,
     touching_classes,
 )
 from mmseg_pacbal.metrics.label_counts import accuracy, class_maps, iou, overlap_counts
-from mmseg_pacbal.metrics.region_report import region_csv, region_table
 
 VOID = 255
 
@@ -37,7 +38,7 @@ def disc(radius: int) -> np.ndarray:
 def test_near_and_interior_make_up_all_and_void_is_in_none(voc_labels):
     label = next(label.numpy() for label in voc_labels if (label == VOID).any())
     masks = region_masks(truth_map(label, 21), 21)
-    assert tuple(masks) == REGIONS
+    assert tuple(masks) == HARD_REGIONS
     assert np.array_equal(masks['all'], label != VOID)
     assert np.array_equal(masks['near boundaries'] ^ masks['interior'], masks['all'])
     assert not any((mask & ~masks['all']).any() for mask in masks.values())
@@ -197,7 +198,7 @@ def test_touching_classes_by_another_route(camvid_labels):
 def test_counts_of_regions(camvid_labels):
     label = camvid_labels[0].numpy()
     prediction, truth = class_maps(np.roll(np.where(label == VOID, 0, label), 3, 1), label, 11)
-    counts = dict(zip(REGIONS, region_counts(prediction, truth, 11), strict=True))
+    counts = dict(zip(HARD_REGIONS, region_counts(prediction, truth, 11), strict=True))
     assert np.array_equal(counts['all'], overlap_counts(prediction, truth, 11))
     assert np.array_equal(counts['near boundaries'] + counts['interior'], counts['all'])
     for region, mask in region_masks(truth, 11).items():
@@ -218,7 +219,7 @@ def test_accuracy():
 
 def make_totals() -> dict[str, np.ndarray]:
     """Two models, two classes; nothing is thin, and only class 0 is small."""
-    first = np.zeros((len(REGIONS), 3, 2), np.int64)
+    first = np.zeros((len(HARD_REGIONS), 3, 2), np.int64)
     first[:, 2] = [[60, 40], [20, 20], [40, 20], [5, 0], [0, 0], [10, 10]]
     second = first.copy()
     for total, right in ((first, [50, 30]), (second, [55, 35])):
@@ -256,8 +257,10 @@ def test_table_of_two_models():
 
 def test_csv_has_every_class():
     lines = list(csv.DictReader(io.StringIO(region_csv(make_totals(), ['a, b', 'c']))))
-    assert len(lines) == 2 * len(REGIONS) * 3
+    assert len(lines) == 2 * len(HARD_REGIONS) * 3
     assert list(lines[0].values()) == ['base', 'all', 'a, b', '60', '50', '71.43', '83.33']
     assert list(lines[2].values()) == ['base', 'all', 'mean', '100', '80', '65.71', '79.17']
-    small = [line for line in lines if line['model'] == 'ours' and line['region'] == REGIONS[3]]
+    small = [
+        line for line in lines if line['model'] == 'ours' and line['region'] == HARD_REGIONS[3]
+    ]
     assert [line['IoU'] for line in small] == ['100.00', '', '100.00']

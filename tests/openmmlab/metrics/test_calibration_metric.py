@@ -5,7 +5,7 @@ import pytest
 import torch
 from mmseg.registry import METRICS
 
-from mmseg_pacbal.metrics.calibration import REGIONS, calibration_counts, confidence
+from mmseg_pacbal.metrics.calibration import CALIBRATION_REGIONS, calibration_counts, confidence
 from mmseg_pacbal.metrics.label_counts import class_maps
 from mmseg_pacbal.openmmlab.metrics import CalibrationMetric
 from tests.openmmlab.metrics.test_boundary_metric import make_samples
@@ -33,7 +33,9 @@ def test_counts_add_up():
         values = confidence(sample['seg_logits']['data'].numpy())
         expected = expected + calibration_counts(values, *class_maps(*maps, 7), 7, bins=10, width=3)
     np.testing.assert_allclose(metric.total, expected, rtol=1e-12)
-    assert list(result) == [f'{r}_{m}' for r in REGIONS for m in ('ECE', 'overconfidence')]
+    assert list(result) == [
+        f'{r}_{m}' for r in CALIBRATION_REGIONS for m in ('ECE', 'overconfidence')
+    ]
     pixels, right, confidences = expected[0]
     ece = (pixels * abs(right - confidences) / np.maximum(pixels, 1)).sum() / pixels.sum()
     assert result['all_ECE'] == round(ece, 4)

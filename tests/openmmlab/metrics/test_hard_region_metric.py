@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg_pacbal.metrics.hard_regions import REGIONS, region_counts
+from mmseg_pacbal.metrics.hard_regions import HARD_REGIONS, region_counts
 from mmseg_pacbal.metrics.label_counts import class_maps
 from mmseg_pacbal.openmmlab.metrics import HardRegionMetric
 from tests.openmmlab.metrics.test_boundary_metric import make_samples
@@ -27,9 +27,9 @@ def test_counts_add_up(first, background):
         counts = region_counts(*class_maps(*maps, 7), 7, background=background, **sizes)
         expected = expected + counts
     assert np.array_equal(metric.total, expected)
-    names = [region.replace(' ', '_') for region in REGIONS]
+    names = [region.replace(' ', '_') for region in HARD_REGIONS]
     assert list(result) == [f'{name}_{m}' for name in names for m in ('mIoU', 'mAcc')]
-    thin = expected[REGIONS.index('thin parts')]
+    thin = expected[HARD_REGIONS.index('thin parts')]
     present = thin[2] > 0
     mean = np.mean(thin[0, present] / thin[2, present])
     assert result['thin_parts_mAcc'] == round(100 * mean, 2)

@@ -1,5 +1,6 @@
 """Pictures of weights, loss and prediction while a model trains."""
 
+import math
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,9 +17,10 @@ from mmengine.visualization.utils import img_from_canvas
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
-from torch import Tensor, nn
+from torch import nn
 
 from ....losses import BoundaryAwareLoss
+from ....metrics.label_counts import mean_outside_void
 from ....ops import boundary_weight_map
 from ....ops.arguments import POSITIVE_INT, check_arguments
 from ....visualization import panel_figure
@@ -96,7 +98,7 @@ class BoundaryVisualizationHook(Hook):
         dataset = runner.val_loop.dataloader.dataset
         meta = dataset.metainfo['classes'], dataset.metainfo['palette']
         names = pixel_loss_name(last_head(model)), weight_name(boundary_loss(model))
-        with undisturbed(model):
+        with preserve_state(model):
             for index in spaced_indices(len(dataset), self.num_images):
                 row = inspect_sample(model, dataset, index, own_loss=True)
                 figure = panel_figure([row], *meta, *names)
@@ -107,18 +109,17 @@ def mean_weight(
     loss: BoundaryAwareLoss, data_samples: Sequence[SegDataSample], ignore_index: int
 ) -> float:
     """Mean of E_G over the pixels of some samples that are not void; 0 if all are void."""
-    total, count = 0.0, 0
-    for sample in data_samples:
-        label: Tensor = sample.gt_sem_seg.data.long()  # (1, H, W)
-        weight = boundary_weight_map(label, ignore_index=ignore_index, **loss.map_args)
-        valid = label != ignore_index
-        total += float(weight[valid].double().sum())
-        count += int(valid.sum())
-    return total / max(count, 1)
+    labels = (sample.gt_sem_seg.data.long() for sample in data_samples)  # (1, H, W)
+    maps = (
+        (boundary_weight_map(label, ignore_index=ignore_index, **loss.map_args), label)
+        for label in labels
+    )
+    mean = mean_outside_void(maps, ignore_index)
+    return 0.0 if math.isnan(mean) else mean
 
 
 @contextmanager
-def undisturbed(model: nn.Module) -> Iterator[None]:
+def preserve_state(model: nn.Module) -> Iterator[None]:
     """Restore the train or eval mode of every module, and the random states, at the end."""
     modes = [(module, module.training) for module in model.modules()]
     states = random.getstate(), np.random.get_state()

@@ -14,7 +14,7 @@ from mmseg_pacbal import BoundaryVisualizationHook, boundary_weight_map
 from mmseg_pacbal.openmmlab.engine.hooks.boundary_visualization_hook import (
     mean_weight,
     rendered,
-    undisturbed,
+    preserve_state,
 )
 from mmseg_pacbal.openmmlab.inspection import boundary_loss, inspect_sample
 from mmseg_pacbal.visualization import panel_figure
@@ -169,7 +169,7 @@ def test_arguments(name, value):
         BoundaryVisualizationHook(**{name: value})
 
 
-def test_undisturbed_restores_modes_and_random_states():
+def test_preserve_state_restores_modes_and_random_states():
     def draw() -> tuple:
         return torch.rand(3).tolist(), np.random.rand(3).tolist(), random.random()
 
@@ -180,7 +180,7 @@ def test_undisturbed_restores_modes_and_random_states():
     expected = draw()
     for seed in (torch.manual_seed, np.random.seed, random.seed):
         seed(1)
-    with pytest.raises(KeyError), undisturbed(model):
+    with pytest.raises(KeyError), preserve_state(model):
         draw()
         model.eval()
         raise KeyError

@@ -1,0 +1,236 @@
+"""Metrics that show what mIoU hides, registered in MMSegmentation's METRICS.
+
+Each counts in every image; counts are added up over the data set and over processes, and scores are
+computed from the sums.
+"""
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+from mmseg.registry import METRICS
+from prettytable import PrettyTable
+
+from ..metrics import boundary_quality, calibration, hard_regions
+from ..metrics.boundary_quality import Counts
+from ..metrics.label_counts import accuracy, class_maps, iou, mean_percent, reject_nan
+from ..ops.arguments import INT, POSITIVE_INT, check_arguments, check_names
+
+__all__ = ['BoundaryMetric', 'CalibrationMetric', 'HardRegionMetric']
+
+
+class CountMetric(BaseMetric):
+    """Base of metrics that count in each image and compute scores from the sums.
+
+    Args:
+        ignore_index: The void label.
+        **kwargs: ``collect_device``, ``prefix`` and ``collect_dir`` of ``BaseMetric``.
+
+    Raises:
+        ValueError: ignore_index is not an integer.
+    """
+
+    def __init__(self, ignore_index: int = 255, **kwargs) -> None:
+        check_names(type(self), kwargs)
+        super().__init__(**kwargs)
+        check_arguments(dict(ignore_index=INT), ignore_index=ignore_index)
+        self.ignore_index = ignore_index
+
+    @property
+    def classes(self) -> list[str]:
+        return list(self.dataset_meta['classes'])
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Count in each image; the counts of an image are one result.
+
+        Raises:
+            ValueError: An image has no ground truth, sizes differ, a label is not a class, or the
+                model gives NaN outside void.
+        """
+        for sample in data_samples:
+            name = sample.get('img_path', 'an image')
+            if 'gt_sem_seg' not in sample:
+                metric = type(self).__name__
+                raise ValueError(
+                    f'{metric} compares with ground truth, but {name} has none; test on a split '
+                    f'with labels, or remove {metric} from the evaluators of the config'
+                )
+            prediction, truth = (_array(sample[k]) for k in ('pred_sem_seg', 'gt_sem_seg'))
+            try:
+                maps = class_maps(prediction, truth, len(self.classes), self.ignore_index)
+                if 'seg_logits' in sample:
+                    nan = sample['seg_logits']['data'].amax(0).isnan()  # the greatest of NaN is NaN
+                    reject_nan(nan.cpu().numpy() & (maps[1] != len(self.classes)))
+            except ValueError as error:
+                raise ValueError(f'{name}: {error}') from error
+            self.results.append(self.count(sample, *maps))
+
+    def compute_metrics(self, results: list[Counts]) -> dict[str, float]:
+        """Add up the counts of all images and compute the scores."""
+        return self.scores(
+            {name: reduce(np.add, [r[name] for r in results]) for name in results[0]}
+        )
+
+    def count(self, sample: dict, prediction: np.ndarray, truth: np.ndarray) -> Counts:
+        """Counts in one image, of which the maps, (H, W), are those of :func:`class_maps`."""
+        raise NotImplementedError
+
+    def scores(self, total: Counts) -> dict[str, float]:
+        """Scores from the counts of the whole data set."""
+        raise NotImplementedError
+
+
+@METRICS.register_module()
+class BoundaryMetric(CountMetric):
+    """Quality of a prediction at boundaries, for use along with ``IoUMetric``.
+
+    Results, in per cent, means over the classes that occur: ``mBIoU`` (Boundary IoU, Cheng et
+    al. 2021), ``trimap_mIoU@W`` for each width W (DeepLab) and ``mBF1`` (boundary F1, Csurka et
+    al. 2013). A table of all classes is logged. docs/boundary_metrics.md defines each measure and
+    how it treats void.
+
+    Args:
+        ratio: Width of the bands of Boundary IoU, as a share of the image's diagonal.
+        widths: Widths of the trimaps, in pixels on either side of a boundary, increasing.
+        tolerance: Largest distance at which contours match in boundary F1, as a share of the
+            image's diagonal.
+        **kwargs: ``ignore_index``, the void label (255), and ``collect_device``, ``prefix`` and
+            ``collect_dir`` of ``BaseMetric``.
+
+    Raises:
+        ValueError: An argument is unknown or has a value that is not accepted.
+    """
+
+    def __init__(
+        self,
+        ratio: float = 0.02,
+        widths: Sequence[int] = (1, 2, 4, 8, 16, 32),
+        tolerance: float = 0.0075,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        settings = dict(ratio=ratio, widths=widths, tolerance=tolerance)
+        check_arguments(boundary_quality.ACCEPTED, **settings)
+        self.ratio, self.widths, self.tolerance = ratio, tuple(widths), tolerance
+
+    def count(self, sample: dict, prediction: np.ndarray, truth: np.ndarray) -> Counts:
+        return boundary_quality.boundary_counts(
+            prediction,
+            truth,
+            len(self.classes),
+            ratio=self.ratio,
+            widths=self.widths,
+            tolerance=self.tolerance,
+        )
+
+    def scores(self, total: Counts) -> dict[str, float]:
+        scores = boundary_quality.boundary_scores(total, self.widths)
+        means = {name: mean_percent(score) for name, score in scores.items()}
+        table = PrettyTable()
+        table.add_column('Class', [*self.classes, 'mean'], align='l')
+        for name, score in scores.items():
+            column = name.replace('_mIoU', '').removeprefix('m')  # trimap@4, BIoU, BF1
+            cells = [f'{value:.2f}' for value in (*(100 * score), means[name])]
+            table.add_column(column, cells, align='r')
+        print_log(f'boundary quality in %\n{table}', logger='current')
+        return {name: round(mean, 2) for name, mean in means.items()}
+
+
+@METRICS.register_module()
+class CalibrationMetric(CountMetric):
+    """How well the confidence of a model agrees with its accuracy.
+
+    Results for each of the regions ``all``, ``boundary`` and ``interior``: ``<region>_ECE``, the
+    expected calibration error, and ``<region>_overconfidence``, mean confidence minus accuracy.
+    Both are shares, not per cent. After an evaluation, ``total`` holds the counts of the data set,
+    (R, 3, M).
+
+    Args:
+        bins: Number of bins of equal width into which pixels are sorted by confidence.
+        width: Width of the boundary, in pixels on either side.
+        **kwargs: ``ignore_index``, the void label (255), and ``collect_device``, ``prefix`` and
+            ``collect_dir`` of ``BaseMetric``.
+
+    Raises:
+        ValueError: bins or width is not a positive integer.
+    """
+
+    total: np.ndarray
+
+    def __init__(self, bins: int = 15, width: int = 8, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.sizes = dict(bins=bins, width=width)
+        check_arguments(dict.fromkeys(self.sizes, POSITIVE_INT), **self.sizes)
+
+    def count(self, sample: dict, prediction: np.ndarray, truth: np.ndarray) -> Counts:
+        logits = sample['seg_logits']['data'].float().cpu().numpy()
+        confidence, classes = calibration.confidence(logits), len(self.classes)
+        counts = calibration.calibration_counts(
+            confidence, prediction, truth, classes, **self.sizes
+        )
+        return dict(calibration=counts)
+
+    def scores(self, total: Counts) -> dict[str, float]:
+        self.total = total['calibration']
+        table = calibration.calibration_table({'': self.total})
+        print_log(f'calibration\n{table}', logger='current')
+        errors = calibration.expected_calibration_error(self.total)
+        over = calibration.overconfidence(self.total)
+        scores = {}
+        for i, region in enumerate(calibration.CALIBRATION_REGIONS):
+            scores[f'{region}_ECE'] = round(float(errors[i]), 4)
+            scores[f'{region}_overconfidence'] = round(float(over[i]), 4)
+        return scores
+
+
+@METRICS.register_module()
+class HardRegionMetric(CountMetric):
+    """mIoU and mean accuracy of each region of :func:`region_masks`.
+
+    Results, in per cent: ``<region>_mIoU`` and ``<region>_mAcc``, such as ``thin_parts_mIoU``. A
+    class called ``background`` is not an object. After an evaluation, ``total`` holds the counts
+    of the data set, (R, 3, C).
+
+    Args:
+        width: Width of the band near boundaries, in pixels.
+        area: Objects of fewer pixels are small.
+        radius: Parts in which no disc of this radius fits are thin.
+        **kwargs: ``ignore_index``, the void label (255), and ``collect_device``, ``prefix`` and
+            ``collect_dir`` of ``BaseMetric``.
+
+    Raises:
+        ValueError: A size is not a positive integer.
+    """
+
+    total: np.ndarray
+
+    def __init__(self, width: int = 8, area: int = 1024, radius: int = 4, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.sizes = dict(width=width, area=area, radius=radius)
+        check_arguments(dict.fromkeys(self.sizes, POSITIVE_INT), **self.sizes)
+
+    def count(self, sample: dict, prediction: np.ndarray, truth: np.ndarray) -> Counts:
+        options: dict[str, Any] = dict(self.sizes)
+        if 'background' in self.classes:
+            options['background'] = self.classes.index('background')
+        counts = hard_regions.region_counts(prediction, truth, len(self.classes), **options)
+        return dict(regions=counts)
+
+    def scores(self, total: Counts) -> dict[str, float]:
+        self.total = total['regions']
+        table = hard_regions.region_table({'': self.total})
+        print_log(f'hard regions, in %\n{table}', logger='current')
+        scores = {}
+        for region, counts in zip(hard_regions.HARD_REGIONS, self.total, strict=True):
+            name = region.replace(' ', '_')
+            scores[f'{name}_mIoU'] = round(mean_percent(iou(counts)), 2)
+            scores[f'{name}_mAcc'] = round(mean_percent(accuracy(counts)), 2)
+        return scores
+
+
+def _array(data: dict) -> np.ndarray:
+    """The (1, H, W) tensor of a sample's field as an (H, W) array."""
+    return data['data'].squeeze(0).cpu().numpy()
