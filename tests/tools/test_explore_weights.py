@@ -71,9 +71,9 @@ class Server:
         pytest.fail(''.join(lines))
 
     def uploads(self) -> list[Path]:
-        """Files in the folder of uploads."""
-        folders = self.temporary.glob('explore-*')
-        return [path for folder in folders for path in folder.rglob('*') if path.is_file()]
+        """Files in the folder of uploads; Gradio leaves empty ones, which go when it ends."""
+        paths = (p for folder in self.temporary.glob('explore-*') for p in folder.rglob('*'))
+        return [path for path in paths if path.is_file() and path.stat().st_size]
 
     def end(self) -> None:
         self.process.send_signal(signal.SIGTERM)

@@ -1,13 +1,13 @@
 """The page itself: Gradio's controls, and which function answers which of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from .answers import SIDES, Answers
 from .controls import arguments
-from .samples import Sample, Source
+from .samples import Source
 from .settings import Settings, paper_rows, settings_of
 from .style import ON_CLICK
 
@@ -42,7 +42,7 @@ class Page:
                 'pixel by a weight, E_G. Compare two settings, A and B, on a label of yours; a '
                 'click on a picture moves the cut.'
             )
-            self.sample = gr.State(None)
+            self.shown = gr.State(None)  # a key, see Answers
             with gr.Row():
                 with gr.Column(scale=1, min_width=300, elem_classes='controls'):
                     self._label_controls()
@@ -111,7 +111,7 @@ class Page:
         settings = [*self.inputs['A'], *self.inputs['B']]
         draw = dict(
             fn=answers.draw,
-            inputs=[self.sample, *settings, self.same, self.way, self.position],
+            inputs=[self.shown, *settings, self.same, self.way, self.position],
             outputs=[self.picture, *self.texts['A'], *self.texts['B'], self.problem],
             **quiet,
         )
@@ -120,8 +120,8 @@ class Page:
         self.gr.on(moved, trigger_mode='always_last', **draw)
         # What follows another answer is never dropped.
         draw['trigger_mode'] = 'multiple'
-        picked = [self.sample, self.position, self.choice, self.note]
-        place = [self.sample, self.way]
+        picked = [self.shown, self.position, self.choice, self.note]
+        place = [self.shown, self.way]
         for event in (self.blocks.load, self.choice.input):
             event(answers.pick, [self.choice, self.way], picked, **quiet).then(**draw)
         self.upload.upload(answers.take, [self.upload, self.way], picked, **quiet).then(**draw)
@@ -143,7 +143,7 @@ class Page:
         gr, answers = self.gr, self.answers
 
         # Gradio passes the event because of its annotation.
-        def clicked(sample: Sample | None, way: str, event: gr.EventData) -> Any:  # type: ignore
-            return answers.point(sample, way, event.x, event.y)
+        def clicked(key: Hashable, way: str, event: gr.EventData) -> Any:  # type: ignore
+            return answers.point(key, way, event.x, event.y)
 
         return clicked

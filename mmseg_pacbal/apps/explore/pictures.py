@@ -9,6 +9,7 @@ from ...visualization import paint
 from .samples import Sample
 
 LONGEST = 1000  # pixels of a picture on the page
+FLATTEST = 4  # its longer side over its shorter one, at most
 HEAT, GREY = 0.75, 0.45  # shares of the weights and of the image in an overlay
 GREYS = np.array([24, 150, 205, 255], np.uint8)  # of E = 0, 1, 2, 3
 
@@ -37,6 +38,13 @@ def overlay(sample: Sample, weight: np.ndarray, top: float, ignore_index: int) -
     return cv2.addWeighted(heat, HEAT, grey, GREY, 0)
 
 
+def shown_size(height: int, width: int) -> tuple[int, int]:
+    """Height and width of a picture on the page: a label of one row is still seen."""
+    longest = min(LONGEST, max(height, width))
+    scale, least = longest / max(height, width), max(1, longest // FLATTEST)
+    return max(least, round(scale * height)), max(least, round(scale * width))
+
+
 def data_uri(picture: np.ndarray, exact: bool = False) -> str:
     """A picture, RGB or grey, as the address of an image that needs no file.
 
@@ -44,10 +52,10 @@ def data_uri(picture: np.ndarray, exact: bool = False) -> str:
         picture: uint8 (H, W, 3) or (H, W).
         exact: Whether to keep every pixel (PNG), for pictures of few colours; else JPEG.
     """
-    scale = LONGEST / max(picture.shape[:2])
-    if scale < 1:
+    height, width = shown_size(*picture.shape[:2])
+    if (height, width) != picture.shape[:2]:
         way = cv2.INTER_NEAREST if exact else cv2.INTER_AREA
-        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=way)
+        picture = cv2.resize(picture, (width, height), interpolation=way)
     if picture.ndim == 3:
         picture = np.ascontiguousarray(picture[..., ::-1])
     if exact:

@@ -1,7 +1,8 @@
 """Label maps to look at: those of a config's training data, or those of a folder."""
 
+import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,10 +25,11 @@ from ...openmmlab.inference import init_inferencer
 from ...openmmlab.inspection import inspect_sample, spaced_indices
 
 MOST = 500  # names in the list; of more labels, evenly spaced ones
+_numbers = itertools.count()
 IDENTITY = np.arange(256, dtype=np.uint8)
 
 
-@dataclass(frozen=True, eq=False)  # compared and hashed as an object, so that results are cached
+@dataclass(frozen=True, eq=False)
 class Sample:
     """One label map.
 
@@ -37,6 +39,7 @@ class Sample:
         palette: RGB of each value, uint8 (256, 3).
         image: RGB, uint8 (H, W, 3), or None.
         loss: Cross entropy of every pixel, (H, W), or None.
+        number: Of this object alone: what is kept of it is found by it, and does not keep it.
     """
 
     name: str
@@ -44,6 +47,11 @@ class Sample:
     palette: np.ndarray
     image: np.ndarray | None = None
     loss: np.ndarray | None = None
+    number: int = field(default_factory=_numbers.__next__)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(a.nbytes for a in (self.label, self.image, self.loss) if a is not None)
 
 
 class Source(Protocol):

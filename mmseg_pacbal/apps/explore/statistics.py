@@ -1,25 +1,27 @@
 """What a setting does to a label, in numbers."""
 
-from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ...ops import boundary_edges, boundary_weight_map
+from .memory import BoundedCache
 from .samples import Sample
 from .settings import Settings
 
 BINS = 48  # of the histogram
 OFFSET_SIDE = 512  # the offsets are compared in the middle of a larger label
+# The other setting, and a label that is looked at again, are not computed anew.
+_kept: BoundedCache[Any] = BoundedCache(256 * 2**20)
 
 
 class Weights(NamedTuple):
     """Edges and weights of a label.
 
     Attributes:
-        edges: E, (H, W), 0..3.
+        edges: E, (H, W), 0..3, uint8.
         weight: E_G as the loss applies it, (H, W), float32.
         valid: Pixels that are not void, bool (H, W).
     """
@@ -27,6 +29,10 @@ class Weights(NamedTuple):
     edges: np.ndarray
     weight: np.ndarray
     valid: np.ndarray
+
+    @property
+    def nbytes(self) -> int:
+        return sum(array.nbytes for array in self)
 
 
 class Figures(NamedTuple):
@@ -53,9 +59,13 @@ class OffsetEffect(NamedTuple):
     spread: float
 
 
-@lru_cache(maxsize=8)
 def weights(sample: Sample, settings: Settings) -> Weights:
     """Edges and weights of a label."""
+    key = (sample.number, settings)
+    return _kept.get(key) or _kept.put(key, _weights(sample, settings))
+
+
+def _weights(sample: Sample, settings: Settings) -> Weights:
     label = as_tensor(sample.label)
     edges = boundary_edges(
         label,
@@ -64,7 +74,9 @@ def weights(sample: Sample, settings: Settings) -> Weights:
         ignore_index=settings.ignore_index,
     )
     weight = settings.loss().weight_map(label)
-    return Weights(edges[0].numpy(), weight[0].numpy(), sample.label != settings.ignore_index)
+    return Weights(
+        edges[0].byte().numpy(), weight[0].numpy(), sample.label != settings.ignore_index
+    )
 
 
 def figures(found: Weights) -> Figures:
@@ -95,13 +107,17 @@ def line_of(field: np.ndarray, position: int, column: bool = False) -> np.ndarra
     return field[:, position] if column else field[position]
 
 
-@lru_cache(maxsize=8)
 def offset_effect(sample: Sample, settings: Settings, antialias: bool) -> OffsetEffect:
     """How E_G, not normalised, depends on where a label lies in the grid of the shrunken edges.
 
     The label is moved by 0 to ``downsample - 1`` pixels to the right and down, its frame repeated;
     the weights are compared at the same pixels of the label.
     """
+    key = (sample.number, settings, antialias)
+    return _kept.get(key) or _kept.put(key, _offset_effect(sample, settings, antialias))
+
+
+def _offset_effect(sample: Sample, settings: Settings, antialias: bool) -> OffsetEffect:
     step, label = settings.downsample, _middle(sample.label)
     valid = label != settings.ignore_index
     maps = []

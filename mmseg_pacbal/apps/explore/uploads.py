@@ -1,6 +1,5 @@
 """Uploaded label maps: checked, read, and removed from the disk."""
 
-import shutil
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +21,7 @@ def read_upload(
     """The label of an uploaded file, uint8 (H, W); see :func:`.samples.read_label`.
 
     Raises:
+        FileNotFoundError: There is no such file.
         ValueError: The file is too large, has too many pixels, or is no mask; the message calls it
             by its name alone.
     """
@@ -29,25 +29,22 @@ def read_upload(
         _check_bytes(path)
         _check_pixels(path)
         return read_label(path, value_of_colour, table)
+    except FileNotFoundError:
+        raise
     except (OSError, ValueError) as error:
         # Where the file lay for a moment means nothing to the user.
         raise ValueError(str(error).replace(str(path), path.name)) from None
 
 
 def discard(path: Path, folder: Path) -> None:
-    """Remove an uploaded file, and the empty files that Gradio leaves in the folder of uploads.
+    """Remove an uploaded file, but nothing beside it that another upload may be about to use.
 
     Args:
-        path: The file, in a folder of its own.
+        path: The file; Gradio puts it into a folder that is named after its content.
         folder: The folder of uploads.
     """
     if folder.resolve() in path.resolve().parents:
         path.unlink(missing_ok=True)
-        if path.parent.resolve() != folder.resolve():
-            shutil.rmtree(path.parent, ignore_errors=True)
-    for stray in folder.glob('tmp*'):
-        if stray.is_file() and stray.stat().st_size == 0:
-            stray.unlink(missing_ok=True)
 
 
 def _check_bytes(path: Path) -> None:

@@ -170,12 +170,12 @@ def test_a_large_file_is_not_decoded(tmp_path, monkeypatch):
         read(tmp_path / 'large.png')
 
 
-def test_discarding_leaves_nothing_of_an_upload(tmp_path):
+def test_discarding_removes_the_upload_and_nothing_beside_it(tmp_path):
     folder, other = tmp_path / 'uploads', save(tmp_path / 'other' / 'a.png')
     path = save(folder / 'hash' / 'a.png')
-    (folder / 'tmp123').write_bytes(b'')
-    (folder / 'tmp456').write_bytes(b'of another upload, on its way')
+    for name in ('tmp123', 'tmp456'):  # of other uploads, on their way
+        (folder / name).write_bytes(name[4:].encode() if name == 'tmp456' else b'')
     uploads.discard(path, folder)
-    assert [p.name for p in folder.rglob('*')] == ['tmp456']
+    assert sorted(p.name for p in folder.rglob('*')) == ['hash', 'tmp123', 'tmp456']
     uploads.discard(other, folder)  # not in the folder of uploads
     assert cv2.imread(str(other)) is not None

@@ -120,6 +120,23 @@ def test_cut_beyond_the_label_is_its_last_line(sample):
     assert 'Weights along column x = 59' in view(sample, settings, Cut(1000, column=True))
 
 
+@pytest.mark.parametrize('shape', [(1, 1200), (1200, 1), (2, 1100), (1, 2), (1, 1)])
+@pytest.mark.parametrize('value', [0, 255, None])
+def test_label_of_one_row_or_column(shape, value):
+    label = np.arange(np.prod(shape)).reshape(shape) % 3 if value is None else np.full(shape, value)
+    sample = Sample('a', label.astype(np.uint8), PALETTE, np.zeros((*shape, 3), np.uint8))
+    settings = dict(A=settings_of({}), B=settings_of(dict(beta=0, normalize='mean')))
+    html = view(sample, settings, best_cut(sample, column=shape[0] > 1))
+    mean = 'none: every pixel is void' if value == 255 else r'\d'
+    assert re.match(mean, fact(html, 'A', 'mean'))
+    address = re.search('src="([^"]*)" alt="label"', html)[1]
+    assert decoded(address).shape[:2] == {
+        (1, 1200): (250, 1000),  # enlarged, so that a row can be seen
+        (1200, 1): (1000, 250),
+        (2, 1100): (250, 1000),
+    }.get(shape, shape)
+
+
 @pytest.mark.parametrize('value', [0, 255])
 def test_label_of_one_value(value):
     sample = Sample('a', np.full((5, 7), value, np.uint8), PALETTE)
