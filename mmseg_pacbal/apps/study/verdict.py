@@ -123,15 +123,12 @@ def _decision(found: Comparison) -> str:
         return 'better' if (found.difference or 0) > 0 else 'worse'
     if excludes_zero(found):
         return (
-            'not decided; the interval leaves out 0, but adjusted for '
+            'not decided; the interval excludes 0, but adjusted for '
             f'{in_words(found.comparisons)} comparisons p is {_or_one(found.p_holm):.2f}'
         )
     needed = seeds_needed(found.difference or 0.0, found.deviation or 0.0)
     number = f'more than {MOST_SEEDS:,}' if needed is None else f'about {needed}'
-    return (
-        'not decided; an interval that leaves out 0 at this difference and spread needs '
-        f'{number} seeds'
-    )
+    return f'not decided; deciding it would take {number} seeds at this difference and spread'
 
 
 def _or_one(p: float | None) -> float:

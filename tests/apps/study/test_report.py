@@ -61,8 +61,8 @@ def test_full_report():
         '|---|---:|---:|---:|---:|---:|\n'
         '| base | 3 | 42.00 ± 2.65 |  |  |  |\n'
         '| ours | 3 | 43.17 ± 2.25 | +1.17 | -0.73 to +3.06 | +0.50 |\n'
-        '\n- ours, mIoU: +1.2 (-0.7 to +3.1), three seeds: not decided; an interval that leaves '
-        'out 0 at this difference and spread needs about 5 seeds\n'
+        '\n- ours, mIoU: +1.2 (-0.7 to +3.1), three seeds: not decided; deciding it would '
+        'take about 5 seeds at this difference and spread\n'
         '\nRun by commit abc1234 on CPU.\n'
     )
 

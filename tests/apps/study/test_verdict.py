@@ -77,10 +77,12 @@ def test_sentences():
     worse = Comparison(10, -1.9, 1.8, -3.2, -0.6, 0.009, 0.02, 3)
     assert verdict(worse) == '-1.9 (-3.2 to -0.6), ten seeds: worse'
     assert verdict(compare([-1.0, 1.1, 2.4, -0.5, 1.6])) == (
-        '+0.7 (-1.1 to +2.5), five seeds: not decided; an interval that leaves out 0 at this '
-        'difference and spread needs about 18 seeds'
+        '+0.7 (-1.1 to +2.5), five seeds: not decided; deciding it would take about '
+        '18 seeds at this difference and spread'
     )
-    assert verdict(compare([1.0, -1.0])).endswith('spread needs more than 1,000 seeds')
+    assert verdict(compare([1.0, -1.0])).endswith(
+        'take more than 1,000 seeds at this difference and spread'
+    )
     assert verdict(compare([1.25])) == '+1.2, one seed: not decided; one seed has no interval'
     assert verdict(compare([])) == 'not decided; no seed is shared with the baseline'
 
@@ -90,7 +92,7 @@ def test_several_comparisons_are_harder_to_pass():
     assert verdict(alone) == '+1.0 (+0.0 to +2.0), 13 seeds: better'
     among = Comparison(13, 1.0, 1.6, 0.03, 1.97, 0.044, 0.088, 2)
     assert verdict(among) == (
-        '+1.0 (+0.0 to +2.0), 13 seeds: not decided; the interval leaves out 0, but adjusted for '
+        '+1.0 (+0.0 to +2.0), 13 seeds: not decided; the interval excludes 0, but adjusted for '
         'two comparisons p is 0.09'
     )
 
