@@ -16,7 +16,7 @@ from benchmarks.harness import Run, main, measure_both, relative_error
 from benchmarks.records import median, source, span
 from mmseg_pacbal.markdown import to_markdown
 from mmseg_pacbal.ops import factorized, pyramid_atrous_conv2d
-from mmseg_pacbal.ops.taps import outputs_innermost
+from mmseg_pacbal.ops.factorized import outputs_innermost
 
 Layer = tuple[Callable[[Tensor, Tensor], Tensor], Tensor]  # of features and filter; a filter
 RATES = (1, 3, 5, 7, 9)

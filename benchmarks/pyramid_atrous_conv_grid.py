@@ -12,7 +12,7 @@ from benchmarks.harness import main, measure_times
 from benchmarks.pyramid_atrous_conv import FIVE, MODES, RATES, TITLES, candidates, inputs
 from benchmarks.records import source, span
 from mmseg_pacbal.markdown import to_markdown
-from mmseg_pacbal.ops.backend_choice import choose_by_rule
+from mmseg_pacbal.ops.factorized import choose_by_rule
 
 GRID = dict(
     dtype=('float32', 'bfloat16'),

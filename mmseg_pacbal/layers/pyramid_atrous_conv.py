@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from ..ops import pyramid_atrous_conv2d
 from ..ops.arguments import POSITIVE_INT, Accepted, check_arguments, check_names
+from ..ops.factorized import outputs_innermost
 from ..ops.pyramid_atrous_conv import check_pyramid_args
-from ..ops.taps import outputs_innermost
 
 
 def _is_layer(value: object) -> bool:

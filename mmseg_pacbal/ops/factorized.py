@@ -3,7 +3,7 @@
 A convolution at rate r is a sum over the taps k of its filter: the product W_k x, a 1x1
 convolution, shifted by r times the tap's offset (kn2row: Vasudevan, Anderson and Gregg 2017).
 The filter is the same at every rate, and so are the products: they are computed once, and each
-further rate costs additions only.
+further rate costs additions only. Taps are counted row by row.
 
 Shifted sums are embedding bags. The products form a table with a row of C_out values for every
 pixel and tap. The outputs form a table with a row for every pixel or, if the rates are kept apart,
@@ -11,6 +11,7 @@ for every pixel and rate. A shifted sum adds whole rows, the same ones for all c
 fast kernels for this, which write every row of the result once and sum half precision in float32.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import reduce
 from typing import NamedTuple
@@ -20,30 +21,28 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .caching import cached_tensors
-from .taps import (
-    add_product,
-    empty_maps,
-    shifts,
-    stack_taps,
-    sum_dtype,
-    unstack_taps,
-    with_plain_layout,
-)
 
+# Multiplications saved for a pixel, tap and output, from which on factorizing pays.
+MIN_SAVED = 128
 # Limit for the products that are held at once; for a larger image they are computed for a few taps
 # at a time. The C library keeps freed blocks of up to 32 MB for the next call; the pages of larger
 # ones are mapped again every time.
 MAX_BYTES = 24 * 2**20
 
 
-class Pyramid(NamedTuple):
-    """What the shifts of a pyramid depend on."""
+def choose_by_rule(channels: int, rates: Sequence[int]) -> str:
+    """``'reference'`` or ``'factorized'``, by what the factorized form saves.
 
-    size: tuple[int, int]  # height and width of the image
-    kernel: tuple[int, int]
-    rates: tuple[int, ...]
-    concat: bool  # whether there is an output for each rate
-    device: torch.device
+    For every pixel, tap and output it saves C_in * (rates - 1) multiplications and costs one
+    addition for each rate, which a convolution does at no extra cost. The saving from which on it
+    is faster was measured on a CPU (``python -m benchmarks.pyramid_atrous_conv_grid``), in
+    inference and in training, in float32 and bfloat16.
+
+    Args:
+        channels: C_in.
+        rates: Atrous rates.
+    """
+    return 'factorized' if channels * (len(rates) - 1) >= MIN_SAVED else 'reference'
 
 
 def forward(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Tensor:
@@ -54,7 +53,7 @@ def forward(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Te
     Args:
         x: (N, C_in, H, W).
         weight: (C_out, C_in, kh, kw) of x's dtype, kh and kw odd. It is read without a copy
-            where outputs are innermost in memory (see ``taps.outputs_innermost``).
+            where outputs are innermost in memory (see :func:`outputs_innermost`).
         rates: Atrous rates.
         concat: Whether there is an output for each rate.
 
@@ -62,20 +61,18 @@ def forward(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Te
         (N, C_out, H, W), or (N, len(rates) * C_out, H, W) for concat; channels_last where x is.
         Half precision is summed in float32.
     """
-    pyramid = _pyramid(x, weight, rates, concat)
     c_out = len(weight)
+    pattern = ShiftPattern.of(x, weight, rates, concat)
     matrix = stack_taps(weight)  # (C_in, kh * kw * C_out)
     groups = _groups_of_taps(x, weight)
-    out = empty_maps(x, (len(rates) if concat else 1) * c_out, x.dtype)
+    out = empty_like_layout(x, (len(rates) if concat else 1) * c_out)
     # One image at a time: the matrices are large, and the products of one image are enough to hold.
     for image, maps in zip(with_plain_layout(x).flatten(2), out.flatten(2), strict=True):
         sums = (
-            sum_products(
-                (image.T @ matrix[:, _columns(taps, c_out)]).view(-1, c_out), pyramid, taps
-            )
+            add_shifted((image.T @ matrix[:, _columns(taps, c_out)]).view(-1, c_out), pattern, taps)
             for taps in groups
         )
-        total = reduce(Tensor.add_, (part.to(sum_dtype(x)) for part in sums))
+        total = reduce(Tensor.add_, (part.to(accumulation_dtype(x)) for part in sums))
         maps.copy_(total.view(maps.mT.shape).T)
     return out
 
@@ -92,30 +89,28 @@ def backward(
 
     They do not depend on the products, which are neither kept nor computed again.
     """
-    pyramid = _pyramid(x, weight, rates, concat)
     c_out = len(weight)
+    pattern = ShiftPattern.of(x, weight, rates, concat)
     matrix = stack_taps(weight)  # (C_in, kh * kw * C_out)
     groups = _groups_of_taps(x, weight)
-    grad_x = empty_maps(x, x.shape[1], x.dtype) if needs_grad[0] else None
-    grad_matrix = None
-    if needs_grad[1]:
-        like = torch.empty_like if len(x) else torch.zeros_like  # the first image fills it
-        grad_matrix = like(matrix, dtype=sum_dtype(x))
+    grad_x = empty_like_layout(x, x.shape[1])
+    like = torch.empty_like if len(x) else torch.zeros_like  # the first image fills it
+    grad_matrix = like(matrix, dtype=accumulation_dtype(x))
     grad = grad.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
     for n, image in enumerate(with_plain_layout(x).flatten(2)):
         rows = grad[n].reshape(-1, c_out)
         for taps in groups:
             columns = _columns(taps, c_out)
-            products_grad = sum_gradients(rows, pyramid, taps)
+            products_grad = add_shifted(rows, pattern, taps, True)
             products_grad = products_grad.view(image.shape[1], -1)  # (HW, taps * C_out)
-            if grad_x is not None:
+            if needs_grad[0]:
                 maps = grad_x[n].flatten(1)
                 maps.addmm_(matrix[:, columns], products_grad.T, beta=min(taps.start, 1))
-            if grad_matrix is not None:
-                add_product(grad_matrix[:, columns], image, products_grad, beta=min(n, 1))
+            if needs_grad[1]:
+                accumulate_matmul(grad_matrix[:, columns], image, products_grad, beta=min(n, 1))
             del products_grad  # before the next taps' gradient is computed
-    grads = [] if grad_x is None else [grad_x]
-    if grad_matrix is not None:
+    grads = [grad_x] if needs_grad[0] else []
+    if needs_grad[1]:
         grads.append(unstack_taps(grad_matrix.to(weight.dtype), weight))
     return grads
 
@@ -138,62 +133,81 @@ def traceable(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> 
     return torch.cat([groups[i] for i in sorted(groups)], dim=1) if concat else groups[0]
 
 
-def _pyramid(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Pyramid:
-    (h, w), (kh, kw) = x.shape[2:], weight.shape[2:]
-    return Pyramid((h, w), (kh, kw), tuple(rates), concat, x.device)
+class Shift(NamedTuple):
+    """One term of the sum that makes an output.
+
+    To output number ``group``, at every position p, add ``times`` * (product of ``tap`` at
+    p + (dy, dx)). ``group`` is 0 if the rates are added up, and otherwise the index of the rate.
+    """
+
+    tap: int
+    group: int
+    dy: int
+    dx: int
+    times: int
 
 
-def _groups_of_taps(x: Tensor, weight: Tensor) -> list[range]:
-    """The taps whose products are held at once, group by group."""
-    (c_out, _, kh, kw), (h, w) = weight.shape, x.shape[2:]
-    size = max(1, MAX_BYTES // (h * w * c_out * x.element_size()))
-    taps = range(kh * kw)
-    return [taps[first : first + size] for first in range(0, kh * kw, size)]
+def shifts(kernel: tuple[int, int], rates: Sequence[int], concat: bool) -> tuple[Shift, ...]:
+    """Every distinct shift, in the order of taps; with concat each rate is a group."""
+    kh, kw = kernel
+    counts = Counter(
+        (y * kw + x, index if concat else 0, (y - kh // 2) * rate, (x - kw // 2) * rate)
+        for y in range(kh)
+        for x in range(kw)
+        for index, rate in enumerate(rates)
+    )
+    return tuple(Shift(*where, count) for where, count in counts.items())
 
 
-def _columns(taps: range, c_out: int) -> slice:
-    """Where the weights of some taps are in the matrix of :func:`stack_taps`."""
-    return slice(taps.start * c_out, taps.stop * c_out)
+class ShiftPattern(NamedTuple):
+    """What decides which rows a shifted sum adds."""
+
+    size: tuple[int, int]  # height and width of the image
+    kernel: tuple[int, int]
+    rates: tuple[int, ...]
+    concat: bool  # whether there is an output for each rate
+    device: torch.device
+
+    @classmethod
+    def of(cls, x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> 'ShiftPattern':
+        (h, w), (kh, kw) = x.shape[2:], weight.shape[2:]
+        return cls((h, w), (kh, kw), tuple(rates), concat, x.device)
 
 
-def sum_products(products: Tensor, pyramid: Pyramid, taps: range) -> Tensor:
+def add_shifted(
+    table: Tensor, pattern: ShiftPattern, taps: range, transposed: bool = False
+) -> Tensor:
     r"""Outputs from the products of some taps.
 
     .. math:: y(p, r) = \sum_k W_k x(p + r \, o_k), \quad o_k = \text{offset of tap } k
 
-    summed over the rates as well unless ``concat``.
+    summed over the rates as well unless ``concat``; or, transposed, the gradients of the products
+    from those of the outputs.
 
     Args:
-        products: (H * W * len(taps), C_out).
-        pyramid: Its shape.
+        table: Products, (H * W * len(taps), C_out); transposed: gradients of outputs,
+            (H * W, C_out), or (H * W * len(rates), C_out) for ``concat``.
+        pattern: Its shape.
         taps: Positions in the kernel, row by row.
+        transposed: Whether to go from outputs to products.
 
     Returns:
-        (H * W, C_out), or (H * W * len(rates), C_out) for ``concat``.
+        Outputs; transposed: gradients of products. The shapes are those above.
     """
-    return _sum_rows(products, _bags(pyramid, taps, False))
-
-
-def sum_gradients(grads: Tensor, pyramid: Pyramid, taps: range) -> Tensor:
-    """Gradients of products from those of outputs: the transpose of :func:`sum_products`."""
-    return _sum_rows(grads, _bags(pyramid, taps, True))
-
-
-def _sum_rows(table: Tensor, bags: tuple[Tensor, Tensor]) -> Tensor:
-    rows, offsets = bags
+    rows, offsets = _bags(pattern, taps, transposed)
     return F.embedding_bag(rows, table, offsets, mode='sum', include_last_offset=True)
 
 
 # A training step uses one entry for each direction and group of taps; images may differ in size.
 # Those of one map of 513x513 at five rates take 104 MB, those of 33x33 take 0.4 MB.
 @cached_tensors(max_bytes=2**27)
-def _bags(pyramid: Pyramid, taps: range, transposed: bool) -> tuple[Tensor, Tensor]:
+def _bags(pattern: ShiftPattern, taps: range, transposed: bool) -> tuple[Tensor, Tensor]:
     """The rows of one table that each row of the other adds up, as ``F.embedding_bag`` takes them.
 
     Returns:
         The indices of all bags, one bag after another, and where each bag begins and the last ends.
     """
-    (h, w), (kh, kw), rates, concat, device = pyramid
+    (h, w), (kh, kw), rates, concat, device = pattern
     sign = -1 if transposed else 1
     # Axes: y, x, tap, rate.
     tap = torch.arange(taps.start, taps.stop, device=device)[:, None]
@@ -213,3 +227,63 @@ def _bags(pyramid: Pyramid, taps: range, transposed: bool) -> tuple[Tensor, Tens
     inside = inside.reshape(bags, -1)
     ends = inside.sum(1).cumsum(0)
     return rows.reshape(bags, -1)[inside].int(), F.pad(ends, (1, 0)).int()
+
+
+def _groups_of_taps(x: Tensor, weight: Tensor) -> list[range]:
+    """The taps whose products are held at once, group by group."""
+    (c_out, _, kh, kw), (h, w) = weight.shape, x.shape[2:]
+    size = max(1, MAX_BYTES // (h * w * c_out * x.element_size()))
+    taps = range(kh * kw)
+    return [taps[first : first + size] for first in range(0, kh * kw, size)]
+
+
+def _columns(taps: range, c_out: int) -> slice:
+    """Where the weights of some taps are in the matrix of :func:`stack_taps`."""
+    return slice(taps.start * c_out, taps.stop * c_out)
+
+
+def stack_taps(weight: Tensor) -> Tensor:
+    """(C_out, C_in, kh, kw) -> (C_in, kh * kw * C_out), a view where outputs are innermost."""
+    return weight.permute(1, 2, 3, 0).flatten(1)
+
+
+def unstack_taps(matrix: Tensor, weight: Tensor) -> Tensor:
+    """(C_in, kh * kw * C_out) -> the shape of weight, a view with outputs innermost."""
+    c_out, c_in, kh, kw = weight.shape
+    return matrix.view(c_in, kh, kw, c_out).permute(3, 0, 1, 2)
+
+
+def outputs_innermost(weight: Tensor) -> Tensor:
+    """The same (C_out, C_in, kh, kw) values, laid out in memory as (C_in, kh, kw, C_out)."""
+    return unstack_taps(stack_taps(weight).contiguous(), weight)
+
+
+def is_channels_last(x: Tensor) -> bool:
+    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+
+
+def with_plain_layout(x: Tensor) -> Tensor:
+    """x itself where it is contiguous or channels_last, else a contiguous copy."""
+    return x if is_channels_last(x) else x.contiguous()
+
+
+def empty_like_layout(x: Tensor, channels: int) -> Tensor:
+    """Uninitialised (N, channels, H, W) in the dtype and memory format of x (N, C, H, W)."""
+    layout = torch.channels_last if is_channels_last(x) else torch.contiguous_format
+    shape = (x.shape[0], channels, *x.shape[2:])
+    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=layout)
+
+
+def accumulation_dtype(x: Tensor) -> torch.dtype:
+    """Sums of half precision terms are taken in float32."""
+    return torch.promote_types(x.dtype, torch.float32)
+
+
+def accumulate_matmul(out: Tensor, a: Tensor, b: Tensor, beta: int = 1) -> None:
+    """out = beta * out + a @ b, where half precision is summed in float32."""
+    if out.dtype == a.dtype:
+        out.addmm_(a, b, beta=beta)
+    elif beta:
+        out.add_(a @ b)
+    else:
+        out.copy_(a @ b)

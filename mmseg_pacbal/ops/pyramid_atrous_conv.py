@@ -1,9 +1,10 @@
 """One filter at many atrous rates: the exact sum of the convolutions, at the cost of one."""
 
-import functools
 import importlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -12,9 +13,7 @@ from torch.torch_version import TorchVersion
 
 from . import factorized
 from .arguments import POSITIVE_INT, Accepted, check_arguments, check_tensor, one_of
-from .backend_choice import Form, Trials, choose_by_rule, must_not_vary, synchronised_clock
-from .taps import empty_maps, stack_taps, unstack_taps, with_plain_layout
-from .tracing import constant_when_traced
+from .factorized import empty_like_layout, outputs_innermost, with_plain_layout
 
 MERGES = ('sum', 'concat')
 VARIABLE = 'MMSEG_PACBAL_BACKEND'  # of the environment: what 'auto' stands for
@@ -30,7 +29,17 @@ ACCEPTED = dict(
 OLDEST_TRITON = '3.4'
 # Triton's interpreter runs the kernels on CPU, for tests. Triton reads this on import, too.
 INTERPRETED = os.environ.get('TRITON_INTERPRET') == '1'
-trials = Trials(synchronised_clock)
+Function = TypeVar('Function', bound=Callable)
+
+
+def constant_when_traced(function: Function) -> Function:
+    """Have ``torch.compile`` call a function while it traces, and keep the result.
+
+    The same as ``torch.compiler.assume_constant_result`` (torch 2.4 to 2.14), which imports the
+    whole compiler only to set this attribute: a second for everyone who never compiles.
+    """
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
 
 
 def pyramid_atrous_conv2d(
@@ -54,8 +63,8 @@ def pyramid_atrous_conv2d(
         backend: ``'reference'`` (one ``conv2d`` for each rate), ``'factorized'`` (plain
             PyTorch, any device), ``'triton'`` (CUDA) or ``'auto'``, which is what the environment
             variable ``MMSEG_PACBAL_BACKEND`` names, if it is set; otherwise one of the first two
-            by a measured rule on a CPU, and the fastest in a trial elsewhere
-            (:mod:`.backend_choice`). All agree up to rounding.
+            by a measured rule on a CPU (:func:`.factorized.choose_by_rule`), and the fastest in a
+            trial elsewhere (:mod:`.gpu_trials`). All agree up to rounding.
 
     Returns:
         (N, C_out, H, W), or (N, len(rates) * C_out, H, W) for ``merge='concat'``. Its gradient can
@@ -72,18 +81,31 @@ def pyramid_atrous_conv2d(
     x, weight = _autocast(x), _autocast(weight)
     if x.dtype != weight.dtype:
         raise TypeError(f'x and weight must share a dtype, but got {x.dtype} and {weight.dtype}')
-    rates = tuple(map(int, rates))
-    concat = merge == 'concat'
+    rates, concat = tuple(map(int, rates)), merge == 'concat'
     if backend == 'auto':
         backend = _backend_of_environment(x.device.type)
     if backend == 'auto' and (x.device.type == 'cpu' or _is_exporting()):
-        backend = choose_by_rule(x.shape[1], rates)
+        backend = factorized.choose_by_rule(x.shape[1], rates)
     if backend == 'reference':
-        return _reference(x, weight, rates, concat)
+        return convolutions(x, weight, rates, concat)
     if _is_exporting():  # as operators that every runtime has
         return factorized.traceable(x, weight, rates, concat)
     training = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
     return _pyramid(x, weight, rates, concat, backend, training)
+
+
+def convolutions(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Tensor:
+    """The definition: one convolution for each rate, then their sum."""
+    outputs = [
+        F.conv2d(x, weight, padding=padding, dilation=rate)
+        for rate, padding in zip(rates, paddings(weight, rates), strict=True)
+    ]
+    return torch.cat(outputs, dim=1) if concat else sum(outputs[1:], outputs[0])
+
+
+def paddings(weight: Tensor, rates: Sequence[int]) -> list[tuple[int, int]]:
+    """Padding that keeps the size, for each rate."""
+    return [(r * (weight.shape[2] // 2), r * (weight.shape[3] // 2)) for r in rates]
 
 
 def available_backends(device: str = 'cpu') -> tuple[str, ...]:
@@ -97,7 +119,7 @@ def _has_triton() -> bool:
     return _find_triton()
 
 
-@functools.cache
+@cache
 def _find_triton() -> bool:
     """Whether there is a Triton that compiles the kernel: before 3.4 (torch 2.8) it cannot."""
     try:
@@ -170,66 +192,16 @@ def _is_exporting() -> bool:
     return getattr(torch.compiler, 'is_exporting', bool)()  # torch >= 2.7
 
 
-def _reference(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Tensor:
-    outputs = [
-        F.conv2d(x, weight, padding=padding, dilation=rate)
-        for rate, padding in zip(rates, _paddings(weight, rates), strict=True)
-    ]
-    return torch.cat(outputs, dim=1) if concat else sum(outputs[1:], outputs[0])
-
-
-def _reference_backward(
-    x: Tensor,
-    weight: Tensor,
-    grad: Tensor,
-    rates: Sequence[int],
-    concat: bool,
-    needs_grad: Sequence[bool],
-) -> list[Tensor]:
-    """Gradients of :func:`_reference`, for use within an operator, where there is no autograd."""
-    grads = grad.split(len(weight), dim=1) if concat else [grad] * len(rates)
-    found = [
-        torch.ops.aten.convolution_backward(
-            *(part, x, weight, None),
-            *([1, 1], padding, [rate, rate], False, [0, 0], 1),  # stride ... groups
-            [*needs_grad, False],
-        )[:2]
-        for part, rate, padding in zip(grads, rates, _paddings(weight, rates), strict=True)
-    ]
-    of_each = zip(zip(*found, strict=True), needs_grad, strict=True)
-    return [sum(parts[1:], parts[0]) for parts, needed in of_each if needed]
-
-
-def _paddings(weight: Tensor, rates: Sequence[int]) -> list[tuple[int, int]]:
-    """Padding that keeps the size, for each rate."""
-    return [(r * (weight.shape[2] // 2), r * (weight.shape[3] // 2)) for r in rates]
-
-
-reference_form = Form(_reference, _reference_backward)
-
-
-def _forms(device: str) -> dict[str, Form]:
-    """The forms that can run on a type of device, by the name of their backend."""
-    forms = {
-        'reference': reference_form,
-        'factorized': Form(factorized.forward, factorized.backward),
-    }
-    if 'triton' in available_backends(device):
-        from .triton import factorized as kernels  # imports Triton
-
-        forms['triton'] = Form(kernels.forward, kernels.backward)
-    return forms
-
-
 def _form(
     x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool, backend: str, training: bool
-) -> Form:
-    forms = _forms(x.device.type)
-    if backend == 'auto' and must_not_vary():
-        backend = choose_by_rule(x.shape[1], rates)
-    elif backend == 'auto':
-        backend = trials.choose(forms, x, weight, rates, concat, training)
-    return forms[backend]
+) -> Any:
+    """What has the functions ``forward`` and ``backward`` of a backend."""
+    if backend == 'factorized':
+        return factorized
+    if backend == 'triton':
+        return importlib.import_module('.triton.factorized', __package__)
+    trials = importlib.import_module('.gpu_trials', __package__)
+    return trials.fastest_form(x, weight, rates, concat, training)
 
 
 # Forward and backward are operators, so that torch.compile does not look inside: it would unroll
@@ -263,15 +235,12 @@ def _pyramid_backward(x, weight, grad, rates, concat, backend, needs_grad):
 
 @_pyramid.register_fake
 def _(x, weight, rates, concat, backend, training):
-    return empty_maps(x, (len(rates) if concat else 1) * weight.shape[0], x.dtype)
+    return empty_like_layout(x, (len(rates) if concat else 1) * weight.shape[0])
 
 
 @_pyramid_backward.register_fake
 def _(x, weight, grad, rates, concat, backend, needs_grad):
-    fakes = (
-        torch.empty_like(with_plain_layout(x)),
-        unstack_taps(torch.empty_like(stack_taps(weight).contiguous()), weight),
-    )
+    fakes = torch.empty_like(with_plain_layout(x)), torch.empty_like(outputs_innermost(weight))
     return [fake for fake, needed in zip(fakes, needs_grad, strict=True) if needed]
 
 

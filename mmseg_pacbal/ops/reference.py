@@ -73,8 +73,7 @@ def blur_kernel_reference(kernel: str, kernel_size: int, sigma: float) -> Tensor
 def pyramid_atrous_conv2d_reference(x: Tensor, weight: Tensor, rates: Sequence[int]) -> Tensor:
     """PAC (section 3.3): the sum of convolutions that share one filter and differ in their rate.
 
-    x (N, C_in, H, W), weight (C_out, C_in, k, k) with k odd -> (N, C_out, H, W).
+    x (N, C_in, H, W), weight (C_out, C_in, kh, kw), both odd -> (N, C_out, H, W).
     """
-    reach = weight.shape[2] // 2
-    branches = [F.conv2d(x, weight, dilation=rate, padding=rate * reach) for rate in rates]
+    branches = [F.conv2d(x, weight, dilation=rate, padding='same') for rate in rates]
     return torch.stack(branches).sum(dim=0)

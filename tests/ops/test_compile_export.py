@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mmseg_pacbal.ops import factorized, pyramid_atrous_conv2d
-from mmseg_pacbal.ops.taps import Shift, shifts
+from mmseg_pacbal.ops.factorized import Shift, shifts
 
 SIZES = [(1, 6, 1, 1), (3, 6, 2, 40), (2, 6, 11, 13), (2, 6, 17, 9)]
 CONCAT = pytest.mark.parametrize('concat', [False, True], ids=['sum', 'concat'])

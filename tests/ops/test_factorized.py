@@ -4,63 +4,56 @@ import pytest
 import torch
 
 from mmseg_pacbal.ops import factorized, pyramid_atrous_conv2d
-from mmseg_pacbal.ops.factorized import Pyramid, sum_gradients, sum_products
+from mmseg_pacbal.ops.factorized import ShiftPattern, add_shifted, choose_by_rule
 
 CPU = torch.device('cpu')
-PYRAMIDS = [
-    Pyramid((7, 5), (3, 3), (1, 3, 9), False, CPU),
-    Pyramid((7, 5), (3, 3), (1, 3, 9), True, CPU),
-    Pyramid((1, 4), (1, 3), (2, 2), False, CPU),
-    Pyramid((6, 3), (5, 3), (1, 2), True, CPU),
-]
+PATTERNS = pytest.mark.parametrize(
+    'pattern',
+    [
+        ShiftPattern((7, 5), (3, 3), (1, 3, 9), False, CPU),
+        ShiftPattern((7, 5), (3, 3), (1, 3, 9), True, CPU),
+        ShiftPattern((1, 4), (1, 3), (2, 2), False, CPU),
+        ShiftPattern((6, 3), (5, 3), (1, 2), True, CPU),
+    ],
+    ids=str,
+)
 
 
-def test_sums_by_hand():
+def test_sums_and_gradients_by_hand():
     # Three pixels in a row, one tap to the left, the centre, one to the right.
     products = torch.tensor([[1.0], [10], [100], [2], [20], [200], [3], [30], [300]])
-    one_rate = Pyramid((1, 3), (1, 3), (1,), False, CPU)
-    assert sum_products(products, one_rate, range(3)).flatten().tolist() == [
-        10 + 200,
-        1 + 20 + 300,
-        32,
-    ]
+    one_rate = ShiftPattern((1, 3), (1, 3), (1,), False, CPU)
+    expected = [10 + 200, 1 + 20 + 300, 32]
+    assert add_shifted(products, one_rate, range(3)).flatten().tolist() == expected
     # At rate 2 the left tap of pixel 2 reads pixel 0, the right tap of pixel 0 reads pixel 2.
     two_rates = one_rate._replace(rates=(1, 2))
-    assert sum_products(products, two_rates, range(3)).flatten().tolist() == [520, 341, 63]
+    assert add_shifted(products, two_rates, range(3)).flatten().tolist() == [520, 341, 63]
     apart = two_rates._replace(concat=True)
     expected = [[210, 310], [321, 20], [32, 31]]
-    assert sum_products(products, apart, range(3)).view(3, 2).tolist() == expected
-
-
-def test_gradients_by_hand():
-    grads = torch.tensor([[1.0], [10], [100]])
-    pyramid = Pyramid((1, 3), (1, 3), (1, 2), False, CPU)
+    assert add_shifted(products, apart, range(3)).view(3, 2).tolist() == expected
     # The left tap's product of pixel 0 enters pixels 1 and 2, the centre's enters twice.
+    grads = torch.tensor([[1.0], [10], [100]])
     expected = [[10 + 100, 2, 0], [100, 20, 1], [0, 200, 10 + 1]]
-    assert sum_gradients(grads, pyramid, range(3)).view(3, 3).tolist() == expected
+    assert add_shifted(grads, two_rates, range(3), True).view(3, 3).tolist() == expected
 
 
-@pytest.mark.parametrize('pyramid', PYRAMIDS, ids=str)
-def test_gradients_are_summed_by_the_transpose(pyramid, generator):
-    (h, w), (kh, kw) = pyramid.size, pyramid.kernel
-    pixels, taps = h * w, kh * kw
-    outputs = len(pyramid.rates) if pyramid.concat else 1
-    products = torch.randn(pixels * taps, 3, generator=generator, dtype=torch.float64)
-    grads = torch.randn(pixels * outputs, 3, generator=generator, dtype=torch.float64)
-    forward = (sum_products(products, pyramid, range(taps)) * grads).sum()
-    backward = (products * sum_gradients(grads, pyramid, range(taps))).sum()
-    torch.testing.assert_close(forward, backward)
+@PATTERNS
+def test_gradients_are_summed_by_the_transpose_and_groups_of_taps_add_up(pattern, generator):
+    (h, w), (kh, kw) = pattern.size, pattern.kernel
+    outputs, taps = len(pattern.rates) if pattern.concat else 1, range(kh * kw)
+    products = torch.randn(h * w, len(taps), 3, generator=generator, dtype=torch.float64)
+    grads = torch.randn(h * w * outputs, 3, generator=generator, dtype=torch.float64)
+    sums = add_shifted(products.view(-1, 3), pattern, taps)
+    backward = (products.view(-1, 3) * add_shifted(grads, pattern, taps, True)).sum()
+    torch.testing.assert_close((sums * grads).sum(), backward)
+    groups = (range(2), range(2, len(taps)))
+    parts = [add_shifted(products[:, g].reshape(-1, 3), pattern, g) for g in groups]
+    torch.testing.assert_close(sum(parts), sums)
 
 
-@pytest.mark.parametrize('pyramid', PYRAMIDS, ids=str)
-def test_taps_in_groups_add_up(pyramid, generator):
-    taps, pixels = pyramid.kernel[0] * pyramid.kernel[1], pyramid.size[0] * pyramid.size[1]
-    products = torch.randn(pixels, taps, 3, generator=generator, dtype=torch.float64)
-    parts = [
-        sum_products(products[:, part].reshape(-1, 3), pyramid, part)
-        for part in (range(2), range(2, taps))
-    ]
-    torch.testing.assert_close(sum(parts), sum_products(products.view(-1, 3), pyramid, range(taps)))
+def test_rule():
+    found = [choose_by_rule(c, r) for c, r in ((32, range(1, 6)), (31, range(1, 6)), (9999, (2,)))]
+    assert found == ['factorized', 'reference', 'reference']
 
 
 @pytest.mark.parametrize('dtype', [torch.float64, torch.bfloat16], ids=str)
@@ -78,12 +71,13 @@ def test_few_taps_at_a_time_give_the_same(concat, dtype, generator, monkeypatch)
     expected = every()
     calls = []
     monkeypatch.setattr(
-        factorized, 'sum_products', lambda *a: calls.append(a[2]) or sum_products(*a)
+        factorized, 'add_shifted', lambda *a: calls.append(a[2:]) or add_shifted(*a)
     )
     monkeypatch.setattr(factorized, 'MAX_BYTES', 4 * 7 * 5 * 4 * x.element_size())
     tolerance = dict(rtol=2e-2, atol=5e-2) if dtype == torch.bfloat16 else {}
     torch.testing.assert_close(every(), expected, **tolerance)
-    assert calls == [range(4), range(4, 8), range(8, 9)] * 2  # of two images
+    groups = (range(4), range(4, 8), range(8, 9))
+    assert calls == 2 * [(g,) for g in groups] + 2 * [(g, True) for g in groups]  # of two images
 
 
 def test_rows_worked_out_in_inference_mode_serve_training_too(generator):

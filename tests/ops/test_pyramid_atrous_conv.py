@@ -6,9 +6,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg_pacbal.ops import available_backends, pyramid_atrous_conv2d
-from mmseg_pacbal.ops.backend_choice import choose_by_rule
+from mmseg_pacbal.ops import pyramid_atrous_conv as pac
+from mmseg_pacbal.ops.factorized import outputs_innermost
 from mmseg_pacbal.ops.pyramid_atrous_conv import check_pyramid_args
-from mmseg_pacbal.ops.taps import outputs_innermost
+from mmseg_pacbal.ops.reference import pyramid_atrous_conv2d_reference
 
 PAPER_RATES = (1, 3, 5, 7, 9)
 ANY_DEVICE = ('auto', 'reference', 'factorized')
@@ -33,14 +34,13 @@ def random_input(
 
 
 def paper_pyramid(x: Tensor, weight: Tensor) -> Tensor:
-    """Figure 6 with the rates of the best row of Table 2, written out."""
-    return (
-        F.conv2d(x, weight, padding=1, dilation=1)
-        + F.conv2d(x, weight, padding=3, dilation=3)
-        + F.conv2d(x, weight, padding=5, dilation=5)
-        + F.conv2d(x, weight, padding=7, dilation=7)
-        + F.conv2d(x, weight, padding=9, dilation=9)
-    )
+    """Figure 6 with the rates of the best row of Table 2."""
+    return pyramid_atrous_conv2d_reference(x, weight, PAPER_RATES)
+
+
+def pyramid(rates=PAPER_RATES, **options):
+    """The operator with everything set but its tensors."""
+    return lambda x, weight: pyramid_atrous_conv2d(x, weight, rates, **options)
 
 
 def forward_and_gradients(
@@ -48,11 +48,14 @@ def forward_and_gradients(
 ) -> list[Tensor]:
     """Output, gradient of x, gradient of weight, for one fixed gradient of the output."""
     x, weight = x.detach().requires_grad_(), weight.detach().requires_grad_()
+    before = x.detach().clone(), weight.detach().clone()
     out = function(x, weight)
     generator = torch.Generator().manual_seed(1)
     grad = torch.randn(out.shape, generator=generator, dtype=torch.float64)
     grad = grad.to(grad_dtype).to(out.dtype)
-    return [out.detach(), *torch.autograd.grad(out, (x, weight), grad)]
+    results = [out.detach(), *torch.autograd.grad(out, (x, weight), grad)]
+    assert all(map(torch.equal, (x, weight), before))  # inputs are left alone
+    return results
 
 
 def assert_same(actual: list[Tensor], expected: list[Tensor], **tolerance) -> None:
@@ -86,52 +89,48 @@ def test_impulse_by_hand(backend):
 
 # Exceptions
 
-
-@pytest.mark.parametrize('rates', [(), [], (0,), (1, -3), (1.0, 2), (True,), ('1',), 'ab', 3, None])
-def test_error_names_rates(rates):
-    x, weight = torch.zeros(1, 2, 5, 5), torch.zeros(3, 2, 3, 3)
-    for function in (
-        lambda: pyramid_atrous_conv2d(x, weight, rates),
-        lambda: check_pyramid_args(rates, 'sum', 'auto'),
-    ):
-        with pytest.raises(ValueError, match='rates must be one or more integers') as error:
-            function()
-        assert f'but got {rates!r}' in str(error.value)
+BAD_SHAPES = {
+    ((2, 5, 5), (3, 2, 3, 3)): ('x must be', '(N, C_in, H, W)', '(2, 5, 5)'),
+    ((1, 2, 0, 5), (3, 2, 3, 3)): ('x must be', 'N alone may be 0', '(1, 2, 0, 5)'),
+    ((1, 1, 2, 5, 5), (3, 2, 3, 3)): ('x must be', '(N, C_in, H, W)', '(1, 1, 2, 5, 5)'),
+    ((1, 2, 5, 5), (3, 2, 3)): ('weight must be', '(C_out, C_in, kh, kw)', '(3, 2, 3)'),
+    ((1, 2, 5, 5), (3, 2, 2, 3)): ('weight must be', 'kh and kw odd', '(3, 2, 2, 3)'),
+    ((1, 2, 5, 5), (3, 2, 3, 4)): ('weight must be', 'kh and kw odd', '(3, 2, 3, 4)'),
+    ((1, 4, 5, 5), (3, 2, 3, 3)): ('x has 4 channels', 'weight takes 2'),
+}
 
 
-def test_error_names_merge():
-    x, weight = torch.zeros(1, 2, 5, 5), torch.zeros(3, 2, 3, 3)
-    with pytest.raises(ValueError, match='merge must be one of') as error:
-        pyramid_atrous_conv2d(x, weight, (1,), merge='mean')
-    for part in ("'sum'", "'concat'", "but got 'mean'"):
+@pytest.mark.parametrize(('shapes', 'expected'), BAD_SHAPES.items(), ids=str)
+def test_error_names_shapes(shapes, expected):
+    with pytest.raises(ValueError, match=r'x|weight') as error:
+        pyramid_atrous_conv2d(*map(torch.zeros, shapes), (1, 2))
+    for part in expected:
         assert part in str(error.value)
-
-
-def test_error_names_backend_and_lists_those_that_run():
-    x, weight = torch.zeros(1, 2, 5, 5), torch.zeros(3, 2, 3, 3)
-    with pytest.raises(ValueError, match="backend 'cudnn' cannot run here") as error:
-        pyramid_atrous_conv2d(x, weight, (1,), backend='cudnn')
-    for name in available_backends():
-        assert repr(name) in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ('x_shape', 'weight_shape', 'expected'),
+    ('argument', 'value', 'accepted'),
     [
-        ((2, 5, 5), (3, 2, 3, 3), ('x must be', '(N, C_in, H, W)', '(2, 5, 5)')),
-        ((1, 2, 0, 5), (3, 2, 3, 3), ('x must be', 'N alone may be 0', '(1, 2, 0, 5)')),
-        ((1, 1, 2, 5, 5), (3, 2, 3, 3), ('x must be', '(N, C_in, H, W)', '(1, 1, 2, 5, 5)')),
-        ((1, 2, 5, 5), (3, 2, 3), ('weight must be', '(C_out, C_in, kh, kw)', '(3, 2, 3)')),
-        ((1, 2, 5, 5), (3, 2, 2, 3), ('weight must be', 'kh and kw odd', '(3, 2, 2, 3)')),
-        ((1, 2, 5, 5), (3, 2, 3, 4), ('weight must be', 'kh and kw odd', '(3, 2, 3, 4)')),
-        ((1, 4, 5, 5), (3, 2, 3, 3), ('x has 4 channels', 'weight takes 2')),
+        *(
+            ('rates', rates, 'rates must be one or more integers')
+            for rates in [(), [], (0,), (1, -3), (1.0, 2), (True,), ('1',), 'ab', 3, None]
+        ),
+        ('merge', 'mean', "merge must be one of ('sum', 'concat')"),
+        ('backend', 'cudnn', 'cannot run here, on cpu'),
     ],
 )
-def test_error_names_shapes(x_shape, weight_shape, expected):
-    with pytest.raises(ValueError, match=r'x|weight') as error:
-        pyramid_atrous_conv2d(torch.zeros(x_shape), torch.zeros(weight_shape), (1, 2))
-    for part in expected:
-        assert part in str(error.value)
+def test_error_names_argument_value_and_accepted(argument, value, accepted):
+    arguments = {**dict(rates=(1,), merge='sum', backend='auto'), argument: value}
+    x, weight = torch.zeros(1, 2, 5, 5), torch.zeros(3, 2, 3, 3)
+    for function in (
+        lambda: pyramid_atrous_conv2d(x, weight, **arguments),
+        lambda: check_pyramid_args(**arguments, device='cpu'),
+    ):
+        with pytest.raises(ValueError, match=argument) as error:
+            function()
+        listed = map(repr, available_backends()) if argument == 'backend' else ()
+        for part in (accepted, repr(value), *listed):
+            assert part in str(error.value)
 
 
 def test_error_names_dtypes():
@@ -149,11 +148,8 @@ def test_error_names_dtypes():
 @pytest.mark.parametrize(('merge', 'channels'), [('sum', 4), ('concat', 20)])
 def test_empty_batch(backend, merge, channels, generator):
     x, weight = random_input(generator, batch=0)
-    out, grad_x, grad_weight = forward_and_gradients(
-        lambda x, w: pyramid_atrous_conv2d(x, w, PAPER_RATES, merge=merge, backend=backend),
-        x,
-        weight,
-    )
+    function = pyramid(merge=merge, backend=backend)
+    out, grad_x, grad_weight = forward_and_gradients(function, x, weight)
     assert out.shape == (0, channels, 7, 5)
     assert grad_x.shape == x.shape
     assert torch.equal(grad_weight, torch.zeros_like(weight))
@@ -175,45 +171,27 @@ def test_output_follows_the_memory_format_of_the_input(backend, merge, layout, g
 # Values
 
 
-@BACKENDS
-@pytest.mark.parametrize('size', [(1, 1), (1, 9), (7, 5), (33, 33)])
-def test_five_convolutions_written_out(backend, size, generator):
-    x, weight = random_input(generator, size)
-    actual = forward_and_gradients(
-        lambda x, w: pyramid_atrous_conv2d(x, w, PAPER_RATES, backend=backend), x, weight
-    )
-    assert_same(actual, forward_and_gradients(paper_pyramid, x, weight), **EXACT)
+SIZES = [(1, 1), (1, 9), (7, 5), (33, 33)]
+RATES = [(1,), (4,), (2, 4), PAPER_RATES, (6, 12, 18), (3, 1, 3, 3), (40, 1), (100,)]
 
 
-@pytest.mark.parametrize('merge', ['sum', 'concat'])
 @pytest.mark.parametrize('kernel', [(1, 1), (3, 3), (5, 3)])
-@pytest.mark.parametrize('size', [(1, 1), (1, 9), (7, 5), (33, 33)])
-@pytest.mark.parametrize(
-    'rates',
-    [(1,), (4,), (2, 4), PAPER_RATES, (6, 12, 18), (3, 1, 3, 3), (40, 1), (100,)],
-    ids=str,
-)
-def test_factorized_equals_reference(rates, size, kernel, merge, generator):
+@pytest.mark.parametrize('size', SIZES)
+@pytest.mark.parametrize('rates', RATES, ids=str)
+def test_backends_equal_the_definition(rates, size, kernel, generator):
     x, weight = random_input(generator, size, kernel)
-    results = [
-        forward_and_gradients(
-            lambda x, w, b=backend: pyramid_atrous_conv2d(x, w, rates, merge=merge, backend=b),
-            x,
-            weight,
-        )
-        for backend in ('factorized', 'reference', 'auto')
-    ]
-    assert_same(results[0], results[1], **EXACT)
-    assert_same(results[2], results[1], **EXACT)
 
+    def added(x, w):
+        return pyramid_atrous_conv2d_reference(x, w, rates)
 
-@BACKENDS
-def test_concat_stacks_single_rates_in_order(backend, generator):
-    x, weight = random_input(generator)
-    out = pyramid_atrous_conv2d(x, weight, (3, 1, 3), merge='concat', backend=backend)
-    for index, rate in enumerate((3, 1, 3)):
-        expected = F.conv2d(x, weight, padding=rate, dilation=rate)
-        torch.testing.assert_close(out[:, 4 * index : 4 * index + 4], expected, **EXACT)
+    def apart(x, w):
+        return torch.cat([pyramid_atrous_conv2d_reference(x, w, (r,)) for r in rates], dim=1)
+
+    for merge, definition in (('sum', added), ('concat', apart)):
+        expected = forward_and_gradients(definition, x, weight)
+        for backend in ANY_DEVICE:
+            function = pyramid(rates, merge=merge, backend=backend)
+            assert_same(forward_and_gradients(function, x, weight), expected, **EXACT)
 
 
 @BACKENDS
@@ -243,10 +221,7 @@ def test_layouts(x_layout, weight_layout, size, generator):
     x, weight = random_input(generator, size)
     expected = forward_and_gradients(paper_pyramid, x, weight)
     x, weight = LAYOUTS[x_layout](x), LAYOUTS[weight_layout](weight)
-    actual = forward_and_gradients(
-        lambda x, w: pyramid_atrous_conv2d(x, w, PAPER_RATES, backend='factorized'), x, weight
-    )
-    assert_same(actual, expected, **EXACT)
+    assert_same(forward_and_gradients(pyramid(backend='factorized'), x, weight), expected, **EXACT)
 
 
 def test_expanded_input_and_gradient(generator):
@@ -254,10 +229,7 @@ def test_expanded_input_and_gradient(generator):
     weight.requires_grad_()
     x = x[:1, :1, :1].expand(2, 6, 7, 5)  # stride 0 along three axes
     grads = []
-    for function in (
-        paper_pyramid,
-        lambda x, w: pyramid_atrous_conv2d(x, w, PAPER_RATES, backend='factorized'),
-    ):
+    for function in (paper_pyramid, pyramid(backend='factorized')):
         out = function(x, weight)
         grads.append(torch.autograd.grad(out.sum(), weight)[0])  # an expanded gradient as well
     torch.testing.assert_close(grads[0], grads[1], **EXACT)
@@ -270,28 +242,20 @@ def test_outputs_innermost_keeps_values():
     assert moved.stride() == (1, 36, 12, 4)
 
 
-def test_inputs_are_left_alone(generator):
-    x, weight = random_input(generator)
-    before = x.clone(), weight.clone()
-    forward_and_gradients(
-        lambda x, w: pyramid_atrous_conv2d(x, w, PAPER_RATES, backend='factorized'), x, weight
-    )
-    assert torch.equal(x, before[0])
-    assert torch.equal(weight, before[1])
-
-
-def test_auto_takes_the_fast_form_where_rates_share_products(generator):
-    # Bit for bit, which tells the forms apart.
-    x, weight = random_input(generator, (17, 19), channels=(64, 8), dtype=torch.float32)
-    cases = (((1, 3, 5), 'factorized'), ((1, 2), 'reference'), ((2,), 'reference'))
-    for rates, expected in cases:
-        outputs = {
-            backend: pyramid_atrous_conv2d(x, weight, rates, backend=backend)
-            for backend in ('auto', 'reference', 'factorized')
-        }
-        assert not torch.equal(outputs['reference'], outputs['factorized'])
-        assert torch.equal(outputs['auto'], outputs[expected])
-        assert choose_by_rule(64, rates) == expected
+@pytest.mark.parametrize(
+    ('rates', 'expected'),
+    [((1, 3, 5), 'forward'), ((1, 2), 'convolutions'), ((2,), 'convolutions')],
+)
+def test_auto_takes_the_fast_form_where_rates_share_products(
+    rates, expected, generator, monkeypatch
+):
+    ran = []
+    for module, name in ((pac.factorized, 'forward'), (pac, 'convolutions')):
+        monkeypatch.setattr(
+            module, name, lambda x, *_, name=name: ran.append(name) or x[:, :1].clone()
+        )
+    pyramid_atrous_conv2d(*random_input(generator, channels=(64, 1)), rates)
+    assert ran == [expected]
 
 
 # Gradients
@@ -305,10 +269,7 @@ def test_gradcheck(merge, layout, generator):
         x.contiguous(memory_format=layout).requires_grad_(),
         weight.requires_grad_(),
     )
-    assert torch.autograd.gradcheck(
-        lambda x, w: pyramid_atrous_conv2d(x, w, (1, 2, 5), merge=merge, backend='factorized'),
-        inputs,
-    )
+    assert torch.autograd.gradcheck(pyramid((1, 2, 5), merge=merge, backend='factorized'), inputs)
 
 
 @BACKENDS
@@ -356,15 +317,10 @@ def squared_errors(backend: str, dtype: torch.dtype, rates, merge: str, seed: in
     generator = torch.Generator().manual_seed(seed)
     x, weight = random_input(generator, (17, 19), channels=(64, 32), dtype=dtype)
 
-    def pyramid(x, w, backend=backend):
-        return pyramid_atrous_conv2d(x, w, rates, merge=merge, backend=backend)
-
-    def exact_pyramid(x, w):
-        return pyramid(x, w, backend='reference')
-
-    actual = forward_and_gradients(pyramid, x, weight, grad_dtype=dtype)
+    function, exact = (pyramid(rates, merge=merge, backend=b) for b in (backend, 'reference'))
+    actual = forward_and_gradients(function, x, weight, grad_dtype=dtype)
     assert all(tensor.dtype == dtype for tensor in actual)
-    expected = forward_and_gradients(exact_pyramid, x.double(), weight.double(), grad_dtype=dtype)
+    expected = forward_and_gradients(exact, x.double(), weight.double(), grad_dtype=dtype)
     return torch.stack(
         [(a.double() - e).square().mean() for a, e in zip(actual, expected, strict=True)]
     )
@@ -397,17 +353,15 @@ def test_error_is_at_most_twice_that_of_convolutions(dtype, rates, merge):
 @pytest.mark.parametrize('merge', ['sum', 'concat'])
 def test_autocast_computes_in_half_and_keeps_dtypes_of_gradients(backend, merge, generator):
     x, weight = random_input(generator, dtype=torch.float32)
-
-    def pyramid(x, w):
-        return pyramid_atrous_conv2d(x, w, PAPER_RATES, merge=merge, backend=backend)
+    function = pyramid(merge=merge, backend=backend)
 
     def under_autocast(x, w):
         with torch.autocast('cpu', torch.bfloat16):
-            return pyramid(x, w)
+            return function(x, w)
 
     actual = forward_and_gradients(under_autocast, x, weight)
     assert [tensor.dtype for tensor in actual] == [torch.bfloat16, torch.float32, torch.float32]
-    expected = forward_and_gradients(pyramid, x.bfloat16(), weight.bfloat16())
+    expected = forward_and_gradients(function, x.bfloat16(), weight.bfloat16())
     assert_same(actual, expected, rtol=0, atol=0, check_dtype=False)
 
 
@@ -446,15 +400,11 @@ def test_disabled_autocast_changes_nothing(backend, generator):
 # Compile
 
 
-@pytest.mark.parametrize('backend', ['reference', 'factorized'])
-@pytest.mark.parametrize('merge', ['sum', 'concat'])
-def test_compiled_in_one_graph_equals_eager(backend, merge, generator):
+@pytest.mark.parametrize('backend', ['auto', 'reference'])
+def test_compiled_in_one_graph_equals_eager(backend, generator):
     torch.compiler.reset()
     x, weight = random_input(generator, dtype=torch.float32)
-
-    def pyramid(x, w):
-        return pyramid_atrous_conv2d(x, w, PAPER_RATES, merge=merge, backend=backend)
-
-    compiled = torch.compile(pyramid, fullgraph=True, backend='aot_eager')
-    expected = forward_and_gradients(pyramid, x, weight)
+    function = pyramid(backend=backend)
+    compiled = torch.compile(function, fullgraph=True, backend='aot_eager')
+    expected = forward_and_gradients(function, x, weight)
     assert_same(forward_and_gradients(compiled, x, weight), expected, rtol=1e-6, atol=1e-6)

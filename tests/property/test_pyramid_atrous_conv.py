@@ -1,11 +1,11 @@
 """Every backend of a CPU against the sum of convolutions, forward and backward, on anything."""
 
 import torch
-import torch.nn.functional as F
 from hypothesis import strategies as st
 from torch import Tensor
 
 from mmseg_pacbal.ops import pyramid_atrous_conv2d
+from mmseg_pacbal.ops.reference import pyramid_atrous_conv2d_reference
 from tests.property.strategies import EXAMPLES, check, generators
 
 LAYOUTS = {
@@ -32,13 +32,10 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
-def convolutions(x: Tensor, weight: Tensor, rates: list[int], merge: str) -> Tensor:
-    kh, kw = weight.shape[2:]
-    outputs = [
-        F.conv2d(x, weight, padding=(rate * (kh // 2), rate * (kw // 2)), dilation=rate)
-        for rate in rates
-    ]
-    return sum(outputs) if merge == 'sum' else torch.cat(outputs, dim=1)
+def definition(x: Tensor, weight: Tensor, rates: list[int], merge: str) -> Tensor:
+    if merge == 'sum':
+        return pyramid_atrous_conv2d_reference(x, weight, rates)
+    return torch.cat([pyramid_atrous_conv2d_reference(x, weight, (r,)) for r in rates], dim=1)
 
 
 @EXAMPLES
@@ -50,7 +47,7 @@ def test_backends_equal_the_convolutions(examples):
         x = LAYOUTS[layouts[0]](random(size['n'], size['c_in'], size['height'], size['width']))
         weight = LAYOUTS[layouts[1]](random(size['c_out'], size['c_in'], *size['kernel']))
         inputs = x.requires_grad_(), weight.requires_grad_()
-        expected = convolutions(*inputs, **options)
+        expected = definition(*inputs, **options)
         actual = pyramid_atrous_conv2d(*inputs, **options, backend=backend)
         grad = random(*expected.shape)
         for a, e in zip(

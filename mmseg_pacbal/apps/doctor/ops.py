@@ -16,8 +16,13 @@ from ...ops import (
     lean_cross_entropy,
     pyramid_atrous_conv2d,
 )
-from ...ops.backend_choice import Problem, agree, right_results, some_gradient
-from ...ops.pyramid_atrous_conv import reference_form
+from ...ops.gpu_trials import (
+    Problem,
+    agree,
+    expected_and_tolerance,
+    probe_gradient,
+    reference_form,
+)
 from .examination import Check, Skip
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
@@ -87,8 +92,9 @@ def check_pyramid(device: torch.device) -> str:
         x, weight = values.to(device, dtype), filters.to(device, dtype)
         for merge in ('sum', 'concat'):
             problem = Problem(x, weight, RATES, merge == 'concat', None)
-            problem = problem._replace(grad=some_gradient(problem.solve(reference_form)[0]))
-            exact = right_results(problem, reference_form, device='cpu', dtype=torch.float64)
+            problem = problem._replace(grad=probe_gradient(problem.solve(reference_form)[0]))
+            place: Any = dict(device='cpu', dtype=torch.float64)
+            exact = expected_and_tolerance(problem, reference_form, **place)
             for backend in backends:
                 actual = _output_and_gradients(problem, merge, backend)
                 if not agree([t.cpu() for t in actual], *exact):

@@ -5,9 +5,8 @@ from collections.abc import Callable
 import torch
 from torch.utils.benchmark import Timer
 
-from ...ops import boundary_weight_map, pyramid_atrous_conv2d
-from ...ops.pyramid_atrous_conv import trials
-from ...ops.taps import outputs_innermost
+from ...ops import boundary_weight_map, gpu_trials, pyramid_atrous_conv2d
+from ...ops.factorized import outputs_innermost
 from .examination import Check
 from .ops import blocks, plain_weight_map
 
@@ -51,7 +50,8 @@ def time_pyramid(device: torch.device) -> str:
 
 def backends_chosen(device: torch.device) -> str:
     """What trials have found for ``backend='auto'`` on a device; none are made on a CPU."""
-    return ', '.join(sorted({name for key, name in trials.choices.items() if key[0] == device}))
+    choices = gpu_trials.choices.items()
+    return ', '.join(sorted({name for key, name in choices if key[0] == device}))
 
 
 def time_weight_map(device: torch.device) -> str:

@@ -18,13 +18,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ..taps import (
-    add_product,
-    empty_maps,
+from ..factorized import (
+    accumulate_matmul,
+    accumulation_dtype,
+    empty_like_layout,
     is_channels_last,
     shifts,
     stack_taps,
-    sum_dtype,
     unstack_taps,
     with_plain_layout,
 )
@@ -38,7 +38,7 @@ def forward(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Te
     c_out = len(weight)
     terms = output_terms(weight.shape[2:], rates, concat)
     x = with_plain_layout(x)
-    out = empty_maps(x, len(terms) * c_out, x.dtype)
+    out = empty_like_layout(x, len(terms) * c_out)
     matrix = stack_taps(weight)  # (C_in, kh * kw * C_out)
     for x_part, out_part in _in_parts(x, out):
         products = _multiply(matrix.T, x_part.flatten(2))  # (n, kh * kw * C_out, HW)
@@ -60,17 +60,17 @@ def backward(
     x = with_plain_layout(x)
     layout = torch.channels_last if is_channels_last(x) else torch.contiguous_format
     matrix = stack_taps(weight)  # (C_in, kh * kw * C_out)
-    grad_x = empty_maps(x, x.shape[1], x.dtype)
-    grad_matrix = torch.zeros_like(matrix, dtype=sum_dtype(x))
+    grad_x = empty_like_layout(x, x.shape[1])
+    grad_matrix = torch.zeros_like(matrix, dtype=accumulation_dtype(x))
     parts = _in_parts(x, grad.contiguous(memory_format=layout), grad_x)
     for x_part, grad_part, grad_x_part in parts:
-        products_grad = empty_maps(x_part, len(terms) * c_out, x.dtype)
+        products_grad = empty_like_layout(x_part, len(terms) * c_out)
         gather(grad_part.flatten(2), products_grad, c_out, terms)
         if needs_grad[0]:
             _multiply(matrix, products_grad.flatten(2), out=grad_x_part.flatten(2))
         if needs_grad[1]:
             for image, image_grad in zip(x_part, products_grad, strict=True):
-                add_product(grad_matrix, image.flatten(1), image_grad.flatten(1).T)
+                accumulate_matmul(grad_matrix, image.flatten(1), image_grad.flatten(1).T)
     grads = (grad_x, unstack_taps(grad_matrix.to(weight.dtype), weight))
     return [grad for grad, needed in zip(grads, needs_grad, strict=True) if needed]
 

@@ -18,8 +18,7 @@ from mmseg_pacbal.apps.doctor.examination import Check, Skip, examine
 from mmseg_pacbal.apps.doctor.report import facts, pasteable, print_findings, print_fixed
 from mmseg_pacbal.losses import BoundaryAwareLoss
 from mmseg_pacbal.losses.label_check import LabelCheck
-from mmseg_pacbal.ops import pyramid_atrous_conv
-from mmseg_pacbal.ops.backend_choice import Form
+from mmseg_pacbal.ops import factorized, gpu_trials
 from tests.environments import ROOT
 
 CHECKS = {check.name: check for check in doctor.CHECKS}
@@ -123,20 +122,14 @@ def test_broken_weight_map(name, way, monkeypatch):
 @pytest.mark.parametrize('way', WAYS)
 @pytest.mark.parametrize('direction', ['forward', 'backward'])
 def test_broken_backend(direction, way, monkeypatch):
-    right = pyramid_atrous_conv._forms('cpu')['factorized']
+    right = getattr(factorized, direction)
     change = WAYS[way] if way != 'raises' else raise_error
 
     def changed(*args):
-        result = getattr(right, direction)(*args)
+        result = right(*args)
         return change(result) if direction == 'forward' else [change(part) for part in result]
 
-    forms = {
-        'reference': pyramid_atrous_conv.reference_form,
-        'factorized': right._replace(**{direction: changed}),
-    }
-    assert isinstance(forms['factorized'], Form)
-    name = 'pyramid_atrous_conv2d'
-    finding = broken(monkeypatch, name, pyramid_atrous_conv, '_forms', lambda device: forms)
+    finding = broken(monkeypatch, 'pyramid_atrous_conv2d', factorized, direction, changed)
     assert 'broken on purpose' in finding.detail or 'backend factorized' in finding.detail
     assert 'MMSEG_PACBAL_BACKEND=reference' in finding.advice
 
@@ -305,10 +298,10 @@ def test_timing_that_fails(name, monkeypatch):
 
 def test_backends_that_trials_chose_are_named(monkeypatch):
     choices = {(CPU, 1): 'triton', (CPU, 2): 'factorized', (CPU, 3): 'triton'}
-    monkeypatch.setattr(speed, 'trials', SimpleNamespace(choices=choices))
+    monkeypatch.setattr(gpu_trials, 'choices', choices)
     monkeypatch.setattr(speed, '_milliseconds', lambda function: 1.0)
     assert find('speed of PAC').detail.endswith('; auto chose factorized, triton')
-    monkeypatch.setattr(speed, 'trials', SimpleNamespace(choices={('cuda:0', 1): 'triton'}))
+    monkeypatch.setattr(gpu_trials, 'choices', {('cuda:0', 1): 'triton'})
     assert 'auto' not in find('speed of PAC').detail
 
 

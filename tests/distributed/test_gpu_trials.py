@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from mmseg_pacbal.ops import gpu_trials
 from mmseg_pacbal.ops import pyramid_atrous_conv as pac
-from mmseg_pacbal.ops.backend_choice import Trials
 from tests.distributed.processes import PARTS, run_processes
-from tests.ops.test_backend_choice import Clock
+from tests.ops.test_gpu_trials import PLAIN, Clock
 
 pytestmark = pytest.mark.slow
 RATES = (1, 3, 5)
@@ -35,23 +35,23 @@ def images() -> Tensor:
 
 def choice_and_gradient(part: slice) -> tuple[list[str], Tensor]:
     """In each process: what its trial chose, and the gradient that DDP has averaged."""
-    clock, plain = Clock(), pac._forms('cpu')
+    clock = Clock()
     slow = 'reference' if part.start == 0 else 'factorized'
-    forms = {name: clock.slow_down(form, 1 + (name == slow)) for name, form in plain.items()}
-    pac._forms = lambda device: forms
-    pac.trials = Trials(clock)
+    forms = {name: clock.slow_down(form, 1 + (name == slow)) for name, form in PLAIN.items()}
+    gpu_trials.available_forms = lambda device: forms
+    gpu_trials.synchronised_clock = clock
     model = DistributedDataParallel(Pyramid())
     x = images()[part]
     # The mean of the processes' means weighs images by how many a process has.
     loss = model(x) * len(x) * len(PARTS[2]) / len(images())
     loss.backward()
-    return list(pac.trials.choices.values()), model.module.weight.grad
+    return list(gpu_trials.choices.values()), model.module.weight.grad
 
 
 def test_processes_that_choose_differently(tmp_path: Path):
     model = Pyramid()
     (expected,) = torch.autograd.grad(
-        pac._reference(images(), model.weight, RATES, False).square().mean(), model.weight
+        pac.convolutions(images(), model.weight, RATES, False).square().mean(), model.weight
     )
     found = run_processes(2, choice_and_gradient, tmp_path)
     assert [choices for choices, _ in found] == [['factorized'], ['reference']]
