@@ -26,6 +26,10 @@ from .stack import FULL_MMCV, MMSEG, check_versions, declared_versions, installe
 fixed: dict[str, str] = {}
 
 
+class RefusedCheckpointError(pickle.UnpicklingError):
+    """A checkpoint carries more than a checkpoint may, which could run code."""
+
+
 def provide_pkg_resources() -> None:
     """Provide the part of `pkg_resources` that mmengine uses.
 
@@ -152,7 +156,7 @@ class _SafeLoadUrl:
 
     def __call__(self, url: str, **options: Any) -> Any:
         try:
-            return self.load(url, **{**options, 'weights_only': True})
+            return _without_code(self.load(url, **{**options, 'weights_only': True}))
         except pickle.UnpicklingError as error:
             raise _explained(url, error) from error
 
@@ -222,8 +226,9 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
 
     Raises:
         FileNotFoundError: there is no such file.
-        pickle.UnpicklingError: the file carries a class or function that no checkpoint of
-            mmengine needs (it was not called), or is truncated or not a checkpoint.
+        RefusedCheckpointError: the file carries a class or function that no checkpoint of
+            mmengine needs (it was not called).
+        pickle.UnpicklingError: it is truncated or not a checkpoint.
     """
     import torch
 
@@ -234,12 +239,19 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
             'work_dirs/pac_bal_demo/iter_600.pth'
         )
     try:
-        return torch.load(filename, map_location=map_location, weights_only=True)
+        return _without_code(torch.load(filename, map_location=map_location, weights_only=True))
     except Exception as error:
         device = 'CUDA' in str(error) or 'data location' in str(error)
         if device and not _refused(error):
             raise
         raise _explained(filename, error) from error
+
+
+def _without_code(checkpoint: Any) -> Any:
+    """A checkpoint without the config under `meta.config`: `Runner.resume` would execute it."""
+    if isinstance(checkpoint, dict) and isinstance(checkpoint.get('meta'), dict):
+        checkpoint['meta'].pop('config', None)
+    return checkpoint
 
 
 def _refused(error: Exception) -> str | None:
@@ -250,7 +262,7 @@ def _refused(error: Exception) -> str | None:
 
 def _explained(filename: str, error: Exception) -> pickle.UnpicklingError:
     if refused := _refused(error):
-        return pickle.UnpicklingError(
+        return RefusedCheckpointError(
             f'{filename} was not loaded, as it carries {refused}, which no '
             'checkpoint of mmengine needs and which could run code; use a checkpoint with '
             "weights only, or ask its author to save only its 'state_dict'"

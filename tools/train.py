@@ -4,8 +4,10 @@ import mmseg_pacbal.apps  # noqa: F401 (first: it says what to install)
 
 # isort: split
 import argparse
+from contextlib import nullcontext
 from pathlib import Path
 
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
@@ -18,11 +20,12 @@ from mmseg_pacbal.openmmlab.engine import (
     build_runner,
     changed_settings,
     find_checkpoints,
-    last_whole_checkpoint,
+    latest_intact_checkpoint,
     resume_from,
     use_amp_in_training,
 )
-from mmseg_pacbal.openmmlab.engine.processes import start_processes
+from mmseg_pacbal.openmmlab.engine.processes import is_first, start_processes, stopped_by_signals
+from mmseg_pacbal.openmmlab.engine.work_dir import locked
 
 LOADERS = ('train_dataloader', 'val_dataloader')
 
@@ -51,7 +54,7 @@ def find_start(args: argparse.Namespace, work_dir: str) -> str | Path | None:
     """The checkpoint to continue from, None for a new run."""
     if args.resume:
         chosen = (args.cfg_options or {}).get('load_from')  # as MMSegmentation chooses one
-        checkpoint = chosen or last_whole_checkpoint(work_dir)
+        checkpoint = chosen or latest_intact_checkpoint(work_dir)
         if checkpoint is None:
             print(f'{work_dir} holds no checkpoint to continue from: a new run is started')
         return checkpoint
@@ -76,6 +79,12 @@ def main(args: argparse.Namespace) -> None:
         MODELS.build(cfg.model)  # a wrong argument of the loss ends it here
         return report([*map(cli.with_flags, verify_data(cfg, *LOADERS))])
     cfg.work_dir = cli.work_dir(args, cfg)
+    lock = locked(cfg.work_dir) if is_first(args.launcher) else nullcontext()
+    with stopped_by_signals(), lock:
+        train(args, cfg)
+
+
+def train(args: argparse.Namespace, cfg: Config) -> None:
     checkpoint = find_start(args, cfg.work_dir)
     cfg.resume = False
     if args.amp:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmengine.runner import CheckpointLoader
 from mmseg.registry import MODELS
 from PIL import Image
 from torch import nn
@@ -15,6 +16,7 @@ from torch import nn
 from mmseg_pacbal import configs
 from mmseg_pacbal.errors import one_sentence
 from mmseg_pacbal.openmmlab.checkpoint_checks import check_checkpoint, check_initial_weights
+from mmseg_pacbal.openmmlab.engine import changed_settings
 from tests.running import DEMO, load_tool, mistake, small
 
 WAYS = ['load_from', 'pretrained', 'resume', 'resume_chosen', 'test', 'predict', 'export_onnx']
@@ -109,6 +111,21 @@ def test_payload_is_one(checkpoint, tmp_path):
     path = with_payload(checkpoint, tmp_path / 'hostile.pth', tmp_path / 'executed')
     torch.load(path, weights_only=False)
     assert (tmp_path / 'executed').exists()
+
+
+def test_config_inside_never_runs(checkpoint, tmp_path):
+    """mmengine's Runner.resume would execute it."""
+    code = f'open({str(tmp_path / "executed")!r}, "w")'
+    torch.save(dict(checkpoint, meta=dict(checkpoint['meta'], config=code)), tmp_path / 'a.pth')
+    loaded = CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'), logger='silent')
+    assert loaded['meta'] == checkpoint['meta']
+
+
+@pytest.mark.parametrize(
+    'cfg', ['a = ' + '[' * 9000 + ']' * 9000, 'a = ' + '-' * 99999 + '1', '\0']
+)
+def test_absurd_config_inside_is_passed_over(cfg):
+    assert changed_settings(cfg, 'a = 1') == []
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +14,12 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.runner import Runner
 from PIL import Image
 
 from mmseg_pacbal import configs
 from mmseg_pacbal.apps import cli
-from tests.running import DEMO, ROOT, mistake, run_tool, small
+from tests.running import DEMO, ROOT, call_tool, mistake, run_tool, small
 
 TWO_IMAGES = ['val_dataloader.dataset.indices=2', 'test_dataloader.dataset.indices=2']
 VOC_SAMPLE = ROOT.parent / 'shared' / 'data' / 'voc_sample' / 'VOCdevkit' / 'VOC2012'
@@ -257,6 +259,37 @@ def test_earlier_run_is_not_overwritten(capsys, trained, data):
     assert f'{trained} holds checkpoints of an earlier run' in sentence
     assert '--resume' in sentence
     assert (trained / 'last_checkpoint').read_text() == before
+
+
+def test_a_second_training_is_refused(capsys, data, tmp_path):
+    """In one sentence, that names the folder and the process; nothing is written there."""
+    holder = (
+        'import sys; from mmseg_pacbal.openmmlab.engine.work_dir import locked\n'
+        'with locked(sys.argv[1]): print("held", flush=True); sys.stdin.read()'
+    )
+    command = [sys.executable, '-c', holder, str(tmp_path)]
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with subprocess.Popen(command, cwd=ROOT, **pipes) as other:
+        other.stdout.readline()
+        sentence = mistake(capsys, 'train', DEMO, '--work-dir', tmp_path, '--resume', *small(data))
+        other.kill()
+    assert sentence.startswith(f'another training, process {other.pid} on ')
+    assert sentence.endswith(
+        f', works in {tmp_path}; wait for its end, or train with another --work-dir'
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ['training.lock']
+
+
+def test_a_signal_before_training_ends_with_75(capsys, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(Runner, 'from_cfg', lambda cfg: os.kill(os.getpid(), signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    options = small(data, 'runner_type=Runner')
+    with pytest.raises(SystemExit) as ended:
+        call_tool('train', DEMO, '--work-dir', tmp_path, *options)
+    assert ended.value.code == os.EX_TEMPFAIL
+    assert 'stopped by SIGTERM without a checkpoint; resume the run' in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_missing_checkpoint(capsys, data, tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from mmengine.device import get_device
 
-from ...openmmlab.engine import last_whole_checkpoint
+from ...openmmlab.engine import latest_intact_checkpoint
 from ..provenance import provenance
 from .claims import ClaimedError, claim
 from .plan import Run, Study
@@ -117,7 +117,7 @@ def _train_and_test(
     folder, config = paths.folder(run), _config_file(run, paths)
     if not tool(paths.tools / 'train.py', config, '--work-dir', folder, '--resume'):
         return False
-    checkpoint = last_whole_checkpoint(folder)
+    checkpoint = latest_intact_checkpoint(folder)
     if not tool(paths.tools / 'test.py', config, checkpoint, '--work-dir', folder / 'test'):
         return False
     measured = max((folder / 'test').glob('*/*.json'), key=os.path.getmtime)

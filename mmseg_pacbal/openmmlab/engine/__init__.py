@@ -11,7 +11,12 @@ from .mixed_precision import (
     use_amp_in_testing,
     use_amp_in_training,
 )
-from .resume import find_checkpoints, last_whole_checkpoint, resume_from
+from .resume import (
+    find_checkpoints,
+    last_whole_checkpoint,
+    latest_intact_checkpoint,
+    resume_from,
+)
 from .runner import CheckedRunner, build_runner
 from .seeding import SeededDataset, SeededSampler, derived_seed
 from .train_loop import ResumableTrainLoop
@@ -29,6 +34,7 @@ __all__ = [
     'hooks',
     'inference_autocast',
     'last_whole_checkpoint',
+    'latest_intact_checkpoint',
     'resume_from',
     'use_amp_in_testing',
     'use_amp_in_training',

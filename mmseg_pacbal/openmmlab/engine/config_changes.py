@@ -14,7 +14,7 @@ def changed_settings(saved: str, now: str) -> list[str]:
     """
     try:
         old, new = (_settings(text) for text in (saved, now))
-    except SyntaxError:
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two: nested too deep
         return []
     differ = [name for name in {**old, **new} if old.get(name) != new.get(name)]
     return [f'{n}: {old.get(n, "not set")} -> {new.get(n, "not set")}' for n in differ]

@@ -6,8 +6,8 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, MutableMapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from multiprocessing.sharedctypes import RawValue
@@ -24,6 +24,31 @@ from ...configs import set_values, walk
 
 # EX_TEMPFAIL of sysexits.h (which Windows lacks): if the command is started again, it continues.
 STOPPED = 75
+# What schedulers send before a time limit and on preemption; Windows has no SIGUSR1.
+SIGNALS = [getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name)]
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """Exit with code 75 on a signal for which no PreemptionHook is there yet, or at all."""
+
+    def stop(number: int, frame: object) -> NoReturn:
+        name = signal.Signals(number).name
+        print(f'stopped by {name} without a checkpoint; resume the run to continue', flush=True)
+        raise SystemExit(STOPPED)
+
+    earlier = {number: signal.signal(number, stop) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+def is_first(launcher: str) -> bool:
+    """Whether this process is the main one, before the processes know each other."""
+    variables = dict(pytorch='RANK', slurm='SLURM_PROCID', mpi='OMPI_COMM_WORLD_RANK')
+    return launcher == 'none' or os.environ.get(variables[launcher], '0') == '0'
 
 
 def start_processes(cfg: Config, launcher: str, local_rank: int) -> None:
@@ -38,9 +63,9 @@ def start_processes(cfg: Config, launcher: str, local_rank: int) -> None:
     os.environ.setdefault('LOCAL_RANK', str(local_rank))
     if launcher in ('pytorch', 'slurm') and not torch.cuda.is_available():
         if launcher == 'slurm':
-            _name_as_torchrun(os.environ)
+            _set_torchrun_variables(os.environ)
         store, rank, size = next(dist.rendezvous('env://'))
-        store = unused_part(store, rank, size)
+        store = fresh_store_prefix(store, rank, size)
         dist.init_process_group('gloo', store=store, rank=rank, world_size=size)
         wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False, device_ids=None)
         set_values([('', cfg)], 'model_wrapper_cfg', wrapper)
@@ -48,7 +73,7 @@ def start_processes(cfg: Config, launcher: str, local_rank: int) -> None:
         set_values(norms, 'type', 'BN')  # SyncBN of torch needs a GPU
 
 
-def unused_part(store: 'dist.Store', rank: int, size: int) -> 'dist.Store':
+def fresh_store_prefix(store: 'dist.Store', rank: int, size: int) -> 'dist.Store':
     """The same part of a store for all processes, one that earlier processes have not used.
 
     When torchrun starts lost processes again, they share the store of their predecessors. From
@@ -78,8 +103,8 @@ def unused_part(store: 'dist.Store', rank: int, size: int) -> 'dist.Store':
             return dist.PrefixStore(part, store)
 
 
-def _name_as_torchrun(environment: MutableMapping[str, str]) -> None:
-    """Say who this process is by torchrun's variables, as mmengine does for GPUs."""
+def _set_torchrun_variables(environment: MutableMapping[str, str]) -> None:
+    """Set torchrun's variables from Slurm's, as mmengine does for GPUs."""
     nodes = environment['SLURM_NODELIST']
     if 'MASTER_ADDR' not in environment:
         command = ['scontrol', 'show', 'hostname', nodes]
@@ -91,14 +116,14 @@ def _name_as_torchrun(environment: MutableMapping[str, str]) -> None:
 
 
 def protect_workers(loader: DataLoader) -> None:
-    """Have the workers of a data loader outlive signals: see :func:`survive_signals`."""
+    """Have the workers of a data loader outlive signals: see :func:`ignore_stop_signals`."""
     ending = RawValue('b', 0)
     # Where the loader goes, or this process ends; there multiprocessing sends SIGTERM afterwards.
     Finalize(loader, setattr, (ending, 'value', 1), exitpriority=0)
-    loader.worker_init_fn = partial(survive_signals, loader.worker_init_fn, ending)
+    loader.worker_init_fn = partial(ignore_stop_signals, loader.worker_init_fn, ending)
 
 
-def survive_signals(then: Callable[[int], None] | None, ending: Any, worker: int) -> None:
+def ignore_stop_signals(then: Callable[[int], None] | None, ending: Any, worker: int) -> None:
     """Start a worker of a data loader that outlives a signal to its whole process group.
 
     The training process reacts to the signal by writing a checkpoint, and until then it still

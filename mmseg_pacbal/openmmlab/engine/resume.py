@@ -1,10 +1,12 @@
 """Which checkpoint a run continues from."""
 
 import re
-import zipfile
+import warnings
 from pathlib import Path
 
 from mmengine.runner import Runner
+
+from .checkpoint_files import is_intact
 
 
 def find_checkpoints(work_dir: str | Path) -> list[Path]:
@@ -17,7 +19,7 @@ def find_checkpoints(work_dir: str | Path) -> list[Path]:
     return sorted(numbers, key=lambda path: numbers[path], reverse=True)
 
 
-def last_whole_checkpoint(work_dir: str | Path) -> Path | None:
+def latest_intact_checkpoint(work_dir: str | Path) -> Path | None:
     """The checkpoint to continue from; None if there is none.
 
     It is the one that the file ``last_checkpoint`` names. If that is missing or damaged, the newest
@@ -28,7 +30,7 @@ def last_whole_checkpoint(work_dir: str | Path) -> Path | None:
     """
     damaged: list[str] = []
     for path in dict.fromkeys([*_named(Path(work_dir)), *find_checkpoints(work_dir)]):
-        if is_whole(path):
+        if is_intact(path):
             if damaged:
                 print(
                     f'{" and ".join(damaged)} missing, cut off or damaged: continuing from {path}'
@@ -43,16 +45,15 @@ def last_whole_checkpoint(work_dir: str | Path) -> Path | None:
     return None
 
 
-def is_whole(path: str | Path) -> bool:
-    """Whether a file is an intact archive as torch.save writes it: every byte is checked (CRC-32).
-
-    Nothing in it is executed. Whether its content is a checkpoint is checked when it is loaded.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (OSError, zipfile.BadZipFile):
-        return False
+def last_whole_checkpoint(work_dir: str | Path) -> Path | None:
+    """Earlier name of :func:`latest_intact_checkpoint`."""
+    warnings.warn(
+        'last_whole_checkpoint is named latest_intact_checkpoint now; version 2.0 removes the '
+        'earlier name',
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return latest_intact_checkpoint(work_dir)
 
 
 def resume_from(runner: Runner, path: str | Path) -> None:
@@ -63,9 +64,13 @@ def resume_from(runner: Runner, path: str | Path) -> None:
 
 
 def _named(work_dir: Path) -> list[Path]:
-    """The checkpoint that ``last_checkpoint`` names, even in a moved folder; empty if none."""
+    """The checkpoint that ``last_checkpoint`` names, in this folder if it is there; empty if none.
+
+    In a copied folder it has the path of the original, which may be another run by now.
+    """
     file = work_dir / 'last_checkpoint'
     name = file.read_text().strip() if file.is_file() else ''
     if not name:
         return []
-    return [Path(name) if Path(name).is_file() else work_dir / Path(name).name]
+    own = work_dir / Path(name).name
+    return [own if own.is_file() or not Path(name).is_file() else Path(name)]

@@ -1,8 +1,10 @@
 """The runner that our configs name: its data loaders check every sample."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 from torch import nn
@@ -12,14 +14,16 @@ from ...configs import set_values
 from ..completion import infer_settings
 from ..data_checks.pipeline import CheckedPipeline, base_datasets
 from .processes import protect_workers
+from .work_dir import locked
 
 
 @RUNNERS.register_module()
 class CheckedRunner(Runner):
     """mmengine's Runner with a :class:`CheckedPipeline` in every data set of MMSegmentation.
 
-    Errors name the file, and wrong masks are refused. MMSegmentation's ``tools/train.py`` builds it
-    if the config says ``runner_type='CheckedRunner'``.
+    Errors name the file, and wrong masks are refused. While it trains, no other training may use
+    its work dir. MMSegmentation's ``tools/train.py`` builds it if the config says
+    ``runner_type='CheckedRunner'``.
     """
 
     @classmethod
@@ -31,13 +35,17 @@ class CheckedRunner(Runner):
         """Nothing yet: a test leaves the config that training wrote to the work dir as it was."""
 
     def train(self) -> nn.Module:
-        """Write the config to the work dir, unless the user's own file is there, and train."""
+        """Lock the work dir, write the config there unless it is the user's own file, and train."""
+        with locked(self.work_dir) if is_main_process() else nullcontext():
+            self._write_config()
+            return super().train()
+
+    def _write_config(self) -> None:
         source = self.cfg.filename
         target = Path(self.work_dir, Path(source or '').name)
         here = source is not None and target.is_file() and target.samefile(source)
         if not here or target.read_text() == Config.fromfile(source).pretty_text:
             super().dump_config()
-        return super().train()
 
     @staticmethod
     def build_dataloader(

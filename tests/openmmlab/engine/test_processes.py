@@ -6,7 +6,7 @@ import time
 import pytest
 import torch.distributed as dist
 
-from mmseg_pacbal.openmmlab.engine.processes import unused_part
+from mmseg_pacbal.openmmlab.engine.processes import fresh_store_prefix
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def together(store: dist.Store, size: int, delays: dict[int, float]) -> list[dis
     def ask(rank: int) -> None:
         time.sleep(delays.get(rank, 0))
         client = dist.TCPStore('localhost', store.port, is_master=False)
-        found[rank] = unused_part(client, rank, size)
+        found[rank] = fresh_store_prefix(client, rank, size)
 
     threads = [threading.Thread(target=ask, args=(rank,), daemon=True) for rank in range(size)]
     for thread in threads:
@@ -53,4 +53,4 @@ def test_a_predecessor_that_reported_and_died_is_not_taken_for_its_successor(sto
 
 
 def test_alone(store):
-    assert not unused_part(store, 0, 1).check(['anything'])
+    assert not fresh_store_prefix(store, 0, 1).check(['anything'])

@@ -94,6 +94,8 @@ def config(work_dir: Path, max_iters: int = 8, **options) -> Config:
             log_level='ERROR',
         )
     )
+    if 'train_cfg' in options:
+        cfg.pop('train_cfg')
     cfg.merge_from_dict(options)
     return cfg
 
@@ -228,3 +230,15 @@ def test_seed_of_the_sampler_is_kept(tmp_path):
     again = train(tmp_path / 'again', checkpoint(first, 2), max_iters=4, **seed)
     assert again.train_loop.dataloader.sampler.seed == 7
     assert history(again, 'train/loss') == history(first, 'train/loss')
+
+
+def test_another_run_keeps_its_best_checkpoint(tmp_path):
+    """Which the checkpoint of the run that it continues from names."""
+    save_best = {'default_hooks.checkpoint.save_best': 'score', 'randomness': dict(seed=0)}
+    first = train(tmp_path / 'a', **save_best, **{'default_hooks.checkpoint.rule': 'greater'})
+    files = sorted(path.name for path in (tmp_path / 'a').glob('*.pth'))
+    other = {**save_best, 'default_hooks.checkpoint.rule': 'less', 'max_iters': 12}
+    train(tmp_path / 'b', checkpoint(first), **other)
+    assert sorted(path.name for path in (tmp_path / 'a').glob('*.pth')) == files
+    assert files[0].startswith('best_score')
+    assert len(list((tmp_path / 'b').glob('best_score*'))) == 1

@@ -1,103 +1,91 @@
 """Checkpoints that are complete or absent, never partial."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from mmengine.fileio import LocalBackend, register_backend
+from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 
-@register_backend('atomic')
-class AtomicBackend(LocalBackend):
-    """Local files that get their name only when they are complete and on the disk."""
-
-    def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write a file; a reader sees the old or the new content, never a part of it.
-
-        Raises:
-            OSError: The file could not be written; an earlier file of this name is still there.
-        """
-        path = Path(filepath)
-        partial = path.with_name(f'{path.name}.partial')
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open(partial, 'wb') as file:
-                file.write(obj)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-            _sync_folder(path.parent)
-        except OSError as error:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
-            raise OSError(
-                f'{path} could not be written ({error.strerror}); the earlier checkpoints are '
-                'intact: free some space and resume the run'
-            ) from error
-
-
 @HOOKS.register_module()
 class AtomicCheckpointHook(CheckpointHook):
-    """mmengine's CheckpointHook, safe to interrupt at any moment.
+    """mmengine's CheckpointHook, safe to interrupt at any moment and for other runs.
 
-    Local checkpoints are written by :class:`AtomicBackend`. Those that ``max_keep_ckpts`` or a
-    better score makes obsolete are removed after the new one is written (by mmengine: before).
+    Local checkpoints are written by :class:`.AtomicBackend`. Those that ``max_keep_ckpts`` or a
+    better score makes obsolete are removed after the new one is written (by mmengine: before), and
+    only from the run's own folder: a run that continues from the checkpoint of another, or from a
+    copy of it, leaves the other's best checkpoint alone.
     """
 
-    file_backend: Any  # CheckpointHook chooses it when training starts
+    file_backend: Any  # these two are set when training starts
+    best_ckpt_path: str | None
 
     def before_train(self, runner: Runner) -> None:
+        known = runner.message_hub.runtime_info
+        if 'keep_ckpt_ids' in known:  # parts of the names of files to remove
+            numbers = [step for step in known['keep_ckpt_ids'] if isinstance(step, int)]
+            runner.message_hub.update_info('keep_ckpt_ids', numbers)
         super().before_train(runner)
         if type(self.file_backend) is LocalBackend:  # other backends write in their own ways
             self.backend_args = dict(backend='atomic')
+            self.file_backend = _OwnFolder(self.out_dir)
+        if hasattr(self, 'best_ckpt_path'):
+            self.best_ckpt_path = self._in_own_folder(self.best_ckpt_path)
+        best = getattr(self, 'best_ckpt_path_dict', {})
+        best.update({key: self._in_own_folder(path) for key, path in best.items()})
+
+    def _in_own_folder(self, path: str | None) -> str | None:
+        """Where a best checkpoint lies if the run's folder was moved or copied; None elsewhere."""
+        name = Path(path or '').name
+        own = self.file_backend.join_path(self.out_dir, name)
+        return own if name.startswith('best_') and self.file_backend.exists(own) else None
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
-        with self._removing_last():
-            super()._save_checkpoint_with_step(runner, step, meta)
+        record = Path(runner.work_dir, 'last_checkpoint')
+        if record.is_symlink():  # to the record of another run, in a work dir made of links
+            record.unlink()
+        super()._save_checkpoint_with_step(runner, step, meta)
+        self._remove_obsolete()
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
-        with self._removing_last():
-            super()._save_best_checkpoint(runner, metrics)
+        super()._save_best_checkpoint(runner, metrics)
+        self._remove_obsolete()
 
-    @contextmanager
-    def _removing_last(self) -> Iterator[None]:
-        """Delay removals inside the block until all is written; drop them if that fails."""
-        backend = self.file_backend
-        self.file_backend = later = _RemovingLater(backend)
-        try:
-            yield
-        finally:
-            self.file_backend = backend
-        best = getattr(self, 'best_ckpt_path_dict', {}).values()
-        current = {self.last_ckpt, getattr(self, 'best_ckpt_path', None), *best}
-        for path in set(later.obsolete) - current:
-            backend.remove(path)
+    def _publish_model(self, runner: Runner, ckpt_path: str | None) -> None:
+        if ckpt_path:  # there may be no best checkpoint in the run's own folder
+            super()._publish_model(runner, ckpt_path)
+
+    def _remove_obsolete(self) -> None:
+        if isinstance(self.file_backend, _OwnFolder):
+            best = getattr(self, 'best_ckpt_path_dict', {}).values()
+            self.file_backend.clear({self.last_ckpt, getattr(self, 'best_ckpt_path', None), *best})
 
 
-class _RemovingLater:
-    """A file backend that only records what to remove."""
+class _OwnFolder(LocalBackend):
+    """Local files, of which those in one folder alone may be removed, by :meth:`clear`.
 
-    def __init__(self, backend: Any) -> None:
-        self.backend = backend
-        self.obsolete: list[str] = []
+    Args:
+        folder: Of the run's checkpoints.
+    """
 
-    def remove(self, path: str) -> None:
-        self.obsolete.append(path)
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self.folder = os.path.realpath(folder)
+        self.obsolete: set[str] = set()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.backend, name)
+    def remove(self, filepath: str | Path) -> None:
+        """Note a file that is to be removed."""
+        if os.path.realpath(Path(filepath).parent) == self.folder:
+            self.obsolete.add(str(filepath))
 
+    def rmtree(self, dir_path: str | Path) -> None:
+        """Leave a folder alone: no checkpoint of ours is one."""
 
-def _sync_folder(folder: Path) -> None:
-    """Flush the new file name itself to the disk, where the system supports it (not Windows)."""
-    if os.name == 'posix':
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    def clear(self, current: set) -> None:
+        """Remove what was noted, but for files that were written again since."""
+        for path in self.obsolete - current:
+            Path(path).unlink(missing_ok=True)
+        self.obsolete.clear()

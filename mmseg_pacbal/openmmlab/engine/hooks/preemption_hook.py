@@ -3,18 +3,16 @@
 import signal
 import time
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import torch
 from mmengine.dist import all_reduce, barrier, is_distributed, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.registry import HOOKS
 
-from ..processes import STOPPED
-
-# What schedulers send before a time limit and on preemption; Windows has no SIGUSR1.
-SIGNALS = [getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name)]
+from ..processes import SIGNALS, STOPPED
 
 
 @HOOKS.register_module()
@@ -25,6 +23,10 @@ class PreemptionHook(Hook):
     current iteration (with gradient accumulation, the current update) is finished first, and so is
     a validation that is running. If there are several processes, a signal to one of them stops all;
     the main process exits with 75, the others with 0.
+
+    The checkpoint is one to resume from, whatever the CheckpointHook's own are for. A loop that
+    counts epochs cannot continue within one: there a checkpoint is written between two epochs only,
+    and a warning says so when training starts.
 
     Args:
         interval: With several processes, every so many iterations they ask each other, by an
@@ -40,6 +42,21 @@ class PreemptionHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         self._earlier = {number: signal.signal(number, self._note) for number in SIGNALS}
+        if not _checkpoint_hooks(runner):
+            runner.logger.warning(
+                'the config has no CheckpointHook: if this training is stopped, all of it is lost'
+            )
+        elif not _within_epoch(runner):
+            runner.logger.warning(
+                f'{type(runner.train_loop).__name__} cannot continue within an epoch: if this '
+                'training is stopped there, what it did since the last checkpoint is lost; '
+                "train_cfg.type='ResumableTrainLoop' loses nothing"
+            )
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Stop a loop that counts epochs between two of them, after the validation."""
+        if runner.epoch > 0 and not _counts_iterations(runner) and self._told():
+            self._stop(runner, runner.iter, _checkpoint_hooks(runner))
 
     def after_train_iter(
         self,
@@ -48,18 +65,13 @@ class PreemptionHook(Hook):
         data_batch: Sequence[dict] | None = None,
         outputs: dict | None = None,
     ) -> None:
-        if not self._all_stop(runner):
+        if is_distributed() and not self.every_n_train_iters(runner, self.interval):
             return
-        _save_checkpoint(runner)
-        barrier()  # until the main process has written it
-        name = self._received.name if self._received else 'a signal to another process'
-        runner.logger.info(
-            f'stopped by {name} after iteration {runner.iter + 1}; resume the run to continue'
-        )
-        if is_distributed() and is_main_process():
-            # At the first code that is not 0 a launcher kills the others: let them end first.
-            time.sleep(3)
-        raise SystemExit(STOPPED if is_main_process() else 0)
+        hooks = _within_epoch(runner)
+        if not hooks and self.end_of_epoch(runner.train_dataloader, batch_idx):
+            return  # nothing is lost if it stops before the next epoch
+        if self._told() and runner.optim_wrapper.should_update():
+            self._stop(runner, runner.iter + 1, hooks)
 
     def after_train(self, runner: Runner) -> None:
         for number, handler in self._earlier.items():
@@ -68,18 +80,51 @@ class PreemptionHook(Hook):
     def _note(self, number: int, frame: object) -> None:
         self._received = signal.Signals(number)
 
-    def _all_stop(self, runner: Runner) -> bool:
-        if is_distributed() and not self.every_n_train_iters(runner, self.interval):
-            return False
+    def _told(self) -> bool:
         told = torch.tensor(int(self._received is not None))
         all_reduce(told, 'max')
-        return bool(told) and runner.optim_wrapper.should_update()
+        return bool(told)
+
+    def _stop(self, runner: Runner, done: int, hooks: list[CheckpointHook]) -> NoReturn:
+        for hook in hooks:
+            _write_checkpoint(runner, hook, done)
+        barrier()  # until the main process has written it
+        name = self._received.name if self._received else 'a signal to another process'
+        lost = ''
+        if not hooks:
+            last = [hook.last_ckpt for hook in _checkpoint_hooks(runner) if hook.last_ckpt]
+            lost = f'what was done since {last[0] if last else "its start"} is lost; '
+        runner.logger.info(
+            f'stopped by {name} after iteration {done}; {lost}resume the run to continue'
+        )
+        if is_distributed() and is_main_process():
+            # At the first code that is not 0 a launcher kills the others: let them end first.
+            time.sleep(3)
+        raise SystemExit(STOPPED if is_main_process() else 0)
 
 
-def _save_checkpoint(runner: Runner) -> None:
-    """Make the CheckpointHook write a checkpoint, unless it just did or counts epochs."""
-    for hook in runner.hooks:
-        if isinstance(hook, CheckpointHook) and not hook.by_epoch:
-            written = hook.filename_tmpl.format(runner.iter + 1)
-            if not str(hook.last_ckpt or '').endswith(written):
-                hook._save_checkpoint(runner)
+def _counts_iterations(runner: Runner) -> bool:
+    """Whether the loop can continue after any iteration; else it can only begin an epoch."""
+    return isinstance(runner.train_loop, IterBasedTrainLoop)
+
+
+def _checkpoint_hooks(runner: Runner) -> list[CheckpointHook]:
+    return [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
+
+
+def _within_epoch(runner: Runner) -> list[CheckpointHook]:
+    """The hooks that can write a checkpoint after any iteration."""
+    hooks = _checkpoint_hooks(runner)
+    return hooks if _counts_iterations(runner) else [hook for hook in hooks if not hook.by_epoch]
+
+
+def _write_checkpoint(runner: Runner, hook: CheckpointHook, done: int) -> None:
+    """Make a hook write a checkpoint to resume from, unless it just did; then the run ends."""
+    complete = hook.save_optimizer and hook.save_param_scheduler
+    hook.save_optimizer = hook.save_param_scheduler = True
+    if hook.by_epoch and _counts_iterations(runner):  # its own comes at the end of training only
+        hook.by_epoch, hook.filename_tmpl, hook.max_keep_ckpts = False, 'iter_{}.pth', -1
+    step = runner.epoch if hook.by_epoch else done
+    if not complete or Path(hook.last_ckpt or '').name != hook.filename_tmpl.format(step):
+        meta = dict(epoch=runner.epoch, iter=done)
+        hook._save_checkpoint_with_step(runner, step, meta)

@@ -13,8 +13,8 @@ from mmengine.runner import Runner
 from mmseg_pacbal import BoundaryVisualizationHook, boundary_weight_map
 from mmseg_pacbal.openmmlab.engine.hooks.boundary_visualization_hook import (
     mean_weight,
-    rendered,
     preserve_state,
+    rendered,
 )
 from mmseg_pacbal.openmmlab.inspection import boundary_loss, inspect_sample
 from mmseg_pacbal.visualization import panel_figure

@@ -6,11 +6,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from mmengine.fileio import LocalBackend, get_file_backend
+from mmengine.fileio import get_file_backend
 from mmengine.logging import MessageHub
 
+from mmseg_pacbal.openmmlab.engine.checkpoint_files import AtomicBackend
 from mmseg_pacbal.openmmlab.engine.hooks import AtomicCheckpointHook
-from mmseg_pacbal.openmmlab.engine.hooks.checkpoint_hook import AtomicBackend
 
 
 class Writer(SimpleNamespace):
@@ -27,7 +27,7 @@ class Writer(SimpleNamespace):
 
 @pytest.fixture
 def make(tmp_path):
-    def make(**options):
+    def make(known=None, **options):
         runner = Writer(
             work_dir=str(tmp_path),
             message_hub=MessageHub.get_instance(f'{tmp_path}'),
@@ -37,6 +37,8 @@ def make(tmp_path):
             seen=[],
             fails_at=None,
         )
+        for key, value in (known or {}).items():  # in the checkpoint that it continues from
+            runner.message_hub.update_info(key, value)
         hook = AtomicCheckpointHook(interval=2, by_epoch=False, **options)
         hook.before_train(runner)
         return runner, hook
@@ -81,19 +83,26 @@ def test_name_appears_only_when_all_is_on_the_disk(tmp_path, monkeypatch):
     assert events == [(5, False), ('replace', False), ('folder', True)]
 
 
-def test_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ('number', 'reason', 'remedy'),
+    [
+        (28, 'No space left on device', 'free some space'),
+        (30, 'Read-only file system', 'make the folder writable'),
+    ],
+)
+def test_failed_write_leaves_what_was_there(number, reason, remedy, tmp_path, monkeypatch):
     path = tmp_path / 'iter_4.pth'
     path.write_bytes(b'whole')
 
     def full(descriptor):
-        raise OSError(28, 'No space left on device')
+        raise OSError(number, reason)
 
     monkeypatch.setattr(os, 'fsync', full)
     with pytest.raises(OSError) as error:
         AtomicBackend().put(b'new', path)
     assert str(error.value) == (
-        f'{path} could not be written (No space left on device); the earlier checkpoints are '
-        'intact: free some space and resume the run'
+        f'{path} could not be written ({reason}); the earlier checkpoints are '
+        f'intact: {remedy} and resume the run'
     )
     assert names(tmp_path) == ['iter_4.pth']
     assert path.read_bytes() == b'whole'
@@ -116,7 +125,6 @@ def test_old_checkpoint_stays_where_the_new_one_fails(make, tmp_path):
         save(runner, hook, 4)
     assert names(tmp_path) == ['iter_2.pth', 'last_checkpoint']
     assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / 'iter_2.pth')
-    assert type(hook.file_backend) is LocalBackend
 
 
 def test_best_checkpoint_is_replaced_after_the_better_one_is_there(make, tmp_path):
@@ -138,3 +146,84 @@ def test_best_checkpoint_of_the_same_name_stays(make, tmp_path):
     hook.after_val_epoch(runner, dict(mIoU=10.0))
     hook.after_val_epoch(runner, dict(mIoU=10.1))
     assert names(tmp_path) == ['best_mIoU_iter_2.pth', 'iter_2.pth', 'last_checkpoint']
+
+
+# --- files of other runs: a checkpoint names them, and they stay ---
+
+
+@pytest.fixture
+def other(tmp_path) -> Path:
+    """The work dir of another run, with its best checkpoint."""
+    folder = tmp_path.with_name(f'{tmp_path.name}_other')
+    folder.mkdir()
+    for name in ('best_mIoU_iter_2.pth', 'best_mDice_iter_2.pth', 'iter_2.pth'):
+        (folder / name).write_text('of another run')
+    return folder
+
+
+def better(runner, hook, iteration=4):
+    save(runner, hook, iteration)
+    runner.iter = iteration
+    hook.after_val_epoch(runner, dict(mIoU=30.0, mDice=30.0))
+
+
+@pytest.mark.parametrize('absolute', [True, False])
+@pytest.mark.parametrize('metrics', ['mIoU', ['mIoU', 'mDice']], ids=str)
+def test_the_best_checkpoint_of_another_run_stays(absolute, metrics, make, other, tmp_path):
+    before = names(other)
+    folder = other if absolute else Path(os.path.relpath(other))
+    known = {
+        f'best_ckpt{end}': str(folder / f'best_{metric}_iter_2.pth')
+        for end, metric in (('', 'mIoU'), ('_mIoU', 'mIoU'), ('_mDice', 'mDice'))
+    }
+    runner, hook = make(known, save_best=metrics)
+    better(runner, hook)
+    assert names(other) == before
+    assert 'best_mIoU_iter_4.pth' in names(tmp_path)
+    better(runner, hook)  # and goes on as usual
+    assert names(other) == before
+
+
+@pytest.mark.parametrize('linked', [True, False])
+def test_a_copied_work_dir_has_its_own_best_checkpoint(linked, make, other, tmp_path):
+    best = other / 'best_mIoU_iter_2.pth'
+    own = tmp_path / best.name
+    own.symlink_to(best) if linked else own.write_text('a copy')
+    if linked:
+        (other / 'last_checkpoint').write_text('of another run')
+        (tmp_path / 'last_checkpoint').symlink_to(other / 'last_checkpoint')
+    before = {path: path.read_text() for path in other.iterdir()}
+    runner, hook = make(dict(best_ckpt=str(best)), save_best='mIoU')
+    better(runner, hook)
+    assert {path: path.read_text() for path in other.iterdir()} == before
+    assert names(tmp_path) == ['best_mIoU_iter_4.pth', 'iter_4.pth', 'last_checkpoint']
+
+
+@pytest.mark.parametrize('path', ['..', 'x/..', '.', '', 'notes.txt', '../other', '/', 'best_'])
+def test_what_is_no_best_checkpoint_stays(path, make, other, tmp_path):
+    (tmp_path / 'notes.txt').touch()
+    (tmp_path / 'best_').mkdir()
+    runner, hook = make(dict(best_ckpt=path), save_best='mIoU')
+    better(runner, hook)
+    assert {'notes.txt', 'best_', 'best_mIoU_iter_4.pth'} <= set(names(tmp_path))
+    assert len(names(other)) == 3
+
+
+@pytest.mark.parametrize('ids', [['x/../../other/iter_2', 2], [2, 1, 0]], ids=str)
+def test_checkpoints_to_keep_are_those_of_this_folder(ids, make, other, tmp_path):
+    (tmp_path / 'iter_2.pth').touch()
+    before = names(other)
+    runner, hook = make(dict(keep_ckpt_ids=ids), max_keep_ckpts=1, filename_tmpl='{}.pth')
+    save(runner, hook, 4)
+    assert names(other) == before
+    assert names(tmp_path) == ['4.pth', 'iter_2.pth', 'last_checkpoint']
+
+
+def test_nothing_is_published_without_a_best_checkpoint_of_its_own(make, other, tmp_path):
+    known = {f'best_ckpt_{name}': str(other / f'best_{name}_iter_2.pth') for name in ('mIoU', 'x')}
+    runner, hook = make(
+        known, save_best=['mIoU', 'x'], rule='greater', published_keys=['state_dict']
+    )
+    before = names(other)
+    hook.after_train(runner)
+    assert names(other) == before

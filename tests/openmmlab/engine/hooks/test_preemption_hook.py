@@ -1,10 +1,12 @@
 """A signal ends training with a checkpoint, from which it continues bit for bit."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,85 @@ def test_accumulated_gradients_are_not_lost(handlers, tmp_path):
         tmp_path / 'resumed', tmp_path / 'stopped' / 'iter_6.pth', **PREEMPTION, **options
     )
     assert_same_run(resumed, whole)
+
+
+@pytest.mark.parametrize(
+    'options',
+    [dict(by_epoch=True), dict(save_optimizer=False), dict(interval=-1, save_last=False)],
+    ids=str,
+)
+def test_whatever_the_checkpoint_hook_writes_it_continues(options, handlers, tmp_path):
+    checkpoints = {f'default_hooks.checkpoint.{name}': value for name, value in options.items()}
+    stopped = SPARSE | checkpoints | sent(signal.SIGTERM, 4)
+    with pytest.raises(SystemExit):
+        train(tmp_path / 'stopped', **PREEMPTION, **stopped)
+    assert (tmp_path / 'stopped' / 'last_checkpoint').read_text().endswith('/iter_4.pth')
+    whole = train(tmp_path / 'whole', **PREEMPTION, **SPARSE)
+    resumed = train(
+        tmp_path / 'resumed', tmp_path / 'stopped' / 'iter_4.pth', **PREEMPTION, **SPARSE
+    )
+    assert_same_run(resumed, whole)
+
+
+def test_a_name_that_ends_like_another_is_written(handlers, tmp_path):
+    names_of_numbers = {'default_hooks.checkpoint.filename_tmpl': '{}.pth', 'max_iters': 12}
+    options = {**SPARSE, **names_of_numbers, 'default_hooks.checkpoint.interval': 10}
+    with pytest.raises(SystemExit):
+        train(tmp_path, **PREEMPTION, **options, **sent(signal.SIGTERM, 11))
+    assert names(tmp_path) == ['10.pth', '11.pth']
+
+
+EPOCHS = {  # of 3 iterations
+    'train_cfg': dict(type='EpochBasedTrainLoop', max_epochs=4, val_interval=1),
+    'train_dataloader.drop_last': True,
+    'train_dataloader.sampler.type': 'DefaultSampler',
+    'default_hooks.checkpoint': dict(by_epoch=True, interval=2),
+    'param_scheduler': None,
+    'log_processor.by_epoch': True,
+    'log_level': 'INFO',
+}
+
+
+@pytest.mark.parametrize(
+    ('iteration', 'written', 'end'),
+    [
+        (3, ['epoch_1.pth'], 'after iteration 3; resume the run to continue'),
+        (6, ['epoch_2.pth'], 'after iteration 6; resume the run to continue'),
+        (8, ['epoch_2.pth'], 'after iteration 8; what was done since {}/epoch_2.pth is lost; '),
+        (2, [], 'after iteration 2; what was done since its start is lost; resume the run'),
+        (12, ['epoch_2.pth', 'epoch_4.pth'], None),  # the last one
+    ],
+)
+def test_epochs(iteration, written, end, handlers, tmp_path):
+    """Nothing is lost between two epochs; within one, the log says so when training starts."""
+    expected = pytest.raises(SystemExit) if end else nullcontext()
+    with expected:
+        train(tmp_path, **PREEMPTION, **EPOCHS, **sent(signal.SIGTERM, iteration))
+    assert names(tmp_path) == written
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert 'EpochBasedTrainLoop cannot continue within an epoch: if this training is' in log
+    if end:
+        assert f'stopped by SIGTERM {end.format(tmp_path)}' in log
+        assert len(re.findall(r'Epoch\(val\).*score', log)) == iteration // 3
+    else:
+        assert 'stopped by' not in log
+
+
+def test_iterations_in_a_loop_of_epochs(handlers, tmp_path):
+    by_iterations = {**EPOCHS, 'default_hooks.checkpoint': dict(by_epoch=False, interval=9)}
+    with pytest.raises(SystemExit):
+        train(tmp_path, **PREEMPTION, **by_iterations, **sent(signal.SIGTERM, 5))
+    assert names(tmp_path) == ['iter_5.pth']
+    assert 'is lost' not in next(tmp_path.glob('*/*.log')).read_text()
+
+
+def test_without_a_checkpoint_hook_it_says_so_before(handlers, tmp_path):
+    without = {'default_hooks.checkpoint': None, 'log_level': 'INFO'}
+    with pytest.raises(SystemExit):
+        train(tmp_path, **PREEMPTION, **without, **sent(signal.SIGTERM, 2))
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    warned, stopped = log.index('no CheckpointHook: if this'), log.index('since its start is lost')
+    assert warned < stopped
 
 
 def test_without_the_hook_nothing_is_changed(handlers, tmp_path):

@@ -1,0 +1,127 @@
+"""One training at a time in a work dir, whichever processes and machines share it."""
+
+import _thread
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import LeaseCompromise as Lost
+from filelock import OwnerRecord, SoftFileLease, Timeout
+
+# A process that trains renews its lock every RENEWAL seconds. One that has not for LEASE seconds,
+# by the clock of the process that waits, is gone.
+LEASE, RENEWAL = 60.0, 5.0
+
+
+@contextmanager
+def locked(folder: str | Path) -> Iterator[None]:
+    """Keep other trainings out of a work dir; within one process, this may be nested.
+
+    A file in the folder names the process. Locks of the file system are not used, since they work
+    differently on every system. The lock of a process that is gone is taken over, and a printed
+    line says so: on the same machine at once, else after a minute without a renewal. What a
+    training that was killed had half written is removed.
+
+    Raises:
+        BlockingIOError: Another training works there.
+        OSError: The folder cannot be written.
+    """
+    path = Path(folder).resolve() / 'training.lock'
+    lease = SoftFileLease(
+        path,
+        lease_duration=LEASE,
+        heartbeat_interval=RENEWAL,
+        on_compromise=_end_if_taken_over,
+        timeout=0,
+        is_singleton=True,
+    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        acquired = _acquire(lease, path)
+    except OSError as error:
+        raise OSError(
+            f'work_dir {folder} cannot be written ({error.strerror}); make it writable, or train '
+            'in another work_dir'
+        ) from error
+    if not acquired:
+        raise BlockingIOError(
+            f'another training, {_name(lease.owner)}, works in {path.parent}; wait for its end, or '
+            'train in another work_dir'
+        )
+    try:
+        for partial in path.parent.glob('*.pth*.partial'):
+            partial.unlink(missing_ok=True)
+        yield
+    finally:
+        lease.release()
+
+
+def _acquire(lease: SoftFileLease, path: Path) -> bool:
+    """Whether the lock is this process's now; else another process is alive and holds it."""
+    owner, nested = lease.owner, lease.is_locked
+    if not _is_acquired(lease):
+        print(
+            f'{path.parent} is locked by {_name(owner)}: looking whether it still runs', flush=True
+        )
+        if _is_renewed(lease, path):
+            return False
+        if not lease.is_locked:
+            # NFS, for one, cannot exchange two files, by which filelock takes over.
+            lease.force_break()
+            lease.acquire()
+    if owner and not nested:
+        print(f'{path.parent} was locked by {_name(owner)}, which is gone: the lock is taken over')
+    return True
+
+
+def _is_acquired(lease: SoftFileLease) -> bool:
+    with suppress(Timeout):
+        lease.acquire()
+        return True
+    return False
+
+
+def _is_renewed(lease: SoftFileLease, path: Path) -> bool:
+    """Wait until the lock is acquired, or its owner renews it, or has not for LEASE seconds."""
+    before, since = _renewal(path), time.monotonic()
+    while time.monotonic() - since < LEASE:
+        time.sleep(min(0.5, RENEWAL / 2))
+        if _is_acquired(lease):
+            return False
+        if _renewal(path) != before:
+            return True
+    return False
+
+
+def _renewal(path: Path) -> tuple[int, int] | None:
+    """What changes when a lock is renewed or taken over; None if it is gone."""
+    with suppress(OSError), open(path) as file:  # opened, so that NFS asks the server
+        status = os.fstat(file.fileno())
+        return status.st_ino, status.st_mtime_ns
+    return None
+
+
+def _name(owner: OwnerRecord | None) -> str:
+    return f'process {owner.pid} on {owner.hostname.partition("?")[0]}' if owner else 'a process'
+
+
+def _end_if_taken_over(lost: Lost) -> None:
+    """Called from another thread if the lock could not be renewed, or was removed."""
+    path = Path(lost.lock_file)
+    owner = SoftFileLease(path, lease_duration=LEASE, heartbeat_interval=RENEWAL).owner
+    if owner is None or owner.token == lost.token:
+        print(
+            f'the lock {path} was removed or could not be renewed: a second training in its '
+            'folder will not be refused',
+            file=sys.stderr,
+        )
+        return
+    print(
+        f'error: {_name(owner)} has taken over {path.parent}, since this process had not renewed '
+        'its lock for a minute; this training ends, to not write into the folder of another',
+        file=sys.stderr,
+    )
+    _thread.interrupt_main()
