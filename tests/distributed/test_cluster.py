@@ -76,7 +76,9 @@ def config(tmp_path) -> Path:
 
 def start(folder: Path, command: Sequence, **environment: str) -> subprocess.Popen:
     path = f'{folder}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
-    names = dict(PATH=path, PYTHONPATH=str(folder), OMP_NUM_THREADS='1') | environment
+    names = (
+        dict(PATH=path, PYTHONPATH=f'{folder}{os.pathsep}{ROOT}', OMP_NUM_THREADS='1') | environment
+    )
     with open(folder / f'log_{len(list(folder.glob("log_*")))}', 'w') as log:
         return subprocess.Popen(
             [*map(str, command)],

@@ -13,7 +13,7 @@ import torch
 from mmengine.runner import CheckpointLoader
 
 from mmseg_pacbal.openmmlab.datasets import generate_synthetic_voc
-from tests.running import DEMO, run_tool, small
+from tests.running import DEMO, ROOT, run_tool, small
 
 pytestmark = pytest.mark.slow
 
@@ -71,7 +71,8 @@ def config(tmp_path_factory) -> Path:
 def train(config: Path, work_dir: Path, *options: str, accident: str = '', resume: bool = False):
     args = [config, '--work-dir', work_dir, *['--resume'] * resume]
     options = small(config.parent / 'data', f'max_iters={LAST}', *options)
-    environment = dict(os.environ, PYTHONPATH=str(config.parent), OMP_NUM_THREADS='1')
+    path = f'{config.parent}{os.pathsep}{ROOT}'
+    environment = dict(os.environ, PYTHONPATH=path, OMP_NUM_THREADS='1')
     if accident:
         environment['ACCIDENT'] = accident
     return run_tool('train', *args, *options, env=environment, timeout=300)
