@@ -12,7 +12,7 @@ import torch
 
 from .. import cli
 from . import ops, speed, training
-from .examination import all_passed, examine
+from .examination import examine
 from .report import facts, pasteable, print_findings, print_fixed
 
 CHECKS = (*ops.CHECKS, *training.CHECKS, *speed.CHECKS)
@@ -50,5 +50,5 @@ def run(args: argparse.Namespace) -> None:
     if args.json:
         content = dict(facts=known, findings=[finding._asdict() for finding in findings])
         Path(args.json).write_text(json.dumps(content, indent=1) + '\n')
-    if not all_passed(findings):
+    if any(finding.status == 'failed' for finding in findings):
         raise SystemExit(1)

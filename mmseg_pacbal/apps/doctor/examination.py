@@ -39,20 +39,11 @@ class Skip(Exception):  # noqa: N818 (nothing is wrong)
     """A check cannot run here; the message says why."""
 
 
-def devices() -> list[torch.device]:
-    """The CPU and every CUDA device."""
-    gpus = [torch.device('cuda', index) for index in range(torch.cuda.device_count())]
-    return [torch.device('cpu'), *gpus]
-
-
 def examine(checks: Iterable[Check]) -> Iterator[Finding]:
-    """Run every check on every device, one after another."""
-    checks = list(checks)
-    return (_find(check, device) for device in devices() for check in checks)
-
-
-def all_passed(findings: Iterable[Finding]) -> bool:
-    return all(finding.status != 'failed' for finding in findings)
+    """Run every check on the CPU, then on every GPU, one after another."""
+    gpus = (f'cuda:{index}' for index in range(torch.cuda.device_count()))
+    devices, checks = map(torch.device, ('cpu', *gpus)), list(checks)
+    return (_find(check, device) for device in devices for check in checks)
 
 
 def _find(check: Check, device: torch.device) -> Finding:

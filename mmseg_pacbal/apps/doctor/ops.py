@@ -2,12 +2,12 @@
 
 import copy
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...datasets.palette import VOID
 from ...losses import BoundaryAwareLoss
 from ...ops import (
     available_backends,
@@ -23,12 +23,13 @@ from ...ops.gpu_trials import (
     probe_gradient,
     reference_form,
 )
+from ...ops.reference import boundary_weight_map_reference
 from .examination import Check, Skip
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 RATES = (1, 3, 5)
 CLASSES = 5
-VOID = 255
+EPS = torch.finfo(torch.float32).eps
 
 
 def blocks(size: tuple[int, int] = (65, 97), images: int = 2) -> Tensor:
@@ -37,25 +38,6 @@ def blocks(size: tuple[int, int] = (65, 97), images: int = 2) -> Tensor:
     label = torch.stack([(y // (9 + n) + x // 13) % CLASSES for n in range(images)])
     label[:, size[0] // 3 : size[0] // 3 + 3] = VOID
     return label
-
-
-def plain_weight_map(label: Tensor) -> Tensor:
-    """E_G with the default arguments, straight from Eq. 1 to 5: class by class, in float64."""
-    label = F.pad(label[:, None].double(), (0, 1, 0, 1), mode='replicate')
-    f_e = label.new_tensor([[[[1, -0.5], [-0.5, 0]]]])
-    edges = torch.zeros_like(label[..., :-1, :-1])
-    for c in label.unique().tolist():
-        if c != VOID:
-            edges += F.conv2d((label == c).double(), f_e) != 0
-    size = edges.shape[2:]
-    small = [-(-n // 4) for n in size]
-    distance = torch.arange(35, dtype=edges.dtype, device=edges.device) - 17
-    profile = torch.exp(-(distance**2) / (35 * 3.0))
-    options: Any = dict(mode='bilinear', align_corners=False)
-    edges = F.interpolate(edges, (small[0], size[1]), antialias=True, **options)  # axis by axis
-    edges = F.interpolate(edges, small, antialias=True, **options)
-    blurred = F.conv2d(edges, torch.outer(profile, profile)[None, None], padding=17)
-    return F.interpolate(blurred, size, **options)[:, 0] + 0.5
 
 
 def compare(name: str, actual: Tensor, exact: Tensor, bound: float) -> None:
@@ -70,10 +52,10 @@ def compare(name: str, actual: Tensor, exact: Tensor, bound: float) -> None:
 
 def check_weight_map(device: torch.device) -> str:
     label = blocks()
-    exact = plain_weight_map(label)
+    exact = boundary_weight_map_reference(label)
     # Two products with matrices of 65 and 97 columns, all terms positive: each adds a relative
     # error of at most its length times eps.
-    bound = sum(label.shape[1:]) * torch.finfo(torch.float32).eps
+    bound = sum(label.shape[1:]) * EPS
     dtypes = (torch.uint8, torch.int16, torch.int32, torch.int64)
     for dtype in dtypes:
         compare(str(dtype), boundary_weight_map(label.to(device, dtype)), exact, bound)
@@ -124,13 +106,13 @@ def check_border_weight_map(device: torch.device) -> str:
     t = nearest_two.sum(dim=0).square().view(label.shape) / 50
     # float32 rounds d1, d2, their sum, its square, its quotient: t is off by 3 eps t, and
     # 10 exp(-t), where t exp(-t) < 0.4, by 12 eps; rounding it, and adding 1 to it, by 11 eps each.
-    bound = 3 * torch.finfo(torch.float32).eps  # of 11, the largest value
-    compare('the map', border_weight_map(label.to(device)), 1 + 10 * torch.exp(-t), bound)
+    exact, bound = 1 + 10 * torch.exp(-t), 3 * EPS  # of 11, the largest value
+    compare('the map', border_weight_map(label.to(device)), exact, bound)
     return 'two objects of one class, one of another'
 
 
 def check_lean_cross_entropy(device: torch.device) -> str:
-    label, logits = blocks(), _logits((9, 13))
+    label = blocks()
     weight = boundary_weight_map(label)
 
     def plain(z: Tensor) -> Tensor:
@@ -140,24 +122,24 @@ def check_lean_cross_entropy(device: torch.device) -> str:
     def ours(z: Tensor) -> Tensor:
         return lean_cross_entropy(z, label.to(device), weight.to(device), ignore_index=VOID)[0]
 
-    return _check_loss(device, logits, plain, ours)
+    return _check_loss(device, (9, 13), plain, ours)
 
 
 def check_loss(device: torch.device) -> str:
-    label, logits = blocks(), _logits((65, 97))
+    label = blocks()
     loss = BoundaryAwareLoss(normalize='mean', class_weight=[1.0, 2.0, 0.5, 1.0, 3.0])
-    there = copy.deepcopy(loss).to(device)
-    place = label.to(device)
-    return _check_loss(device, logits, lambda z: loss(z, label), lambda z: there(z, place))
+    there, place = copy.deepcopy(loss).to(device), label.to(device)
+    return _check_loss(device, (65, 97), lambda z: loss(z, label), lambda z: there(z, place))
 
 
 def _check_loss(
     device: torch.device,
-    logits: Tensor,
+    size: tuple[int, int],
     plain: Callable[[Tensor], Tensor],
     ours: Callable[[Tensor], Tensor],
 ) -> str:
     """Compare value and gradient; losses compute half-precision logits in float32."""
+    logits = torch.randn(2, CLASSES, *size, generator=torch.Generator().manual_seed(1))
     done = computed(device, lambda t: t + t)
     for dtype in done:
         z = logits.to(device, dtype).requires_grad_()
@@ -168,8 +150,7 @@ def _check_loss(
         (exact_grad,) = torch.autograd.grad(exact, exact_z)
         # Sums over n pixels in float32 with float32 weights: about sqrt(n) roundings and the last
         # one. The largest gradient is a sum over the pixels that one logit reaches, at most all.
-        n = exact_grad.shape[0] * 65 * 97
-        bound = 2 * n**0.5 * torch.finfo(torch.float32).eps
+        bound = 2 * (len(exact_grad) * 65 * 97) ** 0.5 * EPS
         compare(f'{dtype} value', value.detach(), exact.detach(), bound)
         compare(f'{dtype} gradient', grad, exact_grad, bound + torch.finfo(dtype).eps)
     return _names(done)
@@ -193,22 +174,15 @@ def computed(device: torch.device, op: Callable[[Tensor], Tensor]) -> list[torch
     return done
 
 
-def _logits(size: tuple[int, int]) -> Tensor:
-    return torch.randn(2, CLASSES, *size, generator=torch.Generator().manual_seed(1))
-
-
 def _names(dtypes: Iterable[torch.dtype]) -> str:
     return ', '.join(str(dtype).removeprefix('torch.') for dtype in dtypes)
 
 
 _REPORT = 'Please report it with the block below; until then '
+_BACKEND = 'set the environment variable MMSEG_PACBAL_BACKEND=reference'
 CHECKS = (
     Check('boundary_weight_map', check_weight_map, _REPORT + 'compute the loss on the CPU'),
-    Check(
-        'pyramid_atrous_conv2d',
-        check_pyramid,
-        _REPORT + 'set the environment variable MMSEG_PACBAL_BACKEND=reference',
-    ),
+    Check('pyramid_atrous_conv2d', check_pyramid, _REPORT + _BACKEND),
     Check('border_weight_map', check_border_weight_map, _REPORT + 'do without BorderWeightLoss'),
     Check('lean_cross_entropy', check_lean_cross_entropy, _REPORT + 'do without LeanHead'),
     Check('BoundaryAwareLoss', check_loss, _REPORT + "use MMSegmentation's CrossEntropyLoss"),

@@ -5,27 +5,28 @@ from collections.abc import Sequence
 
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ... import compat
 from ...stack import version
 from ..provenance import provenance
-from .examination import Finding, all_passed
+from .examination import Finding
 
 PACKAGES = ('mmcv', 'mmcv-lite', 'opencv-python', 'triton', 'onnxruntime')
 VARIABLES = (
     *('OMP_NUM_THREADS', 'CUDA_VISIBLE_DEVICES', 'ATEN_CPU_CAPABILITY', 'ONEDNN_MAX_CPU_ISA'),
     *('MKL_CBWR', 'MMSEG_PACBAL_BACKEND', 'TORCH_ALLOW_TF32_CUBLAS_OVERRIDE'),
 )
+COLOURS = {'passed': 'green', 'skipped': 'yellow', 'failed': 'bold red'}
 
 
 def facts() -> dict:
     """Versions, devices, settings and what compat fixed."""
-    versions = {name: version(name) for name in PACKAGES}
     return dict(
         **provenance('cpu'),
         mmseg_pacbal=version('mmseg-pacbal'),
-        packages={name: found for name, found in versions.items() if found},
+        packages={name: found for name in PACKAGES if (found := version(name))},
         cpu_capability=torch.backends.cpu.get_cpu_capability(),
         threads=torch.get_num_threads(),
         gpus=[torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
@@ -40,9 +41,7 @@ def print_fixed(known: dict) -> None:
     """Print what compat fixed here, and why."""
     fixed = known['fixed_by_compat']
     print('compat fixed:' if fixed else 'compat had nothing to fix')
-    for name, reason in fixed.items():
-        print(f'- {name}: {reason}')
-    print()
+    print(''.join(f'- {name}: {reason}\n' for name, reason in fixed.items()))
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
@@ -51,27 +50,22 @@ def print_findings(findings: Sequence[Finding]) -> None:
     if not console.is_terminal:
         console.width = 140
     table = Table('device', 'check', 'status', 'detail', 'seconds')
-    colours = {'passed': 'green', 'skipped': 'yellow', 'failed': 'bold red'}
     for f in findings:
-        status = f'[{colours[f.status]}]{f.status}[/]'
-        table.add_row(f.device, f.name, status, _plain(f.detail), f'{f.seconds:.1f}')
+        status = f'[{COLOURS[f.status]}]{f.status}[/]'
+        table.add_row(f.device, f.name, status, escape(f.detail), f'{f.seconds:.1f}')
     console.print(table)
-    if all_passed(findings):
-        console.print('all well')
-        return
-    console.print('failed:')
-    for f in findings:
-        if f.status == 'failed':
-            console.print(f'- {f.name} on {f.device}: {_plain(f.detail)}. {f.advice}')
+    failed = [f for f in findings if f.status == 'failed']
+    console.print('failed:' if failed else 'all well')
+    for f in failed:
+        console.print(f'- {f.name} on {f.device}: {escape(f.detail)}. {f.advice}')
 
 
 def pasteable(known: dict, findings: Sequence[Finding]) -> str:
     """A block of Markdown: versions, timings, and all checks that did not pass."""
     names = ('mmseg_pacbal', 'commit', 'python', 'torch', 'numpy', 'mmengine', 'mmsegmentation')
-    versions = [f'{name} {known[name]}' for name in names]
-    versions += [f'{name} {version}' for name, version in known['packages'].items()]
+    versions = {name: known[name] for name in names} | known['packages']
     lines = [
-        ', '.join(versions),
+        ', '.join(f'{name} {version}' for name, version in versions.items()),
         f'{known["machine"]}, {known["cpu_capability"]}, {known["threads"]} threads; GPUs: '
         f'{", ".join(known["gpus"]) or "none"}; CUDA {known["cuda"]}, cuDNN {known["cudnn"]}',
         f'compat fixed: {", ".join(known["fixed_by_compat"]) or "nothing"}; environment: '
@@ -83,7 +77,3 @@ def pasteable(known: dict, findings: Sequence[Finding]) -> str:
     passed = sum(f.status == 'passed' for f in findings)
     lines.append(f'{passed} of {len(findings)} checks passed')
     return '\n'.join(['```text', *lines, '```'])
-
-
-def _plain(text: str) -> str:
-    return text.replace('[', r'\[')  # rich reads [...] as a style

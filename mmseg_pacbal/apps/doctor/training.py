@@ -16,7 +16,7 @@ from ...losses import BoundaryAwareLoss
 from ...openmmlab.engine import build_runner, resume_from
 from ...openmmlab.inference import init_inferencer
 from .examination import Check, Skip
-from .ops import CLASSES, VOID, blocks
+from .ops import CLASSES, blocks
 
 ITERATIONS = 4
 
@@ -30,36 +30,41 @@ def small_model(device: torch.device) -> nn.Sequential:
 
 def images(label: Tensor) -> Tensor:
     """Images in which every class has a different colour, (N, 3, H, W)."""
-    shades = torch.linspace(-1, 1, 256)[label] * 40
+    shades = torch.linspace(-1, 1, 256)[label] * 40  # of values 0..255
     return torch.stack([shades, shades.sin(), shades.cos()], dim=1)
 
 
 def check_autocast(device: torch.device) -> str:
     """Six steps under autocast: the loss is float32 and falls."""
-    steps = []
+    dtypes = {'bfloat16': torch.bfloat16}
+    if device.type == 'cuda':
+        dtypes['float16'] = torch.float16
+    for name, dtype in dtypes.items():
+        first, *_, last = _losses_under_autocast(device, dtype)
+        if not last < first:
+            raise ArithmeticError(f'{name}: in six steps the loss went from {first} to {last}')
+    return f'{", ".join(dtypes)}; loss in float32, with loss scaling where it is float16'
+
+
+def _losses_under_autocast(device: torch.device, dtype: torch.dtype) -> list[float]:
+    model, loss = small_model(device), BoundaryAwareLoss(normalize='mean').to(device)
     label = blocks().to(device)
-    for dtype in (torch.bfloat16, *([torch.float16] if device.type == 'cuda' else [])):
-        model, loss = small_model(device), BoundaryAwareLoss(normalize='mean').to(device)
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
-        scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
-        values = []
-        for _ in range(6):
-            with torch.autocast(device.type, dtype):
-                logits = model(images(label.cpu()).to(device))
-                value = loss(logits, label)
-            if logits.dtype != dtype or value.dtype != torch.float32:
-                raise ArithmeticError(f'logits are {logits.dtype} and the loss {value.dtype}')
-            optimizer.zero_grad()
-            scaler.scale(value).backward()
-            scaler.step(optimizer)
-            scaler.update()
-            values.append(float(value.detach()))
-        if not values[-1] < values[0]:
-            raise ArithmeticError(
-                f'{dtype}: in six steps the loss went from {values[0]} to {values[-1]}'
-            )
-        steps.append(str(dtype).removeprefix('torch.'))
-    return f'{", ".join(steps)}; loss in float32, with loss scaling where it is float16'
+    x = images(label.cpu()).to(device)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
+    values = []
+    for _ in range(6):
+        with torch.autocast(device.type, dtype):
+            logits = model(x)
+            value = loss(logits, label)
+        if logits.dtype != dtype or value.dtype != torch.float32:
+            raise ArithmeticError(f'logits are {logits.dtype} and the loss {value.dtype}')
+        optimizer.zero_grad()
+        scaler.scale(value).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        values.append(float(value.detach()))
+    return values
 
 
 def check_compile(device: torch.device) -> str:
@@ -107,20 +112,21 @@ def check_label(device: torch.device) -> str:
     good = torch.zeros(1, 4, 4, dtype=torch.long, device=device)
     wrong = good.clone()
     wrong[0, 0, 0] = CLASSES
-    for before in (0, 1):
+    for before in ([], [good]):
         loss = BoundaryAwareLoss().to(device)
-        for _ in range(before):
-            loss(logits, good)
-        for step in range(65):
-            try:
-                loss(logits, good if step else wrong)
-            except ValueError as error:
-                if f'label holds {CLASSES}' not in str(error):
-                    raise
-                break
-        else:
-            raise AssertionError('a label that is not a class was not found in 65 steps')
-    return f'found after {step} more steps' if step else 'found at once'
+        found = _step_of_error(loss, logits, [*before, wrong, *[good] * 64]) - len(before)
+    return f'found after {found} more steps' if found else 'found at once'
+
+
+def _step_of_error(loss: BoundaryAwareLoss, logits: Tensor, labels: list[Tensor]) -> int:
+    for step, label in enumerate(labels):
+        try:
+            loss(logits, label)
+        except ValueError as error:
+            if f'label holds {CLASSES}' not in str(error):
+                raise
+            return step
+    raise AssertionError('a label that is not a class was not found in 65 steps')
 
 
 def check_pinned_memory(device: torch.device) -> str:
@@ -221,4 +227,3 @@ CHECKS = (
     Check('demo', check_demo, 'Run tools/demo.py --traceback to see where it fails'),
     Check('resume', check_resume, 'Do not rely on --resume here, and report it'),
 )
-assert VOID == 255  # images() has a shade for each of the values 0..255

@@ -372,11 +372,3 @@ def test_products_are_not_examined_in_tf32(monkeypatch, tmp_path):
         torch.set_float32_matmul_precision(before)
     found = json.loads((tmp_path / 'found.json').read_text())['findings']
     assert {finding['detail'] for finding in found} == {'highest'}
-
-
-def test_plain_weight_map_is_that_of_the_definition():
-    from mmseg_pacbal.ops.reference import boundary_weight_map_reference
-
-    label = ops.blocks()
-    expected = boundary_weight_map_reference(label)
-    torch.testing.assert_close(ops.plain_weight_map(label), expected, rtol=1e-9, atol=1e-9)
