@@ -42,7 +42,9 @@ def config_path(name: str) -> str:
     return str(root / name)
 
 
-config = config_path  # the short name, for a ``_base_`` line
+def config(name: str) -> str:
+    """The short name of :func:`config_path`, for a ``_base_`` line; both stay."""
+    return config_path(name)
 
 
 def register_scheme() -> None:

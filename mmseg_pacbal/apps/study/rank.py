@@ -1,7 +1,7 @@
 """Whether the measured differences follow those that the paper reports."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import bootstrap, spearmanr
@@ -10,8 +10,7 @@ FEWEST_ROWS = 5  # the order of fewer says nothing
 RESAMPLES = 2000
 
 
-@dataclass(frozen=True)
-class RankCorrelation:
+class RankCorrelation(NamedTuple):
     """Spearman's coefficient over ``rows`` pairs, with the ends of its 95 % interval."""
 
     rows: int
@@ -26,29 +25,19 @@ def rank_correlation(reported: Sequence[float], measured: Sequence[float]) -> Ra
     Resamples in which one side is constant have no correlation and do not count. The random numbers
     are seeded, so the result is reproducible.
 
-    Args:
-        reported: One value for each row.
-        measured: One value for each row.
-
     Raises:
         ValueError: There are fewer than ``FEWEST_ROWS`` pairs, or one side is constant.
     """
     rows = len(reported)
-    if rows < FEWEST_ROWS or min(len(set(side)) for side in (reported, measured)) < 2:
+    if rows < FEWEST_ROWS or np.isnan(_spearman(reported, measured)):
         raise ValueError(
             f'a rank correlation needs {FEWEST_ROWS} or more rows whose values differ, but got '
             f'{list(reported)} and {list(measured)}'
         )
-    resampled = bootstrap(
-        (reported, measured),
-        _spearman,
-        paired=True,
-        vectorized=False,
-        n_resamples=RESAMPLES,
-        method='percentile',
-        random_state=np.random.RandomState(0),
-    ).bootstrap_distribution
-    low, high = np.nanquantile(resampled, [0.025, 0.975])
+    settings = dict(paired=True, vectorized=False, n_resamples=RESAMPLES, method='percentile')
+    seeded = np.random.RandomState(0)
+    resampled = bootstrap((reported, measured), _spearman, **settings, random_state=seeded)
+    low, high = np.nanquantile(resampled.bootstrap_distribution, [0.025, 0.975])
     return RankCorrelation(rows, _spearman(reported, measured), float(low), float(high))
 
 
@@ -65,5 +54,6 @@ def rank_sentence(found: RankCorrelation) -> str:
 
 
 def _spearman(x: Sequence[float], y: Sequence[float]) -> float:
+    """NaN if one side is constant."""
     constant = min(len(set(x)), len(set(y))) < 2
     return float('nan') if constant else float(spearmanr(x, y).statistic)

@@ -4,6 +4,7 @@ import importlib.util
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from typing import Any
@@ -68,8 +69,9 @@ class StudyRunner:
             if error is not None:
                 self.failed.append(f'{run.name}: {error}')
             elif not future.result():
-                # Another process may have claimed it: behind all others, wait until it is either
-                # finished or known to be dead.
+                # Stopped, or claimed by another process: behind all others, wait until that one has
+                # finished or is known to be dead; the tool of a dead one needs a moment to end.
+                time.sleep(seconds)
                 self._submit(run, patience=1.5 * LEASE_SECONDS)
         return bool(self._pending)
 
@@ -121,14 +123,10 @@ class RayPool(Executor):
     process ends, Ray ends its tasks.
 
     Args:
-        address: ``'auto'`` finds a running cluster, ``'local'`` starts one on this machine, and
-            ``HOST:PORT`` names one.
+        address: ``'auto'`` finds a cluster, ``'local'`` starts one here, ``HOST:PORT`` names one.
         processes: Processes of a task. If the cluster has GPUs, a task takes one for each process
-            and sees no others.
+            (``gpus``) and sees no others.
         cpus: CPUs of a task.
-
-    Attributes:
-        gpus: GPUs of a task.
 
     Raises:
         ImportError: Ray is not installed.
