@@ -32,10 +32,12 @@ probabilities = torch.tensor([[0.01, 0.29, 0.31, 0.99]])
 logits = probabilities.logit()[None, None]
 head = types.SimpleNamespace(threshold=0.3)
 model = types.SimpleNamespace(out_channels=1, decode_head=head, align_corners=False)
-plain = EncoderDecoder.postprocess_result(model, logits)[0]
-print('one view, without augmentation:', plain.pred_sem_seg.data.tolist())
-merged = SegTTAModel.merge_preds(types.SimpleNamespace(module=model), [[plain]])[0]
-print('one view, merged:', merged.pred_sem_seg.data.tolist())
-assert plain.pred_sem_seg.data.flatten().tolist() == [0, 0, 1, 1]
-assert merged.pred_sem_seg.data.flatten().tolist() == [1, 1, 1, 1]
+view = EncoderDecoder.postprocess_result(model, logits)[0]
+view.set_metainfo(dict(img_path='street.png'))
+plain = view.pred_sem_seg.data.flatten().tolist()
+merged = SegTTAModel.merge_preds(types.SimpleNamespace(module=model), [[view]])[0]
+merged = merged.pred_sem_seg.data.flatten().tolist()
+print('one view, without augmentation:', plain, 'merged:', merged)
+assert plain == [0, 0, 1, 1]
+assert merged == [1, 1, 1, 1]
 PYTHON
