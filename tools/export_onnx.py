@@ -4,6 +4,9 @@ The graph takes `image` (N, 3, H, W), float32, RGB from 0 to 255, and returns `l
 (N, classes, H, W) of the same size; N, H and W are free. It normalises with the mean and deviation
 of the config's data preprocessor, and batch norms are folded into convolutions. onnxruntime then
 runs it on an image and on a smaller batch beside PyTorch; the exit code is 1 if they differ.
+
+Of a model with one output channel, a pixel is of class 1 where sigmoid(logits) is above the
+threshold of its head, which is printed.
 """
 
 import mmseg_pacbal.apps  # noqa: F401 (first: it says what to install)
@@ -29,6 +32,7 @@ from mmseg_pacbal.openmmlab.checkpoint_checks import load_weights
 from mmseg_pacbal.openmmlab.completion import load_complete_config
 from mmseg_pacbal.openmmlab.data_checks.files import read_image
 from mmseg_pacbal.openmmlab.inference import converts_bgr_to_rgb, require_finite
+from mmseg_pacbal.openmmlab.inspection import last_head
 
 PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 MAX_DIFFERENCE = 1e-3  # of logits
@@ -107,10 +111,16 @@ def example_images(path: str | None) -> list[Tensor]:
     return [image, torch.cat([image[..., :height, :width], image[..., -height:, -width:]])]
 
 
-def agree(expected: Tensor, actual: Tensor) -> bool:
+def classes(logits: Tensor, threshold: float | None) -> Tensor:
+    """The classes that MMSegmentation predicts, (N, H, W)."""
+    return logits.argmax(1) if threshold is None else (logits.sigmoid() > threshold)[:, 0]
+
+
+def agree(expected: Tensor, actual: Tensor, threshold: float | None) -> bool:
     """Print how far two sets of logits (N, classes, H, W) differ; whether they agree."""
     difference = (expected - actual).abs().max().item()
-    agreement = (expected.argmax(1) == actual.argmax(1)).double().mean().item()
+    same = classes(expected, threshold) == classes(actual, threshold)
+    agreement = same.double().mean().item()
     print(
         f'{tuple(expected.shape)}: logits differ by {difference:.1e} '
         f'(accepted: {MAX_DIFFERENCE:.0e}), same class at {agreement:.4%} of pixels '
@@ -139,7 +149,10 @@ def main(args: argparse.Namespace) -> None:
     export(model, path, args.opset)
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
     actual = [torch.from_numpy(session.run(None, {'image': x.numpy()})[0]) for x in images]
-    near = [agree(*pair) for pair in zip(expected, actual, strict=True)]
+    threshold = last_head(model.model).threshold if expected[0].shape[1] == 1 else None
+    if threshold is not None:
+        print(f'class 1 where sigmoid(logits) > {threshold}, the threshold of the head')
+    near = [agree(*pair, threshold) for pair in zip(expected, actual, strict=True)]
     if not all(near):
         sys.exit(
             f'error: onnxruntime and PyTorch do not agree; do not use {path}, and please report it '

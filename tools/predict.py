@@ -3,8 +3,9 @@
 DIR/masks gets a palette PNG for each image, whose values are the classes, and DIR/overlays the
 image with its classes painted over it (JPEG). Subfolders are kept. A mask has the size at which
 viewers show the image, turned as its EXIF orientation says. Grey, transparent, palette and 16-bit
-images are read as 8-bit colour, without their transparency. The data set is not needed.
-Files that cannot be read are listed at the end, and the exit code is then 1.
+images are read as 8-bit colour, without their transparency, unless the LoadImageFromFile of the
+config's test pipeline says otherwise. The data set is not needed. Files that cannot be read are
+listed at the end, and the exit code is then 1.
 """
 
 import mmseg_pacbal.apps  # noqa: F401 (first: it says what to install)
@@ -20,6 +21,7 @@ from typing import NamedTuple
 import cv2
 import mmcv
 import numpy as np
+from mmcv.transforms import LoadImageFromFile
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
@@ -94,11 +96,28 @@ def plan_results(images: Sequence[Path], root: Path, out: Path) -> list[Job]:
     return jobs
 
 
-def read_images(jobs: Iterable[Job], unreadable: list[str]) -> Iterator[tuple[Job, np.ndarray]]:
-    """Jobs with their images, BGR, (H, W, 3); errors of unreadable files are added to a list."""
+def read_pixels(path: Path, loader: LoadImageFromFile) -> np.ndarray:
+    """What the config's own loader reads; if it reads 8-bit colour, (H, W, 3), BGR.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file cannot be read.
+    """
+    if (loader.color_type, loader.imdecode_backend) == ('color', 'cv2'):
+        return read_image(str(path))
+    try:
+        return loader(dict(img_path=str(path)))['img']
+    except Exception as error:  # each format raises its own type
+        raise ValueError(f'image {path} cannot be read by {loader} ({error})') from error
+
+
+def read_images(
+    jobs: Iterable[Job], loader: LoadImageFromFile, unreadable: list[str]
+) -> Iterator[tuple[Job, np.ndarray]]:
+    """Jobs with their images; errors of unreadable files are added to a list."""
     for job in jobs:
         try:
-            yield job, read_image(str(job.path))
+            yield job, read_pixels(job.path, loader)
         except (FileNotFoundError, ValueError) as error:
             unreadable.append(str(error))
 
@@ -118,12 +137,22 @@ def batches(
     yield from waiting.values()
 
 
+def picture_of(pixels: np.ndarray) -> np.ndarray:
+    """Pixels of any type, (H, W) or (H, W, C), as uint8 (H, W, 3): three channels, else grey."""
+    channels = np.atleast_3d(pixels)[..., :3]
+    if channels.dtype != np.uint8:
+        span = channels.min(), max(channels.max(), channels.min() + 1)
+        channels = np.interp(channels, span, (0, 255)).astype(np.uint8)
+    return channels if channels.shape[2] == 3 else np.repeat(channels[..., :1], 3, axis=2)
+
+
 def save(job: Job, image: np.ndarray, label: np.ndarray, palette: Sequence) -> None:
-    """Write the mask and the overlay of an image, BGR, with label (H, W)."""
+    """Write the mask and the overlay of an image with label (H, W)."""
+    colours = mmcv.rgb2bgr(paint(label, palette))
     job.mask.parent.mkdir(parents=True, exist_ok=True)
     palette_image(label, palette).save(job.mask)
-    colours = mmcv.rgb2bgr(paint(label, palette))
-    mmcv.imwrite(cv2.addWeighted(colours, OPACITY, image, 1 - OPACITY, 0), str(job.overlay))
+    blend = cv2.addWeighted(colours, OPACITY, picture_of(image), 1 - OPACITY, 0)
+    mmcv.imwrite(blend, str(job.overlay))
 
 
 def main(args: argparse.Namespace) -> None:
@@ -138,19 +167,22 @@ def main(args: argparse.Namespace) -> None:
     if len(palette) > 256:
         raise ValueError(f'a mask can hold 256 classes, but the data set has {len(palette)}')
 
+    (loader,) = [t.from_file for t in inferencer.pipeline.transforms if hasattr(t, 'from_file')]
     autocast = inference_autocast(inferencer.model) if args.amp else nullcontext()
     unreadable: list[str] = []
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress, autocast:
         bar = progress.add_task('Labelling', total=len(jobs))
-        for batch in batches(read_images(jobs, unreadable), args.batch_size):
+        for batch in batches(read_images(jobs, loader, unreadable), args.batch_size):
             images = [image for _, image in batch]
             samples = inferencer(images, batch_size=len(batch), return_datasamples=True)
             # For a single image MMSegmentation returns the sample itself, not a list of one.
             samples = [samples] if len(batch) == 1 else samples
             for (job, image), sample in zip(batch, samples, strict=True):
                 require_finite(sample.seg_logits.data, str(job.path))
-                save(job, image, sample.pred_sem_seg.data[0].cpu().numpy(), palette)
+                # Of one output channel, MMSegmentation gives classes as floating-point numbers.
+                label = sample.pred_sem_seg.data[0].long().cpu().numpy()
+                save(job, image, label, palette)
             progress.advance(bar, len(batch))
         progress.advance(bar, len(unreadable))
     print(

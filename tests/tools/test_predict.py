@@ -7,12 +7,15 @@ import mmcv
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import LoadImageFromFile
+from mmengine.config import Config
 from PIL import Image
 
 from mmseg_pacbal import init_inferencer
 from mmseg_pacbal.datasets.synthetic_scene import PALETTE, render_scene
 from mmseg_pacbal.visualization import paint
 from tests.running import call_tool, load_tool
+from tests.visualization.tiny import write_checkpoint, write_config
 
 ORIENTATION = 0x112  # of EXIF
 
@@ -190,3 +193,76 @@ def test_batches_hold_one_size_and_wait_for_few(tool):
     for done, batch in enumerate(tool['batches'](different, 2)):
         assert len(batch) == 1
         assert len(waiting) - done <= 8
+
+
+@pytest.mark.parametrize('threshold', [None, 0.33])
+def test_one_output_channel(threshold, picture, tmp_path):
+    picture.save(tmp_path / 'a.png')
+    config = write_config(tmp_path, dict(type='CrossEntropyLoss', use_sigmoid=True))
+    cfg = Config.fromfile(config)
+    cfg.model.decode_head.update(num_classes=2, out_channels=1, threshold=threshold)
+    for name in ('train', 'val', 'test'):
+        metainfo = dict(classes=('background', 'disk'))
+        cfg.merge_from_dict({f'{name}_dataloader.dataset.metainfo': metainfo})
+    cfg.dump(config)
+    model = config, write_checkpoint(config)
+    call_tool('predict', *model, tmp_path / 'a.png', '--out', tmp_path, '--device', 'cpu')
+
+    module = init_inferencer(*model, device='cpu').model
+    image = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float()
+    preprocessor = module.data_preprocessor
+    x = (image - preprocessor.mean) / preprocessor.std
+    with torch.no_grad():
+        logits = module.encode_decode(x, [dict(img_shape=x.shape[2:])])
+    expected = (logits.sigmoid() > (threshold or 0.3))[0, 0]
+    assert 0 < expected.sum() < expected.numel()
+    assert np.array_equal(np.array(Image.open(tmp_path / 'masks' / 'a.png')), expected)
+    export = load_tool('export_onnx')
+    shifted = logits + 0.5  # other classes at other thresholds
+    same = (shifted.sigmoid() > (threshold or 0.3)) == expected
+    assert not same.all()
+    assert torch.equal(export['classes'](shifted, threshold or 0.3) == expected, same[:, 0])
+
+
+@pytest.mark.parametrize(
+    ('loader', 'shape', 'dtype'),
+    [
+        (dict(color_type='unchanged'), (64, 80, 3), np.uint16),
+        (dict(color_type='unchanged', to_float32=True), (64, 80, 3), np.uint16),
+        (dict(color_type='grayscale'), (64, 80), np.uint8),
+    ],
+)
+def test_images_are_read_as_the_config_reads_them(loader, shape, dtype, tiny, tool, tmp_path):
+    """16-bit images, whose upper byte is 0 or 1, so that 8-bit colour would be black."""
+    pixels = np.random.default_rng(0).integers(0, np.iinfo(dtype).max // 200 + 255, shape)
+    mmcv.imwrite(pixels.astype(dtype), str(tmp_path / 'a.png'))
+    cfg = Config.fromfile(tiny[0])
+    cfg.test_dataloader.dataset.pipeline[0].update(loader)
+    cfg.dump(tmp_path / 'config.py')
+    if len(shape) == 2:  # the model takes three channels
+        built = LoadImageFromFile(**loader)
+        assert np.array_equal(tool['read_pixels'](tmp_path / 'a.png', built), pixels)
+        return
+    call_tool('predict', tmp_path / 'config.py', tiny[1], tmp_path / 'a.png', '--out', tmp_path)
+    sample = init_inferencer(*tiny, device='cpu')(pixels.astype(np.float32))
+    assert np.array_equal(np.array(Image.open(tmp_path / 'masks' / 'a.png')), sample['predictions'])
+    overlay = np.array(Image.open(tmp_path / 'overlays' / 'a.jpg'))
+    assert overlay.std() > 20  # not black
+
+
+def test_file_that_the_config_s_loader_cannot_read(tool, tmp_path):
+    (tmp_path / 'a.png').write_text('a letter')
+    unreadable = []
+    jobs = tool['find_jobs'](tmp_path, tmp_path / 'out')
+    assert not [*tool['read_images'](jobs, LoadImageFromFile(color_type='unchanged'), unreadable)]
+    assert unreadable[0].startswith(f'image {tmp_path}/a.png cannot be read by LoadImageFromFile(')
+
+
+def test_any_pixels_become_a_picture(tool):
+    picture_of = tool['picture_of']
+    grey = np.array([[0, 1000], [500, 250]], np.uint16)
+    expected = np.array([[0, 255], [127, 63]], np.uint8)
+    assert np.array_equal(picture_of(grey), np.stack([expected] * 3, axis=2))
+    bands = np.arange(16, dtype=np.uint8).reshape(2, 2, 4)
+    assert np.array_equal(picture_of(bands), bands[..., :3])
+    assert picture_of(np.full((2, 2), 7.0)).tolist() == np.zeros((2, 2, 3), int).tolist()
