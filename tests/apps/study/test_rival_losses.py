@@ -51,6 +51,26 @@ def test_losses():
     assert losses['unet'].sigma == pytest.approx(5 * 240 / 512, abs=0.005)
 
 
+def test_joint_losses():
+    """Study 7: BAL and Lovász as they are alone, three learning rates for each way of joining."""
+    study = load_study('joint_losses_tuning', 'camvid_mini')
+    alone = {run.row: run.cfg for run in plan_runs(STUDY, ['bal', 'lovasz'], [0], {})}
+    both = [alone[row].model.decode_head.loss_decode for row in ('bal', 'lovasz')]
+    late = dict(type='LossSwitchHook', first=['loss_bal'], then=['loss_lovasz'], at=0.5)
+    for name, head, hooks in (
+        ('lovasz_bal', 'ASPPHead', None),
+        ('pac_lovasz_bal', 'PACHead', None),
+        ('bal_lovasz_late', 'ASPPHead', [late]),
+    ):
+        runs = plan_runs(study, [f'{name}_{rate}' for rate in (0.1, 0.2, 0.4)], [0], {})
+        assert [run.cfg.optim_wrapper.optimizer.lr for run in runs] == [0.1, 0.2, 0.4]
+        for run in runs:
+            assert run.cfg.model.decode_head.type == head
+            assert run.cfg.model.decode_head.loss_decode == both
+            assert run.cfg.get('custom_hooks') == hooks
+    assert len(study.rows) == 3 * 3
+
+
 @pytest.mark.parametrize('row', STUDY.rows)
 def test_what_is_predicted_in_void(row, make_samples):
     """It changes nothing but Dice, which takes it for wrong."""
