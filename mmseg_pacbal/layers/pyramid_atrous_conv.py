@@ -11,19 +11,17 @@ from ..ops.arguments import POSITIVE_INT, Accepted, check_arguments, check_names
 from ..ops.factorized import outputs_innermost
 from ..ops.pyramid_atrous_conv import check_pyramid_args
 
-
-def _is_layer(value: object) -> bool:
-    return value is None or callable(value)  # modules are callable too
-
-
 ACCEPTED = dict(
     in_channels=POSITIVE_INT,
     out_channels=POSITIVE_INT,
     norm=Accepted(
         'None, a module, or what makes one of a number of channels, such as nn.BatchNorm2d',
-        _is_layer,
+        lambda value: value is None or callable(value),  # modules are callable too
     ),
-    activation=Accepted('None, a module, or what makes one, such as nn.ReLU', _is_layer),
+    activation=Accepted(
+        'None, a module, or what makes one, such as nn.ReLU',
+        lambda value: value is None or callable(value),
+    ),
 )
 
 
@@ -106,7 +104,7 @@ class PyramidAtrousConv(nn.Module):
         if self.squeeze is not None:
             x = self.squeeze(x)
         if self.bias is not None:
-            x = x + self.bias[:, None, None]
+            x = x + self.bias[:, None, None].to(x.dtype)  # as a convolution does under autocast
         if self.norm is not None:
             x = self.norm(x)
         return x if self.activate is None else self.activate(x)

@@ -69,8 +69,8 @@ def forward(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Te
     # One image at a time: the matrices are large, and the products of one image are enough to hold.
     for image, maps in zip(with_plain_layout(x).flatten(2), out.flatten(2), strict=True):
         sums = (
-            add_shifted((image.T @ matrix[:, _columns(taps, c_out)]).view(-1, c_out), pattern, taps)
-            for taps in groups
+            add_shifted((image.T @ matrix[:, columns]).view(-1, c_out), pattern, taps)
+            for taps, columns in groups
         )
         total = reduce(Tensor.add_, (part.to(accumulation_dtype(x)) for part in sums))
         maps.copy_(total.view(maps.mT.shape).T)
@@ -99,8 +99,7 @@ def backward(
     grad = grad.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
     for n, image in enumerate(with_plain_layout(x).flatten(2)):
         rows = grad[n].reshape(-1, c_out)
-        for taps in groups:
-            columns = _columns(taps, c_out)
+        for taps, columns in groups:
             products_grad = add_shifted(rows, pattern, taps, True)
             products_grad = products_grad.view(image.shape[1], -1)  # (HW, taps * C_out)
             if needs_grad[0]:
@@ -120,7 +119,7 @@ def traceable(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> 
 
     It holds all products, padded, and is slower than :func:`forward` where torch runs it.
     """
-    c_out, c_in, kh, kw = weight.shape
+    c_out, c_in, kh, kw = map(int, weight.shape)  # torch.jit.trace has tensors here
     h, w = x.shape[2:]
     top, left = max(rates) * (kh // 2), max(rates) * (kw // 2)
     taps = stack_taps(weight).T.reshape(kh * kw * c_out, c_in, 1, 1)
@@ -229,17 +228,12 @@ def _bags(pattern: ShiftPattern, taps: range, transposed: bool) -> tuple[Tensor,
     return rows.reshape(bags, -1)[inside].int(), F.pad(ends, (1, 0)).int()
 
 
-def _groups_of_taps(x: Tensor, weight: Tensor) -> list[range]:
-    """The taps whose products are held at once, group by group."""
+def _groups_of_taps(x: Tensor, weight: Tensor) -> list[tuple[range, slice]]:
+    """Taps whose products are held at once, and their columns in :func:`stack_taps`' matrix."""
     (c_out, _, kh, kw), (h, w) = weight.shape, x.shape[2:]
     size = max(1, MAX_BYTES // (h * w * c_out * x.element_size()))
-    taps = range(kh * kw)
-    return [taps[first : first + size] for first in range(0, kh * kw, size)]
-
-
-def _columns(taps: range, c_out: int) -> slice:
-    """Where the weights of some taps are in the matrix of :func:`stack_taps`."""
-    return slice(taps.start * c_out, taps.stop * c_out)
+    groups = (range(kh * kw)[first : first + size] for first in range(0, kh * kw, size))
+    return [(taps, slice(taps.start * c_out, taps.stop * c_out)) for taps in groups]
 
 
 def stack_taps(weight: Tensor) -> Tensor:

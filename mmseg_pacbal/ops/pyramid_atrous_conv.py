@@ -131,13 +131,9 @@ def _find_triton() -> bool:
 def check_pyramid_args(
     rates: Sequence[int], merge: str, backend: str, device: str | None = None
 ) -> None:
-    """Raise ValueError unless rates, merge and backend are accepted.
+    """Raise ValueError unless :func:`pyramid_atrous_conv2d` accepts these arguments.
 
-    Args:
-        rates: See :func:`pyramid_atrous_conv2d`.
-        merge: See :func:`pyramid_atrous_conv2d`.
-        backend: See :func:`pyramid_atrous_conv2d`.
-        device: Type of the device that it will run on; None for any device of this machine.
+    ``device`` is the type of the one that it will run on; None stands for any of this machine.
     """
     check_arguments(ACCEPTED, rates=rates, merge=merge)
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
@@ -187,7 +183,7 @@ def _autocast(tensor: Tensor) -> Tensor:
 
 @constant_when_traced  # torch.compile takes it for True before torch 2.13
 def _is_exporting() -> bool:
-    if torch.onnx.is_in_onnx_export():
+    if torch.onnx.is_in_onnx_export() or torch.jit.is_tracing():
         return True
     return getattr(torch.compiler, 'is_exporting', bool)()  # torch >= 2.7
 

@@ -68,6 +68,19 @@ def test_norm_replaces_the_bias():
     assert torch.equal(PyramidAtrousConv(4, 6).bias, torch.zeros(6))
 
 
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64], ids=str)
+def test_dtype_under_autocast_is_that_of_a_convolution_with_bias(dtype):
+    x, plain = torch.randn(1, 4, 9, 11, dtype=dtype), nn.Conv2d(4, 6, 3).to(dtype)
+    without, fused = PyramidAtrousConv(4, 6), PyramidAtrousConv(4, 6, norm=nn.BatchNorm2d).eval()
+    fused.fuse_norm()
+    for module in (without.to(dtype), fused.to(dtype)):
+        nn.init.normal_(module.bias)
+        with torch.autocast('cpu', torch.bfloat16):
+            out = module(x)
+            assert out.dtype == plain(x).dtype
+        torch.testing.assert_close(out, module(x), check_dtype=False, rtol=0.1, atol=0.1)
+
+
 def test_other_activation(generator):
     module = PyramidAtrousConv(4, 6, RATES, activation=lambda: nn.LeakyReLU(0.3))
     x = torch.randn(2, 4, 9, 11, generator=generator)

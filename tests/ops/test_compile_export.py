@@ -81,6 +81,21 @@ def test_exported_for_all_sizes(concat, training):
 
 
 @CONCAT
+@pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')
+@pytest.mark.filterwarnings('ignore::DeprecationWarning')
+def test_traced_for_all_sizes(concat):
+    model = Pyramid(concat)
+    traced = torch.jit.trace(model, torch.randn(SIZES[2]))
+    nodes = [node.kind() for node in traced.inlined_graph.nodes()]
+    # Nothing of this package is needed to load it, and equal shifts are added once.
+    assert all(kind.startswith(('aten::', 'prim::')) for kind in nodes)
+    assert nodes.count('aten::mul') < 10 * (1 + 3 * concat)
+    for size in SIZES:
+        x = torch.randn(size)
+        torch.testing.assert_close(traced(x), model(x), rtol=1e-5, atol=1e-5)
+
+
+@CONCAT
 @pytest.mark.parametrize('kernel', [(1, 1), (3, 3), (5, 3)], ids=str)
 def test_traceable_equals_forward(concat, kernel, generator):
     x = torch.randn(2, 6, 7, 5, generator=generator, dtype=torch.float64)

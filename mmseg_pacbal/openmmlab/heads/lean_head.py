@@ -19,13 +19,13 @@ EPS = torch.finfo(torch.float32).eps  # MMSegmentation adds it to every divisor
 _Loss: TypeAlias = BoundaryAwareLoss | CrossEntropyLoss
 
 
-@MODELS.register_module(name='LeanHead')
-def build_lean_head(head: str, **kwargs: Any) -> BaseDecodeHead:
+@MODELS.register_module(name=['ChunkedLossHead', 'LeanHead'])
+def build_chunked_loss_head(head: str, **kwargs: Any) -> BaseDecodeHead:
     """Build a registered head that gives the same results in less memory.
 
-    In a config, ``type='ASPPHead'`` becomes ``type='LeanHead', head='ASPPHead'``; nothing else
-    changes. The losses and ``acc_seg`` are those of the head itself, up to rounding; the logits
-    are enlarged strip by strip, never as a whole
+    In a config, ``type='ASPPHead'`` becomes ``type='ChunkedLossHead', head='ASPPHead'``; nothing
+    else changes (``LeanHead`` is its older name). The losses and ``acc_seg`` are those of the head
+    itself, up to rounding; the logits are enlarged strip by strip, never as a whole
     (see :func:`mmseg_pacbal.ops.lean_cross_entropy.lean_cross_entropy`).
 
     Args:
@@ -45,7 +45,10 @@ def build_lean_head(head: str, **kwargs: Any) -> BaseDecodeHead:
             f'but got {head!r}'
         )
     head_class: Any = found  # a class, but mypy does not see that classes are hashable
-    return _lean(head_class)(**kwargs)
+    return _chunked(head_class)(**kwargs)
+
+
+build_lean_head = build_chunked_loss_head  # its older name
 
 
 def head_losses(head: BaseDecodeHead) -> Iterable[Any]:
@@ -55,11 +58,11 @@ def head_losses(head: BaseDecodeHead) -> Iterable[Any]:
 
 
 @functools.cache
-def _lean(head: type[BaseDecodeHead]) -> type[BaseDecodeHead]:
-    return type(f'Lean{head.__name__}', (_LeanLoss, head), {'__doc__': head.__doc__})
+def _chunked(head: type[BaseDecodeHead]) -> type[BaseDecodeHead]:
+    return type(f'ChunkedLoss{head.__name__}', (_ChunkedLoss, head), {'__doc__': head.__doc__})
 
 
-class _LeanLoss(BaseDecodeHead):
+class _ChunkedLoss(BaseDecodeHead):
     """Comes before a head among the bases of a class, and computes its loss."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -114,15 +117,15 @@ def _factor_and_divisor(
 
 
 def _check_head(head: BaseDecodeHead, loss_by_feat: Any) -> None:
-    name = type(head).__name__.removeprefix('Lean')
+    name = type(head).__name__.removeprefix('ChunkedLoss')
     if getattr(loss_by_feat, '__func__', None) is not BaseDecodeHead.loss_by_feat:
         raise ValueError(
-            f'LeanHead: {name} computes its loss in its own loss_by_feat; accepted '
+            f'ChunkedLossHead: {name} computes its loss in its own loss_by_feat; accepted '
             "are heads that use BaseDecodeHead's"
         )
     if head.sampler is not None:
         raise ValueError(
-            f'LeanHead: {name} has sampler {type(head.sampler).__name__}, which needs the '
+            f'ChunkedLossHead: {name} has sampler {type(head.sampler).__name__}, which needs the '
             'enlarged logits; accepted is sampler=None'
         )
 
@@ -131,20 +134,22 @@ def _check_loss(loss: _Loss, num_classes: int) -> None:
     name = type(loss).__name__
     if type(loss) not in (BoundaryAwareLoss, CrossEntropyLoss):
         raise ValueError(
-            f'LeanHead: loss_decode holds {name}; accepted are BoundaryAwareLoss and '
+            f'ChunkedLossHead: loss_decode holds {name}; accepted are BoundaryAwareLoss and '
             'CrossEntropyLoss'
         )
     for option, accepted in (('pixel_loss', None), ('use_sigmoid', False), ('use_mask', False)):
         value = getattr(loss, option, accepted)
         if value != accepted:
             value = type(value).__name__ if isinstance(value, nn.Module) else value
-            raise ValueError(f'LeanHead: {name} has {option}={value}; accepted is {accepted}')
+            raise ValueError(
+                f'ChunkedLossHead: {name} has {option}={value}; accepted is {accepted}'
+            )
     if loss.reduction not in ('mean', 'sum'):
         raise ValueError(
-            f"LeanHead: {name} has reduction={loss.reduction!r}; accepted are 'mean', 'sum'"
+            f"ChunkedLossHead: {name} has reduction={loss.reduction!r}; accepted are 'mean', 'sum'"
         )
     if loss.class_weight is not None and len(loss.class_weight) != num_classes:
         raise ValueError(
-            f'LeanHead: {name} has {len(loss.class_weight)} entries in class_weight; '
+            f'ChunkedLossHead: {name} has {len(loss.class_weight)} entries in class_weight; '
             f'accepted is one for each of {num_classes} classes'
         )

@@ -1,4 +1,4 @@
-"""Heads with lean_loss: the same results dict and gradients as without it."""
+"""Heads with their loss strip by strip: the same results dict and gradients as without it."""
 
 import copy
 import types
@@ -11,7 +11,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_pacbal import PACHead
-from mmseg_pacbal.openmmlab.heads import build_lean_head
+from mmseg_pacbal.openmmlab.heads import build_chunked_loss_head, build_lean_head
 from mmseg_pacbal.stack import installed_versions
 
 VOID = 255
@@ -173,17 +173,15 @@ def test_autocast_computes_in_float32(generator, make_samples):
 def test_class_of_a_head():
     head = build_lean_head('FCNHead', in_channels=8, channels=6, num_classes=CLASSES)
     assert isinstance(head, FCNHead)
-    assert type(head).__name__ == 'LeanFCNHead'
-    assert type(build(HEADS['FCNHead'])) is type(head)
+    assert type(head).__name__ == 'ChunkedLossFCNHead'
+    assert build_lean_head is build_chunked_loss_head
+    for name in ('LeanHead', 'ChunkedLossHead'):
+        assert type(build({**HEADS['FCNHead'], 'type': name})) is type(head)
     assert isinstance(build(HEADS['ASPPHead']), ASPPHead)
     assert isinstance(build(HEADS['PACHead']), PACHead)
     assert build(dict(type='PACHead')).loss_by_feat.__func__ is BaseDecodeHead.loss_by_feat
-
-
-def test_state_is_that_of_the_head():
-    assert list(build(HEADS['FCNHead']).state_dict()) == list(
-        build(dict(type='FCNHead', num_convs=1)).state_dict()
-    )
+    plain_head = build(dict(type='FCNHead', num_convs=1))
+    assert list(build(HEADS['FCNHead']).state_dict()) == list(plain_head.state_dict())
 
 
 # Exceptions
@@ -212,7 +210,7 @@ def test_state_is_that_of_the_head():
     ids=str,
 )
 def test_error_names_what_is_not_lean(options, expected):
-    with pytest.raises(ValueError, match='LeanHead: ') as error:
+    with pytest.raises(ValueError, match='ChunkedLossHead: ') as error:
         build(dict(type='LeanHead', head='PACHead'), **options)
     for part in expected:
         assert part in str(error.value)
@@ -220,7 +218,7 @@ def test_error_names_what_is_not_lean(options, expected):
 
 
 def test_error_names_a_head_with_a_loss_of_its_own():
-    with pytest.raises(ValueError, match='LeanHead: DAHead computes its loss'):
+    with pytest.raises(ValueError, match='ChunkedLossHead: DAHead computes its loss'):
         build(dict(type='LeanHead', head='DAHead', pam_channels=4))
 
 
