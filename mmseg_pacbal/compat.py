@@ -20,14 +20,11 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from .errors import RefusedCheckpointError
 from .stack import FULL_MMCV, MMSEG, check_versions, declared_versions, installed_versions
 
 # What was fixed here, and why; `python -m mmseg_pacbal.doctor` lists it.
 fixed: dict[str, str] = {}
-
-
-class RefusedCheckpointError(pickle.UnpicklingError):
-    """A checkpoint carries more than a checkpoint may, which could run code."""
 
 
 def provide_pkg_resources() -> None:

@@ -1,6 +1,11 @@
 """Errors as users see them."""
 
 import importlib.util
+import pickle
+
+
+class RefusedCheckpointError(pickle.UnpicklingError):
+    """A checkpoint carries more than a checkpoint may, which could run code."""
 
 
 def has_mmseg() -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.runner import CheckpointLoader
 
-from ...compat import RefusedCheckpointError
+from ...errors import RefusedCheckpointError
 
 # What torch.save writes is a zip archive, which may end with a comment, after the comment's length
 # in two bytes. It holds the digest of all bytes before the digest.
