@@ -28,8 +28,7 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     source = Path(args.source) if args.source else lite0.weights_file()
     cli.check_outputs(args, [args.out], [source])
-    count = lite0.convert(source, Path(args.out), args.overwrite)
-    print(f'{count} tensors written to {args.out}')
+    print(f'{lite0.convert(source, Path(args.out))} tensors written to {args.out}')
 
 
 if __name__ == '__main__':

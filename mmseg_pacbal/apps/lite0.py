@@ -77,7 +77,7 @@ def weights_file() -> Path:
     return files[0]
 
 
-def convert(source: Path, out: Path, overwrite: bool = False) -> int:
+def convert(source: Path, out: Path) -> int:
     """Convert a weights file of EfficientNet-PyTorch to one that ``TIMMBackbone`` loads.
 
     Returns:
@@ -85,16 +85,11 @@ def convert(source: Path, out: Path, overwrite: bool = False) -> int:
 
     Raises:
         FileNotFoundError: ``source`` does not exist.
-        FileExistsError: ``out`` already exists, and is not to be overwritten or is ``source``.
         pickle.UnpicklingError: ``source`` is damaged, or holds more than weights.
         ValueError: ``source`` does not hold these weights.
     """
     if not source.is_file():
         raise FileNotFoundError(f'there is no file {source}; give the .pth file of the package')
-    if out.exists() and out.samefile(source):
-        raise FileExistsError(f'{out} is the file to read; give another --out')
-    if out.exists() and not overwrite:
-        raise FileExistsError(f'{out} exists; give another --out, or --overwrite')
     weights = load_from_local(str(source), map_location='cpu')
     if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights):
         raise ValueError(f'{source} holds no weights; give the .pth file of the package')
