@@ -9,7 +9,7 @@ from torch import Tensor
 from ..datasets.palette import VOID
 from ..losses import BoundaryAwareLoss
 from ..markdown import to_markdown
-from ..openmmlab.data_checks.files import read_mask
+from ..openmmlab.data_checks.masks import read_mask
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 BIN, LARGEST = 0.01, 400  # of the histogram from which quantiles are read

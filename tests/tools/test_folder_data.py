@@ -184,6 +184,19 @@ def test_check_names_classes_that_never_occur(data, capsys):
     assert f'0 with problems, {share}' in capsys.readouterr().out
 
 
+def test_one_of_two_classes_that_never_occurs_is_a_problem(data, capsys):
+    """As masks of 0 and 255 are read, which scikit-image and brushes of annotation tools write."""
+    (data / 'classes.txt').write_text('background\nobject\n')
+    for path in sorted((data / 'labels').rglob('*.png')):
+        save_mask(path, np.where(label() == 1, 255, 0).astype(np.uint8))
+    out, last = failure(capsys, 'train', *arguments(data, '--check'))
+    assert (
+        f'train_dataloader: no mask of {data}/images/train marks object, one of two classes; if '
+        'masks mark it by 255, which is void, save its index instead\n'
+    ) in out
+    assert last.startswith('2 problems were found')
+
+
 def save(pixels: np.ndarray) -> Callable[[Path], None]:
     return lambda path: Image.fromarray(pixels).save(path)
 

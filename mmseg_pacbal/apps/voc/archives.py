@@ -19,7 +19,8 @@ from rich.progress import track
 from scipy.io import loadmat
 
 from ...datasets.palette import palette_image, voc_colormap
-from ...openmmlab.data_checks.files import check_values, read_list, read_mask
+from ...openmmlab.data_checks.files import check_values, read_list
+from ...openmmlab.data_checks.masks import read_mask
 from .layout import AUG_MASKS, MASKS, RULES, augmented_lists, list_path, require_complete
 
 VOC_URL = 'http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar'

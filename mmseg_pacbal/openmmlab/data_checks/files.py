@@ -1,7 +1,8 @@
 """Checks of images, masks and lists of any data set; every error is one sentence naming the file.
 
 Files are read as MMSegmentation's ``LoadImageFromFile`` and ``LoadAnnotations`` read them: images
-by OpenCV, which converts any mode to colour and applies an EXIF rotation, and masks by Pillow.
+by OpenCV, which converts any mode to colour and applies an EXIF rotation, and masks by Pillow (see
+:mod:`.masks`).
 """
 
 import io
@@ -14,7 +15,7 @@ from typing import NamedTuple
 import cv2
 import mmcv
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from ...datasets.palette import VOID
 
@@ -54,50 +55,29 @@ def read_image(path: str) -> np.ndarray:
         FileNotFoundError: There is no such file.
         ValueError: The file is empty, truncated or not an image.
     """
-    data = _read('image', path)
-    _open('image', path, data)  # OpenCV may fill in what a truncated file lacks; Pillow raises
+    data = read_bytes('image', path)
     try:
         pixels = mmcv.imfrombytes(data, flag='color', backend='cv2')
     except cv2.error:
         pixels = None
-    if pixels is None:
-        raise ValueError(f'image {path} cannot be decoded by OpenCV; copy or download it again')
-    return pixels
-
-
-def open_mask(path: str) -> Image.Image:
-    """A mask file, decoded.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is empty, truncated or not an image.
-    """
-    return _open('mask', path, _read('mask', path))
-
-
-def read_mask(path: str) -> np.ndarray:
-    """The values of a mask file, integers (H, W), before any mapping of classes.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: As in :func:`open_mask` or :func:`mask_values`.
-    """
-    return mask_values(path, open_mask(path))
-
-
-def mask_values(path: str, image: Image.Image) -> np.ndarray:
-    """The values of a decoded mask, integers (H, W).
-
-    Raises:
-        ValueError: The image has no single channel of integers.
-    """
-    mask = np.asarray(image)
-    if mask.ndim != 2 or mask.dtype.kind not in 'bui':
+    tags = _tiff_tags(data)
+    bands = tags.get(277, 1) - sum(kind in (1, 2) for kind in tags.get(338, ()))  # without alpha
+    if bands > 1 and tags.get(262) in (0, 1):
         raise ValueError(
-            f'mask {path} has mode {image.mode}, but a mask has one channel with the index of a '
-            'class in each pixel (mode P or L)'
+            f'image {path} is a TIFF of {bands} bands marked as grey, of which OpenCV reads the '
+            'first only; save it with photometric RGB, or load it by a transform of your own'
         )
-    return mask.astype(np.uint8) if mask.dtype == bool else mask
+    try:
+        open_image('image', path, data)  # OpenCV may fill in what a truncated file lacks
+    except UnknownToPillowError:
+        if pixels is None:
+            raise
+    if pixels is None:
+        raise ValueError(
+            f'image {path} cannot be decoded by OpenCV, which reads images in training; save it as '
+            'PNG or JPEG'
+        )
+    return pixels
 
 
 def check_size(sample: SampleFiles, image: Sequence[int], mask: Sequence[int]) -> None:
@@ -148,7 +128,13 @@ def labels_of_values(
     return mapped.astype(np.uint8)
 
 
-def _read(what: str, path: str) -> bytes:
+def read_bytes(what: str, path: str) -> bytes:
+    """The content of a file; errors call it ``what``.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It cannot be read, or is empty.
+    """
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError:
@@ -160,12 +146,29 @@ def _read(what: str, path: str) -> bytes:
     return data
 
 
-def _open(what: str, path: str, data: bytes) -> Image.Image:
+class UnknownToPillowError(ValueError):
+    """Pillow does not read files of a kind or size, however sound they are."""
+
+
+def open_image(what: str, path: str, data: bytes) -> Image.Image:
+    """Decode the content of a file by Pillow.
+
+    Raises:
+        UnknownToPillowError: Pillow does not read such files.
+        ValueError: The file is damaged.
+    """
     try:
         image = Image.open(io.BytesIO(data), formats=_formats())
         image.load()
     except UnidentifiedImageError:
-        raise ValueError(f'{what} {path} is not an image') from None
+        kind = _tiff_kind(data)
+        hint = f'is a TIFF of {kind}, which Pillow cannot read; save it with 8 bits, as PNG'
+        raise UnknownToPillowError(f'{what} {path} {hint if kind else "is not an image"}') from None
+    except Image.DecompressionBombError:
+        raise UnknownToPillowError(
+            f'{what} {path} has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels, which '
+            'Pillow refuses; cut images and masks into tiles'
+        ) from None
     except Exception as error:  # each image format of Pillow raises its own type
         raise ValueError(
             f'{what} {path} is damaged ({error}); copy or download it again'
@@ -178,3 +181,28 @@ def _formats() -> list[str]:
     """Pillow's formats without EPS: a program, which Pillow has Ghostscript run."""
     Image.init()
     return [name for name in Image.ID if name != 'EPS']
+
+
+def _tiff_tags(data: bytes) -> dict:
+    """The tags of a TIFF; none if it is another file."""
+    try:
+        tags = TiffImagePlugin.ImageFileDirectory_v2(data[: 16 if 43 in data[2:4] else 8])
+        file = io.BytesIO(data)
+        file.seek(tags.next)
+        tags.load(file)
+        return dict(tags)
+    except Exception:  # whatever the first bytes of another file lead to
+        return {}
+
+
+def _tiff_kind(data: bytes) -> str | None:
+    """What a TIFF holds, for Pillow does not say what it lacks; None of another file."""
+    tags = _tiff_tags(data)
+    if 258 not in tags:
+        return None
+    kinds = {1: 'integers', 2: 'signed integers', 3: 'floating-point numbers'}
+    kind = f'{tags[258][0]}-bit {kinds.get(tags.get(339, (1,))[0], "numbers")}'
+    if tags.get(277, 1) > 1:
+        kind += f' in {tags[277]} channels'
+    packed = {34887: 'LERC', 34712: 'JPEG 2000', 50002: 'JPEG XL'}.get(tags.get(259, 1))
+    return f'{kind}, compressed by {packed}' if packed else kind

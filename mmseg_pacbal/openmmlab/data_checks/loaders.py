@@ -49,7 +49,13 @@ def verify_data(cfg: Config, *loaders: str) -> list[str]:
             continue
         verdicts = verify_samples(_samples(dataset), MaskRules.of(dataset), loader)
         folder, classes = dataset.data_prefix['img_path'], dataset.metainfo['classes']
-        print(summary(f'{loader}, {folder}', verdicts, absent_classes(classes, verdicts)))
+        absent = absent_classes(classes, verdicts)
+        print(summary(f'{loader}, {folder}', verdicts, absent))
+        if absent and len(classes) == 2:
+            problems.append(
+                f'{loader}: no mask of {folder} marks {" or ".join(absent)}, one of two classes; '
+                'if masks mark it by 255, which is void, save its index instead'
+            )
         problems += [f'{loader}: {p}' for verdict in verdicts for p in verdict.problems]
         unused = getattr(dataset, 'unused_masks', ())
         problems += [f'{loader}: mask {path} has no image in {folder}' for path in unused]

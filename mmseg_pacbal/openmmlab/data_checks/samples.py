@@ -11,7 +11,8 @@ from mmseg.datasets import BaseSegDataset
 from rich.progress import track
 
 from ...datasets.palette import VOID
-from .files import SampleFiles, check_size, check_values, labels_of_values, read_image, read_mask
+from .files import SampleFiles, check_size, check_values, labels_of_values, read_image
+from .masks import read_mask
 
 
 class MaskRules(NamedTuple):

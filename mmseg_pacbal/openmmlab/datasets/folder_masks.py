@@ -6,13 +6,11 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
-from PIL import Image
 
 from ...datasets.palette import VOID
-from ..data_checks.files import labels_of_values, mask_values, open_mask
+from ..data_checks.files import labels_of_values
+from ..data_checks.masks import check_single_integers, read_stored
 from .classes_file import Colour
-
-_COLOUR_MODES = ('RGB', 'RGBA')
 
 
 @TRANSFORMS.register_module()
@@ -56,29 +54,18 @@ def read_folder_mask(path: str, value_of_colour: Mapping[Colour, int] | None = N
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is damaged, not an image, a JPEG, has another mode, holds a colour
+        ValueError: See :func:`.masks.read_stored`; or the file has another mode, holds a colour
             without a value, or its values and its colours mean different classes.
     """
-    image = open_mask(path)
-    if image.format == 'JPEG':
-        raise ValueError(
-            f'mask {path} is a JPEG file, which does not keep the values of pixels; save the '
-            'original mask as PNG'
-        )
-    if image.mode in _COLOUR_MODES and value_of_colour is not None:
-        return _values_of_colours(path, _opaque(path, image), value_of_colour)
-    values = mask_values(path, image)
-    if value_of_colour and image.mode in ('L', 'P'):
-        _check_one_meaning(path, image, values, value_of_colour)
+    mask = read_stored(path)
+    if mask.mode in ('RGB', 'RGBA') and value_of_colour is not None:
+        if mask.mode == 'RGBA' and mask.values[..., 3].min() < 255:
+            raise ValueError(f'mask {path} has transparent pixels; save it as RGB, without alpha')
+        return _values_of_colours(path, mask.values[..., :3], value_of_colour)
+    values = check_single_integers(path, mask.values, mask.mode)
+    if value_of_colour and mask.mode in ('L', 'P'):
+        _check_one_meaning(path, values, mask.palette, value_of_colour)
     return values
-
-
-def _opaque(path: str, image: Image.Image) -> np.ndarray:
-    """uint8 (H, W, 3)."""
-    pixels = np.asarray(image)
-    if pixels.shape[2] == 4 and pixels[..., 3].min() < 255:
-        raise ValueError(f'mask {path} has transparent pixels; save it as RGB, without alpha')
-    return pixels[..., :3]
 
 
 def _values_of_colours(path: str, pixels: np.ndarray, table: Mapping[Colour, int]) -> np.ndarray:
@@ -115,7 +102,7 @@ def _raise_unknown(path: str, pixels: np.ndarray, unknown: np.ndarray, known: in
 
 
 def _check_one_meaning(
-    path: str, image: Image.Image, values: np.ndarray, table: Mapping[Colour, int]
+    path: str, values: np.ndarray, palette: np.ndarray | None, table: Mapping[Colour, int]
 ) -> None:
     """Raise if the colours of a mask mean other classes than its values do.
 
@@ -125,10 +112,9 @@ def _check_one_meaning(
     rather than void.
     """
     used = np.unique(values).tolist()
-    if image.mode == 'P':
+    if palette is not None:
         used = [value for value in used if value != VOID]
-        entries = image.getpalette('RGB') or []
-        shown = [tuple(entries[3 * value : 3 * value + 3]) for value in used]
+        shown = [tuple(colour) for colour in palette[used].tolist()]
     elif VOID in used:
         shown = [(value, value, value) for value in used]
     else:

@@ -17,8 +17,8 @@ from mmseg_pacbal.openmmlab.data_checks.files import (
     check_values,
     read_image,
     read_list,
-    read_mask,
 )
+from mmseg_pacbal.openmmlab.data_checks.masks import read_mask
 from mmseg_pacbal.openmmlab.data_checks.pipeline import CheckedPipeline, base_datasets
 from mmseg_pacbal.openmmlab.data_checks.samples import (
     MaskRules,

@@ -1,0 +1,154 @@
+"""Masks as their files store them, which is not always how an image library shows them."""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image, TiffImagePlugin
+
+from .files import open_image, read_bytes
+
+_BITS, _COMPRESSION, _PHOTOMETRIC, _SUBFILE = 258, 259, 262, 254  # tags of TIFF
+_LOSSY = {'JPEG': 'JPEG', 'MPO': 'JPEG', 'WEBP': 'WebP', 'AVIF': 'AVIF', 'JPEG2000': 'JPEG 2000'}
+_LOSSY_IN_TIFF = {6: 'JPEG', 7: 'JPEG', 34892: 'JPEG', 34712: 'JPEG 2000', 50001: 'WebP'}
+
+
+class StoredMask(NamedTuple):
+    """A mask as its file stores it.
+
+    Attributes:
+        values: Integers (H, W), or uint8 colours (H, W, C).
+        palette: RGB of each value, int (256, 3), if the file has a palette; -1 beyond its end.
+        mode: Pillow's name of the kind of image.
+    """
+
+    values: np.ndarray
+    palette: np.ndarray | None
+    mode: str
+
+
+def read_stored(path: str) -> StoredMask:
+    """Read a mask as its file stores it.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is damaged, not an image, may hold other values than were saved (JPEG
+            and the like, a GIF that numbers its greys anew), or holds several masks.
+    """
+    data = read_bytes('mask', path)
+    image = open_image('mask', path, data)
+    lossy = _LOSSY.get(image.format or '')
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        lossy = _LOSSY_IN_TIFF.get(image.tag_v2.get(_COMPRESSION, 1))
+    if lossy:
+        what = f'a TIFF with {lossy} inside' if image.format == 'TIFF' else f'a {lossy} file'
+        raise ValueError(
+            f'mask {path} is {what}, which may not keep the values of pixels; save the original '
+            'mask as PNG'
+        )
+    palette = None
+    if image.mode == 'P':
+        entries = np.reshape(image.getpalette('RGB') or [], (-1, 3))
+        palette = np.full((256, 3), -1)
+        palette[: len(entries)] = entries
+    values = _stored(path, data, image)
+    if image.format == 'GIF' and palette is not None:
+        _check_greys(path, values, palette)
+    _check_single(path, image)
+    return StoredMask(values, palette, image.mode)
+
+
+def read_mask(path: str) -> np.ndarray:
+    """The values that MMSegmentation's ``LoadAnnotations`` reads of a mask, integers (H, W).
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is damaged or not an image, its pixels are not single integers, or it
+            stores other values than these.
+    """
+    data = read_bytes('mask', path)
+    image = open_image('mask', path, data)
+    values = check_single_integers(path, _stored(path, data, image), image.mode)
+    shown = np.asarray(image)
+    if not np.array_equal(values, shown):
+        y, x = np.argwhere(values != shown)[0]
+        raise ValueError(
+            f'mask {path} stores {values[y, x]} where LoadAnnotations reads {int(shown[y, x])} '
+            f'(x={x}, y={y}), since Pillow converts this kind of grey; save it as PNG with 8 bits, '
+            'or load it with LoadMask'
+        )
+    return values
+
+
+def check_single_integers(path: str, values: np.ndarray, mode: str) -> np.ndarray:
+    """Return values if they are integers (H, W).
+
+    Raises:
+        ValueError: They are not.
+    """
+    if values.ndim != 2 or values.dtype.kind not in 'ui':
+        raise ValueError(
+            f'mask {path} has mode {mode}, but a mask has one channel with the index of a class in '
+            'each pixel (mode P or L)'
+        )
+    return values
+
+
+def _stored(path: str, data: bytes, image: Image.Image) -> np.ndarray:
+    """Undo what Pillow does to some kinds of grey and to colours of 16 bits.
+
+    It stretches grey of 2 and 4 bits to 0..255, inverts grey of up to 8 bits whose white is 0, and
+    keeps the upper byte of colours of 16 bits.
+    """
+    pixels, bits, white_is_zero = np.asarray(image), 8, False
+    if image.format == 'PNG':
+        bits = data[24]
+    elif isinstance(image, TiffImagePlugin.TiffImageFile):
+        bits = image.tag_v2.get(_BITS, (1,))[0]
+        white_is_zero = image.tag_v2.get(_PHOTOMETRIC) == 0
+    if image.mode == '1':
+        values = pixels.astype(np.uint8)
+        return 1 - values if white_is_zero else values
+    if image.mode == 'L':
+        largest = 2**bits - 1
+        values = pixels // np.uint8(255 // largest) if bits in (2, 4) else pixels
+        return np.uint8(largest) - values if white_is_zero else values
+    if image.mode in ('RGB', 'RGBA') and bits == 16:
+        return _deep_colours(path, data)
+    return pixels
+
+
+def _deep_colours(path: str, data: bytes) -> np.ndarray:
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.ndim != 3 or pixels.max() > 255:
+        raise ValueError(
+            f'mask {path} has colours of 16 bits beyond 0..255; save it with 8 bits, or with one '
+            'channel, the index of a class in each pixel'
+        )
+    order = cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB
+    return cv2.cvtColor(pixels.astype(np.uint8), order)
+
+
+def _check_greys(path: str, values: np.ndarray, palette: np.ndarray) -> None:
+    """Refuse greys that a writer of GIF has numbered anew; black and white may be two classes."""
+    used = np.unique(values)
+    shown = palette[used]
+    is_grey = (shown == shown[:, :1]).all()
+    if is_grey and (shown[:, 0] != used).any() and not {*shown[:, 0].tolist()} <= {0, 255}:
+        value = used[shown[:, 0] != used][0]
+        raise ValueError(
+            f'mask {path} is a GIF in which grey {palette[value, 0]} has number {value}, as GIF '
+            'numbers the greys in use anew; save the original mask as PNG'
+        )
+
+
+def _check_single(path: str, image: Image.Image) -> None:
+    """Refuse several masks in one file; smaller copies of the first one are no masks."""
+    if getattr(image, 'n_frames', 1) > 1:
+        image.seek(1)
+        tags = getattr(image, 'tag_v2', {})
+        if not tags.get(_SUBFILE, 0) & 0b101:  # a smaller copy, or a mask of what is transparent
+            raise ValueError(
+                f'mask {path} holds several images, of which training would read the first; save '
+                'one mask in each file'
+            )
