@@ -166,8 +166,12 @@ class CalibrationMetric(CountMetric):
         check_arguments(dict.fromkeys(self.sizes, POSITIVE_INT), **self.sizes)
 
     def count(self, sample: dict, prediction: np.ndarray, truth: np.ndarray) -> Counts:
-        logits = sample['seg_logits']['data'].float().cpu().numpy()
-        confidence, classes = calibration.confidence(logits), len(self.classes)
+        scores, classes = sample['seg_logits']['data'].float().cpu().numpy(), len(self.classes)
+        if len(scores) == 1:  # MMSegmentation has applied the sigmoid, and perhaps its threshold
+            object_probability = scores[0].astype(np.float64)
+            confidence = np.where(prediction == 1, object_probability, 1 - object_probability)
+        else:
+            confidence = calibration.confidence(scores)
         counts = calibration.calibration_counts(
             confidence, prediction, truth, classes, **self.sizes
         )

@@ -348,6 +348,26 @@ def test_calibration_scores_are_those_of_the_counts():
     assert abs(mean) > 0.1
 
 
+@pytest.mark.parametrize('threshold', [0.5, 0.3])
+def test_calibration_of_one_output_channel(threshold):
+    """MMSegmentation stores the sigmoid; confidence is the probability of the predicted class."""
+    generator = torch.Generator().manual_seed(0)
+    p = torch.rand(60, 80, generator=generator)
+    truth = (torch.rand(60, 80, generator=generator) < p).byte()  # calibrated
+    prediction = (p > threshold).long()
+    scores = dict(seg_logits=dict(data=p[None]))
+    metric = METRICS.build(dict(type='CalibrationMetric', bins=5))
+    metric.dataset_meta = dict(classes=('background', 'object'))
+    metric.process({}, [sample(prediction, truth) | scores])
+    result = metric.evaluate(1)
+    sure = torch.where(prediction == 1, p, 1 - p).double()
+    right = prediction == truth
+    bins = [(sure > m / 5) & (sure <= (m + 1) / 5) for m in range(5)]
+    gaps = [abs(float(sure[b].sum() - right[b].sum())) for b in bins]
+    assert result['all_ECE'] == round(sum(gaps) / p.numel(), 4) < 0.02
+    assert result['all_overconfidence'] == round(float((sure - right.double()).mean()), 4)
+
+
 @pytest.mark.parametrize(('first', 'background'), [('background', 0), ('sky', None)])
 def test_hard_regions_leave_the_background_out(first, background):
     metric = METRICS.build(dict(type='HardRegionMetric', **SIZES))
