@@ -67,7 +67,8 @@ def weight_statistics(
     counts, total = torch.zeros(round(LARGEST / BIN), dtype=torch.float64), 0.0
     for label in labels:
         weight = loss.weight_map(label)[label != VOID]
-        counts += torch.histc(weight.clamp(max=LARGEST), len(counts), 0, LARGEST)
+        for part in weight.clamp(max=LARGEST).split(2**24):  # as far as histc's float32 counts
+            counts += torch.histc(part, len(counts), 0, LARGEST)
         total += weight.double().sum().item()
     share = counts.cumsum(0) / counts.sum()
     levels = [(torch.searchsorted(share, q).item() + 0.5) * BIN for q in QUANTILES]

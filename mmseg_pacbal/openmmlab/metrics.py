@@ -5,7 +5,6 @@ computed from the sums.
 """
 
 from collections.abc import Sequence
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,9 @@ from ..metrics.label_counts import accuracy, class_maps, iou, mean_percent, reje
 from ..ops.arguments import INT, POSITIVE_INT, check_arguments, check_names
 
 __all__ = ['BoundaryMetric', 'CalibrationMetric', 'HardRegionMetric']
+
+
+Packed = tuple[int, np.ndarray, np.ndarray]  # C, the classes counted, and their counts
 
 
 class CountMetric(BaseMetric):
@@ -66,13 +68,18 @@ class CountMetric(BaseMetric):
                     reject_nan(nan.cpu().numpy() & (maps[1] != len(self.classes)))
             except ValueError as error:
                 raise ValueError(f'{name}: {error}') from error
-            self.results.append(self.count(sample, *maps))
+            counts = self.count(sample, *maps)
+            self.results.append({name: _packed(count) for name, count in counts.items()})
 
-    def compute_metrics(self, results: list[Counts]) -> dict[str, float]:
+    def compute_metrics(self, results: list[dict[str, Packed]]) -> dict[str, float]:
         """Add up the counts of all images and compute the scores."""
-        return self.scores(
-            {name: reduce(np.add, [r[name] for r in results]) for name in results[0]}
-        )
+        total: Counts = {}
+        for result in results:
+            for name, (size, used, values) in result.items():
+                dtype = np.result_type(values, np.int64)
+                zeros = np.zeros((*values.shape[:-1], size), dtype)
+                total.setdefault(name, zeros)[..., used] += values
+        return self.scores(total)
 
     def count(self, sample: dict, prediction: np.ndarray, truth: np.ndarray) -> Counts:
         """Counts in one image, of which the maps, (H, W), are those of :func:`class_maps`."""
@@ -233,6 +240,15 @@ class HardRegionMetric(CountMetric):
             scores[f'{name}_mIoU'] = round(mean_percent(iou(counts)), 2)
             scores[f'{name}_mAcc'] = round(mean_percent(accuracy(counts)), 2)
         return scores
+
+
+def _packed(counts: np.ndarray) -> Packed:
+    """The columns that are not empty, without the zeros of classes that an image does not have."""
+    used = np.flatnonzero(counts.any(axis=tuple(range(counts.ndim - 1))))
+    values = counts[..., used]
+    if values.dtype == np.int64:
+        values = values.astype(np.int32)  # OpenCV's images have fewer than 2^31 pixels
+    return counts.shape[-1], used.astype(np.uint16), values
 
 
 def _array(data: dict) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Statistics of the weights, against numpy on all pixels at once; the picture of antialiasing."""
 
 import runpy
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -30,6 +31,15 @@ def test_mean_and_quantiles_are_those_of_all_pixels():
     expected = np.quantile(weights, QUANTILES, method='inverted_cdf')
     np.testing.assert_allclose(quantiles, expected, atol=0.0051)
     assert under == pytest.approx((weights < 1).mean(), abs=0.01)
+
+
+def test_more_pixels_than_a_float32_counts():
+    """torch.histc counts in float32, which ends at 2^24."""
+    label = torch.zeros(1, 1, 2**24 + 2**20, dtype=torch.uint8)
+    loss = SimpleNamespace(weight_map=lambda label: torch.full(label.shape, 2.0))
+    mean, quantiles, under = weight_statistics([label], loss)
+    assert (mean, under) == (2, 0)
+    assert quantiles == [pytest.approx(2, abs=0.0051)] * len(QUANTILES)
 
 
 def test_a_map_without_boundary_weighs_beta():

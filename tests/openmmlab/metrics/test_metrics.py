@@ -296,8 +296,11 @@ def test_equals_boundary_quality(settings):
 def test_a_result_is_small():
     metric = METRICS.get('BoundaryMetric')()
     metric.dataset_meta = dict(classes=CLASSES)
-    metric.process({}, make_samples(1))
-    assert sum(counts.nbytes for counts in metric.results[0].values()) == 8 * 7 * (3 + 6 * 3 + 6)
+    label = torch.arange(48).reshape(6, 8) // 24 + 3  # two of the seven classes
+    metric.process({}, [sample(label, label)])
+    (result,) = metric.results
+    assert [used.tolist() for _, used, _ in result.values()] == [[3, 4]] * 3
+    assert sum(counts.nbytes for *_, counts in result.values()) == 4 * 2 * (3 + 6 * 3 + 6)
 
 
 @pytest.mark.slow
