@@ -10,6 +10,8 @@ from unittest import mock
 
 import pytest
 from mmengine.logging import MMLogger
+from mmengine.visualization import Visualizer
+from mmseg.visualization import SegLocalVisualizer
 
 from tests.environments import ROOT
 
@@ -35,7 +37,9 @@ def run_tool(name: str, *args: object, **options: Any) -> subprocess.CompletedPr
 
 def call_tool(name: str, *args: object) -> None:
     """Run a tool in this process, and leave arguments and environment as they were."""
-    MMLogger._instance_dict.clear()  # those of earlier calls write to streams that are closed
+    # Those of earlier calls write to streams that are closed, and to the folders of those calls.
+    for manager in (MMLogger, Visualizer, SegLocalVisualizer):
+        manager._instance_dict.clear()
     path = str(ROOT / 'tools' / f'{name}.py')
     with mock.patch.object(sys, 'argv', [path, *map(str, args)]), mock.patch.dict(os.environ):
         runpy.run_path(path, run_name='__main__')

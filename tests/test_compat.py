@@ -119,6 +119,7 @@ def test_models_import_and_a_called_op_names_itself():
     assert found['finders'] <= 1  # after two calls of apply
 
 
+@pytest.mark.slow
 @needs_lite
 def test_models_do_not_import_without_compat():
     result = run_python('import mmseg.models')
@@ -365,6 +366,7 @@ def test_checkpoint_with_one_cycle_schedule_loads(tmp_path):
     assert schedule['anneal_func'](0.0, 1.0, 0.5) == pytest.approx(0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(Version('2.6') > TORCH, reason='torch before 2.6 loads anything')
 @pytest.mark.skipif(
     bool(INSTALLED.get('onedl-mmengine')),

@@ -1,9 +1,7 @@
 """Mixed precision on GPUs and on CPUs."""
 
-import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 from mmengine.config import Config
@@ -13,9 +11,6 @@ from mmseg.registry import OPTIM_WRAPPERS
 from torch import nn
 
 from ...configs import set_values
-
-# What multiplies bfloat16 in one instruction, as torch and as Linux name it.
-_INSTRUCTIONS = {'avx512_bf16', 'amx_bf16', 'bf16', 'sve_bf16', 'svebf16'}
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -62,7 +57,6 @@ def use_amp_in_training(cfg: Config, device: str | None = None) -> None:
         set_values(place, 'type', 'BFloat16OptimWrapper')
         if cfg.optim_wrapper.pop('loss_scale', None) is not None:
             print('config: optim_wrapper.loss_scale is removed, since bfloat16 needs no scaler')
-        _say_if_slow()
     else:
         set_values(place, 'type', 'AmpOptimWrapper')
         if 'loss_scale' not in cfg.optim_wrapper:
@@ -74,29 +68,15 @@ def use_amp_in_testing(cfg: Config, device: str | None = None) -> None:
 
     Args:
         cfg: Changed in place; every change is printed.
-        device: As in :func:`use_amp_in_training`.
+        device: Unused: the loop takes the dtype of the device on which it tests.
     """
     set_values([('test_cfg', cfg.test_cfg)], 'fp16', True)
-    if (device or get_device()) == 'cpu':
-        _say_if_slow()
 
 
 def inference_autocast(model: nn.Module) -> torch.autocast:
     """Autocast for a model on its device: to bfloat16 on a CPU, else to float16."""
     device = next(model.parameters()).device.type
-    if device == 'cpu':
-        _say_if_slow()
     return torch.autocast(device, torch.bfloat16 if device == 'cpu' else torch.float16)
-
-
-def has_bfloat16_instructions() -> bool:
-    """Whether this CPU multiplies bfloat16 itself (AVX512-BF16, AMX; BF16 of Arm)."""
-    # Not torch.ops.mkldnn._is_mkldnn_bf16_supported, which is also true if AVX-512 emulates it.
-    if hasattr(torch.cpu, 'get_capabilities'):  # torch 2.10
-        found = torch.cpu.get_capabilities()
-        return any(found.get(name) for name in _INSTRUCTIONS)
-    info = Path('/proc/cpuinfo')
-    return info.exists() and not _INSTRUCTIONS.isdisjoint(info.read_text().split())
 
 
 def _check_dtype(dtype: str | torch.dtype) -> None:
@@ -105,13 +85,4 @@ def _check_dtype(dtype: str | torch.dtype) -> None:
             f'optim_wrapper.dtype is {str(dtype).removeprefix("torch.")!r}, but mixed precision '
             "without a gradient scaler, as on a CPU, supports 'bfloat16' only; set "
             'optim_wrapper.dtype=bfloat16, or train in float16 on a GPU'
-        )
-
-
-@functools.cache
-def _say_if_slow() -> None:
-    if not has_bfloat16_instructions():
-        print(
-            'this CPU has no bfloat16 instructions (AVX512-BF16, AMX): mixed precision will be '
-            'slower here than float32'
         )

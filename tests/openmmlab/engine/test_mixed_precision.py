@@ -6,7 +6,6 @@ from mmengine.config import Config
 from mmseg.registry import OPTIM_WRAPPERS
 from torch import nn
 
-from mmseg_pacbal.openmmlab.engine import mixed_precision
 from mmseg_pacbal.openmmlab.engine.mixed_precision import (
     BFloat16OptimWrapper,
     inference_autocast,
@@ -103,29 +102,19 @@ def test_gpu_trains_as_mmsegmentation_has_it(capsys):
     assert static.optim_wrapper.loss_scale == 512.0
 
 
+def test_testing_is_mmengines_own(capsys):
+    cfg = config()
+    use_amp_in_testing(cfg)
+    assert cfg.test_cfg.fp16
+    assert capsys.readouterr().out == 'config: test_cfg.fp16 = True\n'
+
+
+def test_inference_on_a_cpu_is_in_bfloat16():
+    model = nn.Linear(1, 1)
+    with inference_autocast(model):
+        assert model(torch.ones(1, 1)).dtype == torch.bfloat16
+
+
 def test_float16_on_a_cpu_is_refused():
     with pytest.raises(ValueError, match='or train in float16 on a GPU'):
         use_amp_in_training(config(dtype='float16'), 'cpu')
-
-
-@pytest.mark.parametrize('there', [True, False])
-def test_a_cpu_without_instructions_is_said_to_be_slower(there, monkeypatch, capsys):
-    monkeypatch.setattr(mixed_precision, 'has_bfloat16_instructions', lambda: there)
-    model = nn.Linear(1, 1)
-    for use in (
-        lambda: use_amp_in_training(config(), 'cpu'),
-        lambda: use_amp_in_testing(config(), 'cpu'),
-        lambda: inference_autocast(model),
-    ):
-        mixed_precision._say_if_slow.cache_clear()
-        use()
-        use()
-        lines = capsys.readouterr().out.splitlines()
-        assert sum('will be slower here than float32' in line for line in lines) == (not there)
-
-
-def test_instructions_are_those_of_the_system(monkeypatch):
-    """torch's own list, and what is read where torch has none, agree."""
-    found = mixed_precision.has_bfloat16_instructions()
-    monkeypatch.delattr(torch.cpu, 'get_capabilities', raising=False)
-    assert mixed_precision.has_bfloat16_instructions() == found
