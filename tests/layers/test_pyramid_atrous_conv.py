@@ -27,26 +27,19 @@ def with_random_norm(module: PyramidAtrousConv) -> PyramidAtrousConv:
 
 
 @pytest.mark.parametrize('backend', BACKENDS)
-def test_sum_by_hand(backend, generator):
-    module = PyramidAtrousConv(4, 6, RATES, norm=nn.BatchNorm2d, backend=backend)
+@pytest.mark.parametrize('merge', ['sum', 'concat'])
+def test_norm_and_activation_by_hand(merge, backend, generator):
+    module = PyramidAtrousConv(4, 6, RATES, merge=merge, norm=nn.BatchNorm2d, backend=backend)
     module = with_random_norm(module)
     x = torch.randn(2, 4, 9, 11, generator=generator, dtype=torch.float64)
-    norm = module.norm
-    expected = sum(convolutions(module, x))
+    norm, branches = module.norm, convolutions(module, x)
+    if merge == 'concat':
+        expected = F.conv2d(torch.cat(branches, dim=1), module.squeeze.weight)
+    else:
+        expected = sum(branches)
     expected = F.batch_norm(expected, norm.running_mean, norm.running_var, norm.weight, norm.bias)
     torch.testing.assert_close(module(x), expected.relu(), **EXACT)
     assert 0.1 < (expected < 0).double().mean() < 0.9  # so the activation has a say
-
-
-@pytest.mark.parametrize('backend', BACKENDS)
-def test_concat_by_hand(backend, generator):
-    module = PyramidAtrousConv(4, 6, RATES, merge='concat', norm=nn.BatchNorm2d, backend=backend)
-    module = with_random_norm(module)
-    x = torch.randn(2, 4, 9, 11, generator=generator, dtype=torch.float64)
-    norm = module.norm
-    expected = F.conv2d(torch.cat(convolutions(module, x), dim=1), module.squeeze.weight)
-    expected = F.batch_norm(expected, norm.running_mean, norm.running_var, norm.weight, norm.bias)
-    torch.testing.assert_close(module(x), expected.relu(), **EXACT)
 
 
 @pytest.mark.parametrize('merge', ['sum', 'concat'])
@@ -63,11 +56,6 @@ def test_bias_where_there_is_no_norm(merge, generator):
     assert (expected < 0).any()  # as there is no activation
 
 
-def test_norm_replaces_the_bias():
-    assert PyramidAtrousConv(4, 6, norm=nn.BatchNorm2d).bias is None
-    assert torch.equal(PyramidAtrousConv(4, 6).bias, torch.zeros(6))
-
-
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64], ids=str)
 def test_dtype_under_autocast_is_that_of_a_convolution_with_bias(dtype):
     x, plain = torch.randn(1, 4, 9, 11, dtype=dtype), nn.Conv2d(4, 6, 3).to(dtype)
@@ -81,21 +69,21 @@ def test_dtype_under_autocast_is_that_of_a_convolution_with_bias(dtype):
         torch.testing.assert_close(out, module(x), check_dtype=False, rtol=0.1, atol=0.1)
 
 
-def test_other_activation(generator):
-    module = PyramidAtrousConv(4, 6, RATES, activation=lambda: nn.LeakyReLU(0.3))
-    x = torch.randn(2, 4, 9, 11, generator=generator)
-    expected = F.leaky_relu(sum(convolutions(module, x)), 0.3)
-    torch.testing.assert_close(module(x), expected, rtol=1e-4, atol=1e-4)
-
-
-def test_modules_are_taken_as_they_are(generator):
-    norm, activation = nn.GroupNorm(2, 6), nn.SiLU()
+@pytest.mark.parametrize(
+    ('norm', 'activation'),
+    [(None, lambda: nn.LeakyReLU(0.3)), (nn.GroupNorm(2, 6), nn.SiLU()), (None, None)],
+    ids=['made', 'modules as they are', 'none'],
+)
+def test_other_norms_and_activations(norm, activation, generator):
     module = PyramidAtrousConv(4, 6, RATES, norm=norm, activation=activation)
-    assert module.norm is norm
-    assert module.activate is activation
-    nn.init.normal_(norm.weight)
     x = torch.randn(2, 4, 9, 11, generator=generator)
-    expected = F.silu(F.group_norm(sum(convolutions(module, x)), 2, norm.weight, norm.bias))
+    expected = sum(convolutions(module, x))
+    if norm is not None:
+        assert (module.norm, module.activate) == (norm, activation)
+        nn.init.normal_(norm.weight)
+        expected = F.silu(F.group_norm(expected, 2, norm.weight, norm.bias))
+    elif activation is not None:
+        expected = F.leaky_relu(expected, 0.3)
     torch.testing.assert_close(module(x), expected, rtol=1e-4, atol=1e-4)
 
 
@@ -132,6 +120,7 @@ def test_keys_of_the_state():
         for name in ('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked')
     }
     assert keys() == {'weight', 'bias'}
+    assert torch.equal(PyramidAtrousConv(4, 6).bias, torch.zeros(6))
     assert keys(merge='concat') == {'weight', 'bias', 'squeeze.weight'}
     assert keys(norm=nn.BatchNorm2d) == {'weight'} | norm
     assert keys(norm=nn.BatchNorm2d, merge='concat') == {'weight', 'squeeze.weight'} | norm
@@ -170,7 +159,6 @@ def test_every_parameter_gets_a_gradient(generator):
 @pytest.mark.parametrize(
     ('argument', 'value', 'accepted'),
     [
-        ('rates', (), 'one or more integers, each 1 or more'),
         ('rates', (1, 0), 'one or more integers, each 1 or more'),
         ('merge', 'mean', "'sum', 'concat'"),
         ('backend', 'cudnn', "'auto', 'reference', 'factorized"),
