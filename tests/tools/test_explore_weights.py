@@ -343,8 +343,8 @@ def test_uploads(tab, server, tmp_path):
     (tmp_path / 'notes.txt').write_text('no image')
     shown = tab.html('.top')
     for name, sentence in {
-        'sixteen.png': 'mask sixteen.png holds values from 0 to 1199, but accepted are classes '
-        '0..254 and void 255; save it with the index of a class in each pixel',
+        'sixteen.png': 'mask sixteen.png holds values beyond 0..255, up to 1199; save the index of '
+        'a class in each pixel',
         'broken.png': 'mask broken.png is damaged',
         'huge.png': 'huge.png has 5000 x 4000 pixels, but this page accepts at most 16 million, '
         'and 8000 on a side; crop the label',

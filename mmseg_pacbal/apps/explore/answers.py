@@ -7,10 +7,10 @@ from typing import Any
 
 from .controls import settings_from, values_of
 from .memory import BoundedCache
-from .samples import Sample, Source
+from .samples import LabelSample, Source
 from .settings import NAMES, Settings, config_text, paper_rows, paper_settings, python_text
 from .uploads import discard, read_upload
-from .view import Cut, best_cut, message, view
+from .view import ProfileLine, best_cut, message, view
 
 SIDES = ('A', 'B')
 MOST_BYTES = 512 * 2**20  # of labels, with their images, in memory; of all tabs together
@@ -33,13 +33,13 @@ class Answers:
         # A tab holds the key alone: the position of a label of the source, or the path at which a
         # file was uploaded, to which Gradio gives the name of its content. A file that was refused
         # has a sentence.
-        self.kept: BoundedCache[Sample | str] = BoundedCache(MOST_BYTES)
+        self.kept: BoundedCache[LabelSample | str] = BoundedCache(MOST_BYTES)
 
     def preset(self, name: str) -> Settings:
         """The settings of a preset."""
         return self.presets.get(name) or paper_settings(paper_rows()[name])
 
-    def sample(self, key: Hashable) -> Sample:
+    def sample(self, key: Hashable) -> LabelSample:
         """The label of a tab; one of the source is read again if it was dropped.
 
         Raises:
@@ -47,7 +47,7 @@ class Answers:
             ValueError: An upload was dropped, or a file of the source is broken.
         """
         kept = self.kept.get(key)
-        if isinstance(kept, Sample):
+        if isinstance(kept, LabelSample):
             return kept
         if isinstance(key, int):
             return self._keep(key, self.source.load(key))
@@ -71,7 +71,7 @@ class Answers:
             }
         except (OSError, ValueError) as error:
             return [unchanged] * 5 + [message(str(error), mistake=True)]
-        html = view(sample, settings, Cut(int(position or 0), way == 'column'), same)
+        html = view(sample, settings, ProfileLine(int(position or 0), way == 'column'), same)
         texts = [text(settings[side]) for side in SIDES for text in (config_text, python_text)]
         return [html, *texts, '']
 
@@ -96,16 +96,16 @@ class Answers:
         read = message(f'{file.name} was read, and its file removed.')
         return [path, self._cut(found, way), None, read]
 
-    def _uploaded(self, file: Path) -> Sample | str:
+    def _uploaded(self, file: Path) -> LabelSample | str:
         """The label of an uploaded file, or the sentence with which it is refused."""
         try:
-            label = read_upload(file, self.source.value_of_colour, self.source.table)
+            label = read_upload(file, self.source.rules)
         except FileNotFoundError:  # uploaded in another tab too, which has read and removed it
             return self.kept.get(str(file)) or f'{file.name} is gone; upload it again'
         except ValueError as error:
-            found: Sample | str = str(error)
+            found: LabelSample | str = str(error)
         else:
-            found = Sample(file.name, label, self.source.palette)
+            found = LabelSample(file.name, label, self.source.palette)
         self.kept.put(str(file), found)
         discard(file, self.uploads)  # after it is kept: another tab finds one or the other
         return found
@@ -130,11 +130,11 @@ class Answers:
             return [self.gr.skip()] * len(NAMES)
         return values_of(self.preset(name))
 
-    def _keep(self, key: Hashable, sample: Sample) -> Sample:
+    def _keep(self, key: Hashable, sample: LabelSample) -> LabelSample:
         self.kept.put(key, sample)
         return sample
 
-    def _shown(self, key: Hashable) -> Sample | None:
+    def _shown(self, key: Hashable) -> LabelSample | None:
         """The label of a tab, or None; the answer that follows says why."""
         try:
             return None if key is None else self.sample(key)
@@ -144,7 +144,7 @@ class Answers:
     def _refused(self, sentence: str) -> list[Any]:
         return [self.gr.skip()] * 3 + [message(sentence, mistake=True)]
 
-    def _cut(self, sample: Sample, way: str) -> Any:
+    def _cut(self, sample: LabelSample, way: str) -> Any:
         column = way == 'column'
         last = sample.label.shape[1 if column else 0] - 1
         return self.gr.Slider(

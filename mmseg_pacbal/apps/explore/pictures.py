@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from ...visualization import paint
-from .samples import Sample
+from .samples import LabelSample
 
 LONGEST = 1000  # pixels of a picture on the page
 FLATTEST = 4  # its longer side over its shorter one, at most
@@ -14,7 +14,7 @@ HEAT, GREY = 0.75, 0.45  # shares of the weights and of the image in an overlay
 GREYS = np.array([24, 150, 205, 255], np.uint8)  # of E = 0, 1, 2, 3
 
 
-def label_picture(sample: Sample, ignore_index: int) -> np.ndarray:
+def label_picture(sample: LabelSample, ignore_index: int) -> np.ndarray:
     """The label in its colours, RGB."""
     return paint(sample.label, list(sample.palette), ignore_index)
 
@@ -30,7 +30,7 @@ def heat_picture(field: np.ndarray, top: float) -> np.ndarray:
     return cv2.applyColorMap(scaled, cv2.COLORMAP_INFERNO)[..., ::-1]
 
 
-def overlay(sample: Sample, weight: np.ndarray, top: float, ignore_index: int) -> np.ndarray:
+def overlay(sample: LabelSample, weight: np.ndarray, top: float, ignore_index: int) -> np.ndarray:
     """Weights over the image, or without an image over the label, in grey; RGB."""
     below = label_picture(sample, ignore_index) if sample.image is None else sample.image
     grey = cv2.cvtColor(cv2.cvtColor(below, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -15,22 +14,22 @@ from mmseg.registry import DATASETS
 from ...configs import datasets
 from ...datasets.palette import voc_colormap
 from ...openmmlab.data_checks.files import SampleFiles as Files
-from ...openmmlab.data_checks.files import check_size, labels_of_values, read_image
+from ...openmmlab.data_checks.files import check_size, read_image
 from ...openmmlab.data_checks.loaders import check_data
 from ...openmmlab.data_checks.pipeline import CheckedPipeline, base_datasets
-from ...openmmlab.datasets.classes_file import Classes, Colour, read_classes
+from ...openmmlab.datasets.classes_file import Classes, read_classes
 from ...openmmlab.datasets.folder import IMAGE_SUFFIXES, MASK_SUFFIXES
-from ...openmmlab.datasets.folder_masks import read_folder_mask
+from ...openmmlab.datasets.folder_masks import LoadMask
 from ...openmmlab.inference import init_inferencer
 from ...openmmlab.inspection import inspect_sample, spaced_indices
 
 MOST = 500  # names in the list; of more labels, evenly spaced ones
 _numbers = itertools.count()
-IDENTITY = np.arange(256, dtype=np.uint8)
+AS_STORED: dict[str, Any] = dict(reduce_zero_label=False, label_map=None)
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class LabelSample:
     """One label map.
 
     Attributes:
@@ -60,16 +59,14 @@ class Source(Protocol):
     Attributes:
         names: What the list shows.
         palette: RGB of each value, uint8 (256, 3).
-        value_of_colour: See :func:`.folder_masks.read_folder_mask`.
-        table: The label of each value of a mask file, uint8 (256,).
+        rules: How an uploaded file is read, see :func:`read_label`.
     """
 
     names: Sequence[str]
     palette: np.ndarray
-    value_of_colour: Mapping[Colour, int] | None
-    table: np.ndarray
+    rules: Mapping[str, Any]
 
-    def load(self, position: int) -> Sample:
+    def load(self, position: int) -> LabelSample:
         """The sample at a position of ``names``.
 
         Raises:
@@ -103,23 +100,26 @@ class ConfigSource:
             part.pipeline = CheckedPipeline(part)
         first = parts[0]
         self.palette = full_palette(self._dataset.metainfo['palette'])
-        self.value_of_colour: Mapping[Colour, int] | None = getattr(first, 'value_of_colour', None)
-        self.table = labels_of_values(first.reduce_zero_label, first.label_map)
+        self.rules: Mapping[str, Any] = dict(
+            value_of_colour=getattr(first, 'value_of_colour', None),
+            reduce_zero_label=first.reduce_zero_label,
+            label_map=first.label_map,
+        )
         self._indices = spaced_indices(len(self._dataset), MOST)
         self.names: Sequence[str] = [
             Path(self._dataset.get_data_info(index)['img_path']).stem for index in self._indices
         ]
 
-    def load(self, position: int) -> Sample:
+    def load(self, position: int) -> LabelSample:
         name, index = self.names[position], self._indices[position]
         if self._model is not None:
             row = inspect_sample(self._model, self._dataset, index)
             label = row.label.astype(np.uint8)
-            return Sample(name, label, self.palette, row.image, row.loss)
+            return LabelSample(name, label, self.palette, row.image, row.loss)
         packed = self._dataset[index]['data_samples']
         label = packed.gt_sem_seg.data[0].numpy().astype(np.uint8)
         image = read_image(packed.img_path)
-        return Sample(name, label, self.palette, np.ascontiguousarray(image[..., ::-1]))
+        return LabelSample(name, label, self.palette, np.ascontiguousarray(image[..., ::-1]))
 
 
 class FolderSource:
@@ -148,39 +148,34 @@ class FolderSource:
         self.names: Sequence[str] = [path.relative_to(folder).as_posix() for path in self._paths]
         classes = classes_near(folder)
         self.palette = full_palette(classes.metainfo['palette'] if classes else ())
-        self.value_of_colour: Mapping[Colour, int] | None = (
-            classes.value_of_colour if classes else None
+        self.rules: Mapping[str, Any] = dict(
+            value_of_colour=classes.value_of_colour if classes else None, **AS_STORED
         )
-        self.table = IDENTITY
 
-    def load(self, position: int) -> Sample:
+    def load(self, position: int) -> LabelSample:
         path = self._paths[position]
-        label = read_label(path, self.value_of_colour, self.table)
+        label = read_label(path, self.rules)
         image_path = image_beside(path)
         image = None
         if image_path is not None:
             image = np.ascontiguousarray(read_image(str(image_path))[..., ::-1])
             check_size(Files(str(image_path), str(path)), image.shape[:2], label.shape)
-        return Sample(self.names[position], label, self.palette, image)
+        return LabelSample(self.names[position], label, self.palette, image)
 
 
-def read_label(
-    path: Path, value_of_colour: Mapping[Colour, int] | None, table: np.ndarray
-) -> np.ndarray:
+def read_label(path: Path, rules: Mapping[str, Any]) -> np.ndarray:
     """The label of a mask file, uint8 (H, W).
+
+    Args:
+        path: Path of the file.
+        rules: ``value_of_colour``, ``reduce_zero_label`` and ``label_map``, as for ``LoadMask``.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no mask (:func:`.folder_masks.read_folder_mask`), or holds values beyond
-            a byte.
+        ValueError: It is no mask, or holds values beyond a byte.
     """
-    values = read_folder_mask(str(path), value_of_colour)
-    if values.min() < 0 or values.max() > 255:
-        raise ValueError(
-            f'mask {path} holds values from {values.min()} to {values.max()}, but accepted are '
-            'classes 0..254 and void 255; save it with the index of a class in each pixel'
-        )
-    return cv2.LUT(values.astype(np.uint8), table)
+    results = dict(rules, seg_map_path=str(path), seg_fields=[])
+    return LoadMask().transform(results)['gt_seg_map']
 
 
 def classes_near(folder: Path) -> Classes | None:

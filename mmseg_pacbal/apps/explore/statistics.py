@@ -1,5 +1,6 @@
 """What a setting does to a label, in numbers."""
 
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from ...ops import boundary_edges, boundary_weight_map
 from .memory import BoundedCache
-from .samples import Sample
+from .samples import LabelSample
 from .settings import Settings
 
 BINS = 48  # of the histogram
@@ -50,22 +51,22 @@ class OffsetEffect(NamedTuple):
     Attributes:
         mean: Of each offset.
         peak: Of each offset.
-        spread: Deviation of a pixel's weight over the offsets, as a share of the mean weight, beta
-            left out.
+        deviation: Of a pixel's weight over the offsets, as a share of the mean weight without
+            beta.
     """
 
     mean: list[float]
     peak: list[float]
-    spread: float
+    deviation: float
 
 
-def weights(sample: Sample, settings: Settings) -> Weights:
+def weights(sample: LabelSample, settings: Settings) -> Weights:
     """Edges and weights of a label."""
     key = (sample.number, settings)
     return _kept.get(key) or _kept.put(key, _weights(sample, settings))
 
 
-def _weights(sample: Sample, settings: Settings) -> Weights:
+def _weights(sample: LabelSample, settings: Settings) -> Weights:
     label = as_tensor(sample.label)
     edges = boundary_edges(
         label,
@@ -107,7 +108,7 @@ def line_of(field: np.ndarray, position: int, column: bool = False) -> np.ndarra
     return field[:, position] if column else field[position]
 
 
-def offset_effect(sample: Sample, settings: Settings, antialias: bool) -> OffsetEffect:
+def offset_effect(sample: LabelSample, settings: Settings, antialias: bool) -> OffsetEffect:
     """How E_G, not normalised, depends on where a label lies in the grid of the shrunken edges.
 
     The label is moved by 0 to ``downsample - 1`` pixels to the right and down, its frame repeated;
@@ -117,7 +118,7 @@ def offset_effect(sample: Sample, settings: Settings, antialias: bool) -> Offset
     return _kept.get(key) or _kept.put(key, _offset_effect(sample, settings, antialias))
 
 
-def _offset_effect(sample: Sample, settings: Settings, antialias: bool) -> OffsetEffect:
+def _offset_effect(sample: LabelSample, settings: Settings, antialias: bool) -> OffsetEffect:
     step, label = settings.downsample, _middle(sample.label)
     valid = label != settings.ignore_index
     maps = []
@@ -129,9 +130,9 @@ def _offset_effect(sample: Sample, settings: Settings, antialias: bool) -> Offse
     if not stack.size:
         return OffsetEffect([float('nan')] * step, [float('nan')] * step, float('nan'))
     blurred = float(stack.mean(dtype=np.float64)) - settings.beta
-    spread = float(stack.std(axis=0).mean(dtype=np.float64)) / blurred if blurred > 1e-6 else 0.0
+    deviation = float(stack.std(axis=0).mean(dtype=np.float64)) / blurred if blurred > 1e-6 else 0.0
     means = stack.mean(axis=1, dtype=np.float64).tolist()
-    return OffsetEffect(means, stack.max(axis=1).tolist(), spread)
+    return OffsetEffect(means, stack.max(axis=1).tolist(), deviation)
 
 
 def as_tensor(label: np.ndarray) -> Tensor:
@@ -140,8 +141,9 @@ def as_tensor(label: np.ndarray) -> Tensor:
 
 
 def _map_arguments(settings: Settings, antialias: bool) -> dict:
-    arguments = dict(settings.loss().map_args, ignore_index=settings.ignore_index)
-    return {**arguments, 'antialias': antialias}
+    arguments = dict(asdict(settings), antialias=antialias)
+    del arguments['normalize']
+    return arguments
 
 
 def _middle(label: np.ndarray) -> np.ndarray:

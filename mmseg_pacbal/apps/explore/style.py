@@ -45,13 +45,14 @@ CSS = """
 .explore .below span {position: absolute; transform: translateX(-50%); font-size: 12px;
   color: var(--soft);}
 .explore .axis {margin-left: 44px; text-align: center; font-size: 12px; color: var(--soft);}
-.explore .strip {height: 10px; margin-left: 44px;}
+.explore .strip {height: 10px; width: calc(100% - 44px); margin: 0 0 0 44px; border-radius: 0;
+  image-rendering: pixelated;}
 .explore polyline {fill: none; stroke-width: 1.6px; vector-effect: non-scaling-stroke;}
 .explore polyline.A {stroke: var(--a);}
 .explore polyline.B {stroke: var(--b);}
-.explore .area {opacity: .18;}
-.explore .area.A {fill: var(--a);}
-.explore .area.B {fill: var(--b);}
+.explore polygon {opacity: .18;}
+.explore polygon.A {fill: var(--a);}
+.explore polygon.B {fill: var(--b);}
 .explore .grid {stroke: var(--line); vector-effect: non-scaling-stroke;}
 .explore .scroll {overflow-x: auto;}
 .explore table {border-collapse: collapse; font-size: 13px; margin: 6px 0 0;

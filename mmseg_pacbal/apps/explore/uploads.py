@@ -3,11 +3,11 @@
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from ...openmmlab.datasets.classes_file import Colour
 from .samples import read_label
 
 MOST_BYTES = 32 * 2**20
@@ -15,9 +15,7 @@ MOST_PIXELS = 16_000_000
 MOST_SIDE = 8000  # the matrices that blur a side grow with its square
 
 
-def read_upload(
-    path: Path, value_of_colour: Mapping[Colour, int] | None, table: np.ndarray
-) -> np.ndarray:
+def read_upload(path: Path, rules: Mapping[str, Any]) -> np.ndarray:
     """The label of an uploaded file, uint8 (H, W); see :func:`.samples.read_label`.
 
     Raises:
@@ -28,7 +26,7 @@ def read_upload(
     try:
         _check_bytes(path)
         _check_pixels(path)
-        return read_label(path, value_of_colour, table)
+        return read_label(path, rules)
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:

@@ -13,7 +13,7 @@ from PIL import Image
 from mmseg_pacbal import configs
 from mmseg_pacbal.apps.explore import uploads
 from mmseg_pacbal.apps.explore.samples import (
-    IDENTITY,
+    AS_STORED,
     ConfigSource,
     FolderSource,
     full_palette,
@@ -74,7 +74,7 @@ def test_a_folder_gives_its_labels_with_images_and_colours(tmp_path):
     assert first.image is None
     np.testing.assert_array_equal(second.image, image)
     assert second.palette[:4].tolist() == [[1, 2, 3], [4, 5, 6], [7, 8, 9], [128, 128, 0]]
-    assert source.value_of_colour == {(1, 2, 3): 0, (4, 5, 6): 1, (7, 8, 9): 2}
+    assert source.rules['value_of_colour'] == {(1, 2, 3): 0, (4, 5, 6): 1, (7, 8, 9): 2}
 
 
 def test_colours_of_classes_txt_make_labels(tmp_path):
@@ -102,8 +102,8 @@ def test_palette_is_complete():
     np.testing.assert_array_equal(full_palette(()), voc_colormap())
 
 
-def read(path: Path, colours: dict | None = None) -> np.ndarray:
-    return uploads.read_upload(path, colours, IDENTITY)
+def read(path: Path, colours: dict | None = None, **rules: object) -> np.ndarray:
+    return uploads.read_upload(path, {'value_of_colour': colours, **AS_STORED, **rules})
 
 
 def test_uploads_that_are_labels(tmp_path):
@@ -116,9 +116,7 @@ def test_uploads_that_are_labels(tmp_path):
     np.testing.assert_array_equal(read(sixteen), LABEL)
     rgb = save(tmp_path / 'rgb.png', np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8))
     assert read(rgb, {(1, 2, 3): 0, (4, 5, 6): 7}).tolist() == [[0, 7]]
-    table = IDENTITY.copy()
-    table[2] = 9
-    assert uploads.read_upload(sixteen, None, table)[0, 2] == 9
+    assert read(sixteen, label_map={2: 9})[0, 2] == 9
 
 
 def broken_uploads(folder: Path) -> dict[str, Path]:
@@ -133,7 +131,7 @@ def broken_uploads(folder: Path) -> dict[str, Path]:
     Image.new('L', (9000, 2)).save(folder / 'long.png')
     Image.new('1', (14000, 14000)).save(folder / 'bomb.png')
     return {
-        'mask many.png holds values from 0 to 299, but accepted are': save(
+        'mask many.png holds values beyond 0..255, up to 299; save the index': save(
             folder / 'many.png', ids
         ),
         'mask rgb.png has mode RGB, but a mask has one channel': save(

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mmseg_pacbal import boundary_weight_map
-from mmseg_pacbal.apps.explore.samples import Sample, full_palette
+from mmseg_pacbal.apps.explore.samples import LabelSample, full_palette
 from mmseg_pacbal.apps.explore.settings import settings_of
 from mmseg_pacbal.apps.explore.statistics import (
     BINS,
@@ -23,12 +23,12 @@ from mmseg_pacbal.apps.explore.statistics import (
 SHARP = dict(kernel_size=1, downsample=1, beta=0.25)  # E_G = E + 0.25
 
 
-def sample_of(label: list | np.ndarray) -> Sample:
-    return Sample('a', np.array(label, np.uint8), full_palette(()))
+def sample_of(label: list | np.ndarray) -> LabelSample:
+    return LabelSample('a', np.array(label, np.uint8), full_palette(()))
 
 
 @pytest.fixture
-def halves() -> Sample:
+def halves() -> LabelSample:
     """Class 0 left of class 1, and a row of void below."""
     return sample_of([[0, 0, 0, 1, 1, 1]] * 3 + [[255] * 6])
 
@@ -116,7 +116,7 @@ def test_offsets_of_a_straight_boundary():
     assert len(off.mean) == len(on.mean) == 4
     assert sorted(value == settings.beta for value in off.peak) == [False, False, True, True]
     assert max(on.mean) - min(on.mean) < 0.1 * (max(off.mean) - min(off.mean))
-    assert off.spread > 0.8 > 0.2 > on.spread
+    assert off.deviation > 0.8 > 0.2 > on.deviation
 
 
 def test_the_first_offset_is_the_label_as_it_lies():
@@ -131,6 +131,6 @@ def test_the_first_offset_is_the_label_as_it_lies():
 def test_offsets_of_a_label_without_edges_or_pixels():
     even = offset_effect(sample_of(np.zeros((9, 9))), settings_of({}), antialias=True)
     assert even.mean == even.peak == [0.5] * 4
-    assert even.spread == 0
+    assert even.deviation == 0
     void = offset_effect(sample_of(np.full((9, 9), 255)), settings_of({}), antialias=True)
     assert all(math.isnan(value) for value in void.mean)

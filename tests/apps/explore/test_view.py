@@ -17,19 +17,19 @@ from mmseg_pacbal.apps.explore.pictures import (
     label_picture,
     overlay,
 )
-from mmseg_pacbal.apps.explore.samples import Sample, full_palette
+from mmseg_pacbal.apps.explore.samples import LabelSample, full_palette
 from mmseg_pacbal.apps.explore.settings import settings_of
-from mmseg_pacbal.apps.explore.view import Cut, best_cut, message, view
+from mmseg_pacbal.apps.explore.view import ProfileLine, best_cut, message, view
 
 PALETTE = full_palette([(10, 20, 30), (200, 100, 50)])
 
 
 @pytest.fixture
-def sample() -> Sample:
+def sample() -> LabelSample:
     label = np.zeros((40, 60), np.uint8)
     label[:, 30:] = 1
     image = np.full((40, 60, 3), 90, np.uint8)
-    return Sample('<b>.png', label, PALETTE, image, np.full((40, 60), 0.5, np.float32))
+    return LabelSample('<b>.png', label, PALETTE, image, np.full((40, 60), 0.5, np.float32))
 
 
 def decoded(address: str) -> np.ndarray:
@@ -67,7 +67,7 @@ def test_weights_lie_over_the_image_or_the_label(sample):
     over = overlay(sample, none, 1.0, 255)
     assert over.shape == (40, 60, 3)
     assert np.ptp(over.astype(int)[..., 0]) == 0  # the image is even
-    alone = Sample('a', sample.label, PALETTE)
+    alone = LabelSample('a', sample.label, PALETTE)
     assert np.ptp(overlay(alone, none, 1.0, 255).astype(int)[..., 0]) > 20  # the classes differ
 
 
@@ -85,7 +85,8 @@ def test_profile_is_drawn_to_scale():
     colours = np.array([[1, 2, 3]] * 2 + [[4, 5, 6]] * 2, np.uint8)
     html = profile_chart({'A': np.array([0.0, 1.0, 2.0, 4.0])}, colours, 4.0, 'x', 'name')
     assert '<polyline class="A" points="125.0,1000.0 375.0,750.0 625.0,500.0 875.0,0.0"/>' in html
-    assert 'rgb(1,2,3) 0.00% 50.00%,rgb(4,5,6) 50.00% 100.00%' in html
+    strip = decoded(re.search('class="strip" src="([^"]*)"', html)[1])
+    np.testing.assert_array_equal(strip[0], colours)
     assert 'x in pixels' in html
 
 
@@ -116,15 +117,15 @@ def test_view_states_the_figures(sample):
 
 def test_cut_beyond_the_label_is_its_last_line(sample):
     settings = dict.fromkeys('AB', settings_of({}))
-    assert 'Weights along row y = 39' in view(sample, settings, Cut(1000))
-    assert 'Weights along column x = 59' in view(sample, settings, Cut(1000, column=True))
+    assert 'Weights along row y = 39' in view(sample, settings, ProfileLine(1000))
+    assert 'Weights along column x = 59' in view(sample, settings, ProfileLine(1000, column=True))
 
 
 @pytest.mark.parametrize('shape', [(1, 1200), (1200, 1), (2, 1100), (1, 2), (1, 1)])
 @pytest.mark.parametrize('value', [0, 255, None])
 def test_label_of_one_row_or_column(shape, value):
     label = np.arange(np.prod(shape)).reshape(shape) % 3 if value is None else np.full(shape, value)
-    sample = Sample('a', label.astype(np.uint8), PALETTE, np.zeros((*shape, 3), np.uint8))
+    sample = LabelSample('a', label.astype(np.uint8), PALETTE, np.zeros((*shape, 3), np.uint8))
     settings = dict(A=settings_of({}), B=settings_of(dict(beta=0, normalize='mean')))
     html = view(sample, settings, best_cut(sample, column=shape[0] > 1))
     mean = 'none: every pixel is void' if value == 255 else r'\d'
@@ -139,7 +140,7 @@ def test_label_of_one_row_or_column(shape, value):
 
 @pytest.mark.parametrize('value', [0, 255])
 def test_label_of_one_value(value):
-    sample = Sample('a', np.full((5, 7), value, np.uint8), PALETTE)
+    sample = LabelSample('a', np.full((5, 7), value, np.uint8), PALETTE)
     settings = dict(A=settings_of({}), B=settings_of(dict(beta=0, normalize='mean')))
     html = view(sample, settings, best_cut(sample))
     if value == 255:
