@@ -13,14 +13,7 @@ from mmengine.device import get_device
 
 from mmseg_pacbal.apps.study import DevicePool, StudyRunner
 from mmseg_pacbal.apps.study.runner import device_groups
-from tests.apps.study.stand_ins import (
-    ITERATIONS,
-    driver,
-    plan,
-    wait_until,
-    workplace,
-    write_tools,
-)
+from tests.apps.study.stand_ins import ITERATIONS, driver, plan, wait_until, workplace, write_tools
 from tests.environments import ROOT
 from tests.running import load_tool
 
@@ -41,21 +34,33 @@ def calls(tools: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def run_all(runner: StudyRunner) -> None:
+def runner_of(folder: Path, *names: str, **settings: int) -> StudyRunner:
+    """A runner of these rows on one device, with the tools in the folder."""
+    place = workplace(folder, folder / 'tools')
+    return StudyRunner(plan(*names, **settings), place, DevicePool([None]))
+
+
+def run_all(runner: StudyRunner) -> StudyRunner:
     runner.start()
     while runner.wait(0.2):
         pass
     runner.stop()
+    return runner
 
 
-def start_driver(folder: Path, tools: Path, pool: str = 'DevicePool([None])') -> subprocess.Popen:
-    return subprocess.Popen(driver(folder, tools, pool), cwd=ROOT, start_new_session=True)
+def start_driver(folder: Path, tools: Path) -> subprocess.Popen:
+    command = driver(folder, tools, 'DevicePool([None])')
+    return subprocess.Popen(command, cwd=ROOT, start_new_session=True)
 
 
-def test_each_device_has_one_run_at_a_time(tools, tmp_path):
+def test_each_device_has_one_run_at_a_time(tools, tmp_path, capsys):
     runs = plan('base', 'other', seeds=2)
     runner = StudyRunner(runs, workplace(tmp_path, tools), DevicePool(['0,1', '4,5']))
-    run_all(runner)
+    load_tool('run_study')['watch'](runner)
+    said = capsys.readouterr().out
+    assert runner.failed == []
+    assert '4 of 4 runs finished\n' in said
+    assert f'{4 * ITERATIONS}/{4 * ITERATIONS}' in said
     assert runner.failed == []
     assert runner.runs_finished() == 4
     assert runner.iterations_done() == 4 * ITERATIONS
@@ -81,8 +86,7 @@ def test_each_device_has_one_run_at_a_time(tools, tmp_path):
 
 def test_a_run_that_fails_leaves_the_others(tools, tmp_path):
     (tools / 'fail').touch()
-    runner = StudyRunner(plan('bad', 'base'), workplace(tmp_path, tools), DevicePool([None]))
-    run_all(runner)
+    runner = run_all(runner_of(tmp_path, 'bad', 'base'))
     log = tmp_path / 'work' / 'bad-seed0' / 'study' / 'log.txt'
     assert runner.failed == [f'bad-seed0: the third image is upside down (log: {log})']
     assert runner.runs_finished() == 1
@@ -90,14 +94,13 @@ def test_a_run_that_fails_leaves_the_others(tools, tmp_path):
     # An error of an earlier start is not taken for that of this one.
     (tools / 'fail').unlink()
     (tools / 'test.py').write_text('import sys\nsys.exit(3)\n')
-    runner = StudyRunner(plan('bad'), workplace(tmp_path, tools), DevicePool([None]))
-    run_all(runner)
-    assert runner.failed == [f'bad-seed0: test.py ended with code 3 (log: {log})']
+    assert run_all(runner_of(tmp_path, 'bad')).failed == [
+        f'bad-seed0: test.py ended with code 3 (log: {log})'
+    ]
 
 
 def test_stopping_leaves_checkpoints_to_continue_from(slow_tools, tmp_path):
-    place = workplace(tmp_path, slow_tools)
-    runner = StudyRunner(plan('base', 'other'), place, DevicePool([None]))
+    runner = runner_of(tmp_path, 'base', 'other')
     runner.start()
     wait_until(lambda: runner.iterations_done() >= 2)
     runner.stop()
@@ -105,13 +108,12 @@ def test_stopping_leaves_checkpoints_to_continue_from(slow_tools, tmp_path):
     (left,) = (int(p.stem[5:]) for p in (tmp_path / 'work' / 'base-seed0').glob('*.pth'))
     assert not list(tmp_path.rglob('*.lease'))
 
-    run_all(StudyRunner(plan('base', 'other'), place, DevicePool([None])))
+    assert run_all(runner_of(tmp_path, 'base', 'other')).runs_finished() == 2
     assert calls(slow_tools)[2]['what'] == f'train from {left}'
-    assert len(list(place.results.glob('*.json'))) == 2
 
 
 def test_a_training_that_is_stopped_is_started_again(slow_tools, tmp_path):
-    runner = StudyRunner(plan('base'), workplace(tmp_path, slow_tools), DevicePool([None]))
+    runner = runner_of(tmp_path, 'base')
     runner.start()
     wait_until(lambda: runner.iterations_done() >= 1)
     os.kill(calls(slow_tools)[0]['pid'], signal.SIGTERM)
@@ -131,7 +133,7 @@ def test_a_killed_driver_takes_its_tools_along_and_the_next_one_continues(slow_t
     wait_until(lambda: (tmp_path / 'work' / 'base-seed0' / 'iter_4.pth').exists(), 240)
     process.kill()  # it alone: what it started is told by the kernel
     process.wait()
-    run_all(StudyRunner(plan('base'), workplace(tmp_path, slow_tools), DevicePool([None])))
+    run_all(runner_of(tmp_path, 'base'))
     entries = calls(slow_tools)
     whats = [call['what'] for call in entries]
     assert whats[:2] == ['train from 0', 'stopped']
@@ -146,14 +148,11 @@ def test_two_studies_share_one_record_folder(tools, tmp_path):
     """Each run is trained once, by either, and both end when all records are there."""
     other = start_driver(tmp_path, tools)
     wait_until(lambda: any(call['what'] == 'train from 0' for call in calls(tools)), 240)
-    place = workplace(tmp_path, tools)
-    runner = StudyRunner(plan('base', 'other'), place, DevicePool([None]))
-    run_all(runner)
-    assert runner.failed == []
+    runner = run_all(runner_of(tmp_path, 'base', 'other'))
+    assert (runner.failed, runner.runs_finished()) == ([], 2)
     assert other.wait(timeout=120) == 0
     trained = [call['run'] for call in calls(tools) if call['what'] == 'trained']
     assert sorted(trained) == ['base-seed0', 'other-seed0']
-    assert len(list(place.results.glob('*.json'))) == 2
 
 
 def test_two_work_dirs_do_not_make_one_record_twice(tools, tmp_path):
@@ -179,8 +178,7 @@ def test_a_record_of_another_study_is_taken_over(tools, tmp_path):
         record = dict(study=study, row=study, seed=seed, environment=here, fingerprint=same)
         record['metrics'] = dict(mIoU=float(ord(study)))
         (folder / f'{study}.json').write_text(json.dumps(record))
-    runner = StudyRunner([run], workplace(tmp_path, tools), DevicePool([None]))
-    run_all(runner)
+    runner = run_all(runner_of(tmp_path, 'base'))
     record = json.loads(runner.paths.record(run).read_text())
     first = 'a' if get_device() == 'cuda' else 'b'  # of those from the same kind of device
     assert (record['study'], record['row']) == ('mine', 'base')
@@ -197,8 +195,7 @@ def test_torchrun_starts_the_processes_of_a_run(tools, tmp_path):
         'Path(__file__).with_name("rank" + names[0]).write_text(" ".join(names + sys.argv[1:]))\n'
         'sys.exit(os.environ["RANK"] == "1")\n'
     )
-    runner = StudyRunner(plan('base', processes=2), workplace(tmp_path, tools), DevicePool([None]))
-    run_all(runner)
+    runner = run_all(runner_of(tmp_path, 'base', processes=2))
     assert 'train.py ended with code 1' in runner.failed[0]
     config = tmp_path / 'work' / 'base-seed0' / 'study' / 'config.py'
     for rank in '01':
@@ -215,11 +212,3 @@ def test_gpus_are_shared_out():
     assert device_groups([0, 1, 4, 5], 2) == ['0,1', '4,5']
     with pytest.raises(ValueError, match='3 GPUs cannot be divided among runs of 2 processes'):
         device_groups([0, 1, 2], 2)
-
-
-def test_progress_counts_runs_and_iterations(tools, tmp_path, capsys):
-    runner = StudyRunner(plan('base', 'other'), workplace(tmp_path, tools), DevicePool([None]))
-    load_tool('run_study')['watch'](runner)
-    said = capsys.readouterr().out
-    assert '2 of 2 runs finished\n' in said
-    assert f'{2 * ITERATIONS}/{2 * ITERATIONS}' in said
