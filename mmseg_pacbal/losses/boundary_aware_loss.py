@@ -8,11 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops import check_boundary_weight_args
+from ..ops import boundary_weight_map, check_boundary_weight_args
 from ..ops.arguments import BOOL, Accepted, check_arguments
 from .base import PixelLoss, check_pixel_weight
 from .label_check import as_bytes
-from .shared_map import shared_weight_map
 
 PIXEL_LOSS = Accepted(
     'None, a loss, or, with MMSegmentation, the config of a registered one, such as '
@@ -165,7 +164,7 @@ class BoundaryAwareLoss(PixelLoss):
     def weight_map(self, label: Tensor, ignore_index: int | None = None) -> Tensor:
         """E_G as this loss applies it, ``normalize`` included: (N, H, W) -> (N, H, W), float32."""
         ignore_index = self.void(ignore_index)
-        weight = shared_weight_map(label, ignore_index=ignore_index, **self.map_args)
+        weight = boundary_weight_map(label, ignore_index=ignore_index, **self.map_args)
         if self.normalize == 'mean':
             valid = label != ignore_index
             total, n = self._mean_of_processes(

@@ -1,7 +1,6 @@
 """Label -> edges -> blurred weight map: the E_G of Boundary-aware Loss (Eq. 1-3, 5, 6)."""
 
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -110,6 +109,7 @@ def boundary_edges(
     return edges.add_(right).add_(below).float()
 
 
+@torch.no_grad()
 def boundary_weight_map(
     label: Tensor,
     *,
@@ -166,35 +166,9 @@ def boundary_weight_map(
     )
     if edges.numel() == 0:
         return edges
-    blur = _blur_in_graph if torch.compiler.is_compiling() else _blur
-    return blur(edges, kernel, kernel_size, sigma, downsample, antialias).add_(beta)
-
-
-@torch.no_grad()
-def _blur(
-    edges: Tensor, kernel: str, kernel_size: int, sigma: float, downsample: int, antialias: bool
-) -> Tensor:
-    """up(down(E) * f_G) of Eq. 3: (N, H, W) -> (N, H, W)."""
-    size = edges.shape[1:]
-    with torch.autocast(edges.device.type, enabled=False):
-        matrices = _down_blur_matrices(
-            *size, kernel, kernel_size, sigma, downsample, antialias, edges.device
-        )
-        # (h', H) @ ((N, H, W) @ (W, w')) -> (N, h', w')
-        terms = [rows @ (edges @ columns) for rows, columns in matrices]
-        blurred = sum(terms[1:], terms[0])
-        if downsample == 1:
-            return blurred
-        return F.interpolate(blurred[:, None], size, mode='bilinear', align_corners=False)[:, 0]
-
-
-# A graph would compute the matrices again in every step, since it does not trace the cache.
-_blur_in_graph = torch.library.custom_op('mmseg_pacbal::blur_edges', _blur, mutates_args=())
-
-
-@_blur_in_graph.register_fake
-def _(edges: Tensor, *_args: object) -> Tensor:
-    return torch.empty_like(edges)
+    small = _shrink(edges, downsample, antialias)
+    weight = _enlarge(_blur(small, kernel, kernel_size, sigma), edges.shape[1:])
+    return weight.add_(beta)
 
 
 def _is_class(label: Tensor, ignore_index: int) -> Tensor:
@@ -215,60 +189,52 @@ def _before_padding(is_class: Tensor, dim: int) -> Tensor:
     return (classes_up_to_here < classes_up_to_here.amax(lines, keepdim=True)).view(torch.uint8)
 
 
-@lru_cache(maxsize=32)
-@torch.inference_mode(False)
-def _down_blur_matrices(
-    height: int,
-    width: int,
-    kernel: str,
-    kernel_size: int,
-    sigma: float,
-    downsample: int,
-    antialias: bool,
-    device: torch.device,
-) -> list[tuple[Tensor, Tensor]]:
-    """Shrinking and blurring as matrices: a pair (h', H), (W, w') for each separable term.
-
-    Shrinking is separable, and so is each term of the kernel. For each term a map is multiplied
-    from the left, which shrinks and blurs its columns, and from the right, for its rows; the
-    results are added up.
-    """
-    return [
-        (
-            _down_blur_axis(height, rows, kernel_size, downsample, antialias).to(device),
-            _down_blur_axis(width, columns, kernel_size, downsample, antialias).T.to(device),
-        )
-        for rows, columns in _separable_terms(kernel, kernel_size, sigma)
-    ]
+def _shrink(edges: Tensor, downsample: int, antialias: bool) -> Tensor:
+    """(N, H, W) -> (N, ceil(H / downsample), ceil(W / downsample))."""
+    if downsample == 1:
+        return edges
+    height, width = (-(-length // downsample) for length in edges.shape[1:])
+    # One axis at a time: torch 2.13, asked to shrink both with antialiasing to one column, returns
+    # that column's first value in every row.
+    for size in ((height, edges.shape[2]), (height, width)):
+        edges = _resize(edges, size, antialias)
+    return edges
 
 
-def _separable_terms(
-    kernel: str, n: int, sigma: float
-) -> list[tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]]:
+def _blur(small: Tensor, kernel: str, n: int, sigma: float) -> Tensor:
+    """Correlate (N, h, w) with the kernel: the sum of its separable terms."""
+    height, width = small.shape[1:]
+    with torch.autocast(small.device.type, enabled=False):
+        terms = [
+            _band(rows, height, n, small.device) @ (small @ _band(columns, width, n, small.device))
+            for rows, columns in _separable_terms(kernel, n, sigma)
+        ]
+    return sum(terms[1:], terms[0])
+
+
+def _enlarge(blurred: Tensor, size: Sequence[int]) -> Tensor:
+    return blurred if blurred.shape[1:] == size else _resize(blurred, size, antialias=False)
+
+
+def _resize(maps: Tensor, size: Sequence[int], antialias: bool) -> Tensor:
+    """Bilinear: (N, h, w) -> (N, *size)."""
+    return F.interpolate(
+        maps[:, None], tuple(size), mode='bilinear', align_corners=False, antialias=antialias
+    )[:, 0]
+
+
+Profile = Callable[[Tensor], Tensor]  # weights at distances
+
+
+def _separable_terms(kernel: str, n: int, sigma: float) -> list[tuple[Profile, Profile]]:
     """The kernel as a sum of products f(|y - c|) * g(|x - c|), a pair (f, g) for each."""
     if kernel == 'gaussian':
         return [(lambda d: torch.exp(-(d**2) / (n * sigma)),) * 2]
     return [(torch.ones_like, lambda d: 1 - d / n), (lambda d: -d / n, torch.ones_like)]
 
 
-def _down_blur_axis(
-    length: int,
-    profile: Callable[[Tensor], Tensor],
-    kernel_size: int,
-    downsample: int,
-    antialias: bool,
-) -> Tensor:
-    """Shrink, then blur one axis: (ceil(length / downsample), length)."""
-    short = -(-length // downsample)
-    # interpolate does not change an axis that keeps its length, so this shrinks the rows only.
-    down = F.interpolate(
-        torch.eye(length, dtype=torch.float64)[None, None],
-        (short, length),
-        mode='bilinear',
-        align_corners=False,
-        antialias=antialias,
-    )[0, 0]
-    position = torch.arange(short, dtype=torch.float64)
-    distance = (position[:, None] - position).abs()
-    blur = profile(distance) * (distance <= kernel_size // 2)
-    return (blur @ down).float()
+def _band(profile: Profile, length: int, n: int, device: torch.device) -> Tensor:
+    """Correlation of one axis with a profile of n weights, as a matrix (length, length)."""
+    position = torch.arange(length, device=device)
+    weights = profile(position.double()) * (position <= n // 2)
+    return weights.float()[(position[:, None] - position).abs()]

@@ -396,6 +396,19 @@ def test_keywords_of_other_losses_are_ignored(score):
     assert torch.equal(loss(score, LABEL, seg_weight=3, epoch=1), loss(score, LABEL))
 
 
+def test_a_map_can_be_passed_on(generator):
+    label = random_label(generator)
+    logits = random_logits(generator, label, 3)
+    loss = BoundaryAwareLoss(kernel_size=5, normalize='mean', class_weight=[1.0, 2.0, 3.0])
+    weight = loss.weight_map(label)
+    expected = loss(logits, label)
+    assert torch.equal(loss(logits, label, boundary_weight=weight), expected)
+    assert torch.equal(loss(logits, label, boundary_weight=weight[:, None]), expected)
+    torch.testing.assert_close(loss(logits, label, boundary_weight=3 * weight), 3 * expected)
+    with pytest.raises(ValueError, match=r'boundary_weight must be \(2, 12, 16\).*\(2, 12, 15\)'):
+        loss(logits, label, boundary_weight=weight[..., 1:])
+
+
 # One output channel
 
 
