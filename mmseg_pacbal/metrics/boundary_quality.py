@@ -5,7 +5,7 @@ from the sums. NumPy label maps, (H, W), are those of :func:`class_maps`: classe
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -247,7 +247,7 @@ def boundary_f1(counts: np.ndarray) -> np.ndarray:
 
 
 def without_match(
-    labels: np.ndarray, other: np.ndarray, none: int, offsets: Iterable[tuple[int, int]]
+    labels: np.ndarray, other: np.ndarray, none: int, offsets: Sequence[tuple[int, int]]
 ) -> np.ndarray:
     """Pixels that have no pixel of their label in another map at any of these places.
 
@@ -263,7 +263,6 @@ def without_match(
     Returns:
         (H, W), bool.
     """
-    offsets = list(offsets)
     reach = max((abs(step) for offset in offsets for step in offset), default=0)
     padded, other = (np.pad(m, reach, constant_values=none) for m in (labels, other))
     row, flat = padded.shape[1], other.ravel()
