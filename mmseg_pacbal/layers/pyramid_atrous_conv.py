@@ -139,13 +139,11 @@ def _made(
     if layer is None or isinstance(layer, nn.Module):
         return layer
     try:
-        made: object = layer(*args)
+        made = layer(*args)
+        if isinstance(made, nn.Module):
+            return made
+        outcome = f'makes {made!r}'
     except TypeError as error:  # such as the function torch.relu, which wants a tensor
-        made = error
-    if isinstance(made, nn.Module):
-        return made
-    given = ', '.join(map(str, args))
-    raise ValueError(
-        f'{name} must be {ACCEPTED[name].words}, but {layer!r} called with ({given}) '
-        + (f'raises TypeError: {made}' if isinstance(made, TypeError) else f'makes {made!r}')
-    )
+        outcome = f'raises TypeError: {error}'
+    call = f'{layer!r} called with ({", ".join(map(str, args))})'
+    raise ValueError(f'{name} must be {ACCEPTED[name].words}, but {call} {outcome}')

@@ -36,11 +36,7 @@ def choose_by_rule(channels: int, rates: Sequence[int]) -> str:
     For every pixel, tap and output it saves C_in * (rates - 1) multiplications and costs one
     addition for each rate, which a convolution does at no extra cost. The saving from which on it
     is faster was measured on a CPU (``python -m benchmarks.pyramid_atrous_conv_grid``), in
-    inference and in training, in float32 and bfloat16.
-
-    Args:
-        channels: C_in.
-        rates: Atrous rates.
+    inference and in training, in float32 and bfloat16. ``channels`` is C_in.
     """
     return 'factorized' if channels * (len(rates) - 1) >= MIN_SAVED else 'reference'
 
@@ -188,10 +184,7 @@ def add_shifted(
             (H * W, C_out), or (H * W * len(rates), C_out) for ``concat``.
         pattern: Its shape.
         taps: Positions in the kernel, row by row.
-        transposed: Whether to go from outputs to products.
-
-    Returns:
-        Outputs; transposed: gradients of products. The shapes are those above.
+        transposed: Whether to go from outputs to products, whose shape the result then has.
     """
     rows, offsets = _bags(pattern, taps, transposed)
     return F.embedding_bag(rows, table, offsets, mode='sum', include_last_offset=True)

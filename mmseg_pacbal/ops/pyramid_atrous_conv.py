@@ -64,7 +64,8 @@ def pyramid_atrous_conv2d(
             PyTorch, any device), ``'triton'`` (CUDA) or ``'auto'``, which is what the environment
             variable ``MMSEG_PACBAL_BACKEND`` names, if it is set; otherwise one of the first two
             by a measured rule on a CPU (:func:`.factorized.choose_by_rule`), and the fastest in a
-            trial elsewhere (:mod:`.gpu_trials`). All agree up to rounding.
+            trial elsewhere (:mod:`.gpu_trials`). All agree up to rounding, that of matrix products
+            if ``torch.set_float32_matmul_precision`` lowers it.
 
     Returns:
         (N, C_out, H, W), or (N, len(rates) * C_out, H, W) for ``merge='concat'``. Its gradient can
