@@ -11,12 +11,13 @@ import mmseg_pacbal.apps  # noqa: F401 (first: it says what to install)
 # isort: split
 import argparse
 from pathlib import Path
+from typing import Any
 
 from mmseg_pacbal import config
 from mmseg_pacbal.apps import cli
 from mmseg_pacbal.apps.explore.samples import ConfigSource, FolderSource, Source
 from mmseg_pacbal.apps.explore.server import require_gradio, serve
-from mmseg_pacbal.apps.explore.settings import Settings, settings_of_config
+from mmseg_pacbal.apps.explore.settings import loss_of_config
 from mmseg_pacbal.openmmlab.completion import load_complete_config
 
 
@@ -29,8 +30,8 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def read_source(args: argparse.Namespace) -> tuple[Source, Settings | None]:
-    """The labels, and the settings of the config's loss."""
+def read_source(args: argparse.Namespace) -> tuple[Source, dict[str, Any] | None]:
+    """The labels, and the arguments of the config's loss."""
     if args.labels is not None:
         if args.config or args.checkpoint or args.cfg_options:
             raise ValueError(
@@ -39,7 +40,7 @@ def read_source(args: argparse.Namespace) -> tuple[Source, Settings | None]:
             )
         return FolderSource(Path(args.labels)), None
     cfg = load_complete_config(args.config or config('pac_bal_demo.py'), args.cfg_options)
-    own = settings_of_config(cfg)
+    own = loss_of_config(cfg)
     return ConfigSource(cfg, args.checkpoint), own
 
 

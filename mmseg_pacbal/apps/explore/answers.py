@@ -23,12 +23,19 @@ class Answers:
         gr: Gradio.
         source: Where labels come from.
         presets: Settings by name, besides those of the paper.
+        others: Arguments of the config's loss that the page has no control for.
         uploads: The folder in which Gradio puts uploaded files.
     """
 
     def __init__(
-        self, gr: ModuleType, source: Source, presets: dict[str, Settings], uploads: Path
+        self,
+        gr: ModuleType,
+        source: Source,
+        presets: dict[str, Settings],
+        others: dict,
+        uploads: Path,
     ) -> None:
+        self.others = others
         self.gr, self.source, self.presets, self.uploads = gr, source, presets, uploads
         # A tab holds the key alone: the position of a label of the source, or the path at which a
         # file was uploaded, to which Gradio gives the name of its content. A file that was refused
@@ -72,7 +79,11 @@ class Answers:
         except (OSError, ValueError) as error:
             return [unchanged] * 5 + [message(str(error), mistake=True)]
         html = view(sample, settings, ProfileLine(int(position or 0), way == 'column'), same)
-        texts = [text(settings[side]) for side in SIDES for text in (config_text, python_text)]
+        texts = [
+            text(settings[side], self.others)
+            for side in SIDES
+            for text in (config_text, python_text)
+        ]
         return [html, *texts, '']
 
     def pick(self, position: int | None, way: str) -> list[Any]:

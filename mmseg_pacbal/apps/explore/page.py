@@ -8,7 +8,7 @@ from typing import Any
 from .answers import SIDES, Answers
 from .controls import arguments
 from .samples import Source
-from .settings import Settings, paper_rows, settings_of
+from .settings import others_of, paper_rows, settings_of
 from .style import ON_CLICK
 
 PLAIN = 'the defaults of the loss'
@@ -22,18 +22,20 @@ class Page:
     Args:
         gr: Gradio.
         source: Where labels come from.
-        own: The settings of the config, with which A begins; None if it has none.
+        own: Arguments of the config's loss, with which A begins; None if it has none.
         uploads: The folder in which Gradio puts uploaded files.
 
     Attributes:
         blocks: The page, to be launched.
     """
 
-    def __init__(self, gr: ModuleType, source: Source, own: Settings | None, uploads: Path) -> None:
+    def __init__(
+        self, gr: ModuleType, source: Source, own: dict[str, Any] | None, uploads: Path
+    ) -> None:
         self.gr, self.source = gr, source
-        presets = {OWN: own} if own else {}
+        presets = {OWN: settings_of(own)} if own else {}
         presets[PLAIN] = settings_of({})
-        self.answers = Answers(gr, source, presets, uploads)
+        self.answers = Answers(gr, source, presets, others_of(own), uploads)
         with gr.Blocks(
             title='Choose the weights', analytics_enabled=False, delete_cache=(60, 60)
         ) as self.blocks:

@@ -6,10 +6,10 @@ import signal
 import tempfile
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from .page import Page
 from .samples import Source
-from .settings import Settings
 from .style import CSS
 from .uploads import MOST_BYTES
 
@@ -45,12 +45,12 @@ def import_gradio(uploads: Path) -> ModuleType:
     return gradio
 
 
-def serve(source: Source, own: Settings | None, host: str, port: int | None) -> None:
+def serve(source: Source, own: dict[str, Any] | None, host: str, port: int | None) -> None:
     """Open the page until it is interrupted.
 
     Args:
         source: Where labels come from.
-        own: The settings of the config, with which A begins; None if it has none.
+        own: Arguments of the config's loss, with which A begins; None if it has none.
         host: Address to listen on.
         port: None takes a free one from 7860 on.
 

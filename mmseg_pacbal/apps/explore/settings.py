@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -60,15 +61,22 @@ def settings_of(arguments: Mapping[str, Any]) -> Settings:
     return Settings(**{**DEFAULTS, **given})
 
 
-def settings_of_config(cfg: Config) -> Settings | None:
-    """Those of the first ``BoundaryAwareLoss`` of a config's heads; None if there is none."""
+def loss_of_config(cfg: Config) -> dict[str, Any] | None:
+    """The arguments of the first ``BoundaryAwareLoss`` of a config's heads; None without one."""
     for _, head in heads(cfg):
         losses = head.get('loss_decode') or ()
         for loss in losses if isinstance(losses, (list, tuple)) else (losses,):
             if loss.get('type') == BoundaryAwareLoss.__name__:
                 void = head.get('ignore_index', loss.get('ignore_index'))
-                return settings_of({**loss, 'ignore_index': void})
+                arguments = Config(dict(loss, ignore_index=void)).to_dict()
+                return {name: arguments[name] for name in arguments if name != 'type'}
     return None
+
+
+def settings_of_config(cfg: Config) -> Settings | None:
+    """Those of :func:`loss_of_config`."""
+    arguments = loss_of_config(cfg)
+    return None if arguments is None else settings_of(arguments)
 
 
 @lru_cache
@@ -91,9 +99,19 @@ def paper_settings(name: str) -> Settings:
     return found
 
 
-def config_text(settings: Settings) -> str:
-    """What to add to a config of MMSegmentation; only arguments that differ from the defaults."""
-    arguments = settings.changed()
+def others_of(arguments: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Arguments of the loss that the page has no control for, such as ``class_weight``."""
+    return {name: value for name, value in (arguments or {}).items() if name not in NAMES}
+
+
+def config_text(settings: Settings, others: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """What to add to a config of MMSegmentation; only arguments that differ from the defaults.
+
+    Args:
+        settings: Those of the weights.
+        others: Further arguments of the loss.
+    """
+    arguments = {**settings.changed(), **others}
     # The head passes its own to the loss, and an error says so if the two differ.
     void = arguments.pop('ignore_index', None)
     lines = [f'            {name}={value!r},' for name, value in arguments.items()]
@@ -115,12 +133,13 @@ def config_text(settings: Settings) -> str:
     )
 
 
-def python_text(settings: Settings) -> str:
+def python_text(settings: Settings, others: Mapping[str, Any] = MappingProxyType({})) -> str:
     """The same in Python."""
-    lines = ''.join(f'    {name}={value!r},\n' for name, value in settings.changed().items())
-    arguments = f'\n{lines}' if lines else ''
+    arguments = {**settings.changed(), **others}
+    lines = ''.join(f'    {name}={value!r},\n' for name, value in arguments.items())
+    given = f'\n{lines}' if lines else ''
     return (
         'from mmseg_pacbal import BoundaryAwareLoss\n\n'
-        f'loss = BoundaryAwareLoss({arguments})\n'
+        f'loss = BoundaryAwareLoss({given})\n'
         'value = loss(logits, label)  # (N, C, H, W), (N, H, W)'
     )

@@ -64,6 +64,7 @@ CSS = """
 .message {margin: 0; font-size: 14px;}
 .message.alert {padding: 8px 10px; border-left: 4px solid #dc2626; background: #dc262618;}
 @media (min-width: 1000px) {
+  .explore .top {align-items: flex-start;}
   .controls {position: sticky; top: 8px; align-self: flex-start; max-height: calc(100vh - 16px);
     overflow-y: auto; max-width: 360px;}
 }

@@ -16,6 +16,7 @@ from mmseg_pacbal.apps.explore.settings import settings_of
 SKIP = object()
 FAKE = SimpleNamespace(skip=lambda: SKIP, Slider=lambda **slider: slider)
 SETTINGS = values_of(settings_of(dict(kernel_size=3, downsample=1)))
+OTHERS = dict(use_sigmoid=True, loss_weight=0.5)
 VIEW = [*SETTINGS, *SETTINGS, True, 'row', 0]
 
 
@@ -24,7 +25,7 @@ def answers(tmp_path) -> Answers:
     (tmp_path / 'labels').mkdir()
     for name in 'ab':
         Image.fromarray(np.eye(9, 12, dtype=np.uint8)).save(tmp_path / 'labels' / f'{name}.png')
-    return Answers(FAKE, FolderSource(tmp_path / 'labels'), {}, tmp_path / 'uploads')
+    return Answers(FAKE, FolderSource(tmp_path / 'labels'), {}, OTHERS, tmp_path / 'uploads')
 
 
 def upload(answers: Answers, name: str, content: np.ndarray | bytes) -> str:
@@ -45,6 +46,8 @@ def test_labels_of_60_tabs_are_bounded_by_bytes(answers):
     assert 80_000 < answers.kept.bytes <= 100_000
     shown = answers.draw(keys[-1], *VIEW)
     assert 'Label, 100 x 100, 1 class' in shown[0]
+    for text in shown[1:5]:  # what has no control is copied too
+        assert 'use_sigmoid=True,' in text and 'loss_weight=0.5,' in text
     *unchanged, sentence = answers.draw(keys[0], *VIEW)
     assert unchanged == [SKIP] * 5
     assert (

@@ -12,6 +12,8 @@ from mmseg_pacbal.apps.explore.settings import (
     NAMES,
     Settings,
     config_text,
+    loss_of_config,
+    others_of,
     paper_rows,
     paper_settings,
     python_text,
@@ -82,6 +84,27 @@ def test_settings_of_a_config_with_other_losses():
     assert of([plain, ours]).changed() == dict(beta=1.0)
     assert of(ours, ignore_index=7).changed() == dict(beta=1.0, ignore_index=7)
     assert of(dict(ours, ignore_index=0)).changed() == dict(beta=1.0, ignore_index=0)
+
+
+def test_text_keeps_arguments_without_a_control():
+    """Of a head with one output channel, classes that weigh differently, and another loss."""
+    others = dict(
+        use_sigmoid=True,
+        loss_weight=0.5,
+        class_weight=[1.0, 2.0],
+        pixel_loss=dict(type='SoftmaxFocalLoss', gamma=2.0),
+    )
+    loss = dict(type='BoundaryAwareLoss', beta=1.0, **others)
+    cfg = Config(dict(model=dict(decode_head=dict(loss_decode=[loss], ignore_index=7))))
+    found = loss_of_config(cfg)
+    assert others_of(found) == others
+    names: dict = {}
+    exec(config_text(settings_of(found), others_of(found)), names)
+    head = names['model']['decode_head']
+    assert head == dict(ignore_index=7, loss_decode=dict(loss, _delete_=True))
+    assert 'class_weight=[1.0, 2.0],\n' in python_text(settings_of(found), others_of(found))
+    assert loss_of_config(Config(dict(model=dict(decode_head=dict())))) is None
+    assert others_of(None) == {}
 
 
 def test_presets_are_the_rows_of_table_1():
