@@ -1,13 +1,9 @@
-"""Memory of a long training run, and of what is kept for images of ever other sizes."""
+"""Memory of a long training run."""
 
 import gc
-import importlib
-import inspect
 import os
-import pkgutil
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from functools import _lru_cache_wrapper
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -17,43 +13,9 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-import mmseg_pacbal.ops
 from mmseg_pacbal.openmmlab.datasets import generate_synthetic_voc
-from mmseg_pacbal.ops import boundary_weight_map, lean_cross_entropy, pyramid_atrous_conv2d
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def caches() -> dict[str, _lru_cache_wrapper]:
-    """Every functools cache in the ops whose function takes arguments, by its name."""
-    modules = [
-        importlib.import_module(f'mmseg_pacbal.ops.{module.name}')
-        for module in pkgutil.iter_modules(mmseg_pacbal.ops.__path__)
-        if module.name != 'triton'
-    ]
-    return {
-        f'{module.__name__}.{name}': value
-        for module in modules
-        for name, value in vars(module).items()
-        if isinstance(value, _lru_cache_wrapper) and inspect.signature(value).parameters
-    }
-
-
-def test_caches_are_bounded_when_sizes_vary():
-    found = caches()
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(100):
-        height, width = torch.randint(8, 200, (2,), generator=generator).tolist()
-        label = torch.randint(3, (1, height, width), generator=generator)
-        boundary_weight_map(label)
-        lean_cross_entropy(torch.zeros(1, 3, height // 8, width // 8), label)
-        features, weight = torch.zeros(1, 1, height, width), torch.zeros(1, 1, 3, 3)
-        pyramid_atrous_conv2d(features, weight, (1, 2), backend='factorized')
-    for name, cache in found.items():
-        info = cache.cache_info()
-        assert info.misses >= 100, name
-        assert info.maxsize is not None, name
-        assert info.currsize == info.maxsize, name
 
 
 class MemoryLog(Hook):
