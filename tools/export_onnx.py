@@ -131,14 +131,14 @@ def agree(expected: Tensor, actual: Tensor, threshold: float | None) -> bool:
 
 @torch.no_grad()
 def main(args: argparse.Namespace) -> None:
+    path = Path(args.out) if args.out else Path(args.checkpoint).with_suffix('.onnx')
+    # torch puts weights of 2 GB and more beside the graph.
+    cli.check_outputs(args, [path, path.with_name(f'{path.name}.data')], [args.image])
     missing = [name for name in PACKAGES if not importlib.util.find_spec(name)]
     if missing:
         raise ImportError(f'not installed: {", ".join(missing)}; pip install "mmseg-pacbal[onnx]"')
     import onnxruntime
 
-    path = Path(args.out) if args.out else Path(args.checkpoint).with_suffix('.onnx')
-    # torch puts weights of 2 GB and more beside the graph.
-    cli.check_outputs(args, [path, path.with_name(f'{path.name}.data')], [args.image])
     model = load_model(load_complete_config(args.config, args.cfg_options), args.checkpoint)
     images = example_images(args.image)
     expected = [model(image) for image in images]  # before norms are folded

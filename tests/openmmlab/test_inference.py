@@ -92,3 +92,47 @@ def test_missing_files(config, tmp_path):
         init_inferencer('no_such.py', tmp_path / 'model.pth')
     with pytest.raises(FileNotFoundError, match=r'none\.pth'):
         init_inferencer(config, tmp_path / 'none.pth')
+
+
+def with_meta(checkpoint: Path, path: Path, meta: object) -> Path:
+    """A checkpoint's weights with what a checkpoint says of itself."""
+    torch.save(dict(torch.load(checkpoint, weights_only=True), meta=meta), path)
+    return path
+
+
+@pytest.mark.parametrize('value', [None, {}, [], 3, {'classes': None, 'palette': None}])
+def test_checkpoint_without_a_data_set(value, config, checkpoint, tmp_path):
+    for meta in (dict(dataset_meta=value), value):
+        path = with_meta(checkpoint, tmp_path / 'model.pth', meta)
+        known = init_inferencer(config, path, device='cpu').model.dataset_meta
+        assert known['classes'][:2] == ('background', 'disk')
+
+
+@pytest.mark.parametrize(
+    ('named', 'expected'),
+    [
+        (dict(classes=[*'abcdefg'], palette=[[i] * 3 for i in range(7)]), None),
+        (
+            dict(classes=[*'abcdef'], palette=[[i] * 3 for i in range(6)]),
+            r'7 classes, .* has 6 \(a',
+        ),
+        (dict(classes=[*'abcdefg'], palette=[[0, 0, 0]]), 'data_root nowhere does not exist'),
+        (None, 'data_root nowhere does not exist'),
+    ],
+)
+def test_classes_of_a_checkpoint_replace_an_absent_file(
+    named, expected, config, checkpoint, tmp_path
+):
+    folder = tmp_path / 'folder.py'
+    folder.write_text(
+        f"_base_ = '{config}'\n"
+        'pipeline = [dict(type="LoadImageFromFile"), dict(type="PackSegInputs")]\n'
+        'test_dataloader = dict(dataset=dict(_delete_=True, type="FolderDataset", '
+        'data_root="nowhere", pipeline=pipeline))\n'
+    )
+    path = with_meta(checkpoint, tmp_path / 'model.pth', dict(dataset_meta=named))
+    if expected is None:
+        assert init_inferencer(folder, path, device='cpu').model.dataset_meta == named
+        return
+    with pytest.raises((ValueError, FileNotFoundError), match=expected):
+        init_inferencer(folder, path, device='cpu')

@@ -1,13 +1,9 @@
 """Nothing of the user's is overwritten unasked, and no file that is read runs code."""
 
 import argparse
-import functools
-import http.server
 import os
 import pickle
 import shutil
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +11,14 @@ import pytest
 import torch
 import yaml
 from mmengine.config import Config
-from mmengine.runner import CheckpointLoader, Runner
+from mmengine.runner import Runner
 from PIL import Image
-from torch import nn
 
 from mmseg_pacbal import BoundaryAwareLoss, configs
 from mmseg_pacbal.apps import cli
-from mmseg_pacbal.openmmlab.checkpoint_checks import check_checkpoint, check_initial_weights
 from mmseg_pacbal.openmmlab.engine import CheckedRunner, build_runner
-from mmseg_pacbal.openmmlab.inference import init_inferencer
 from tests.running import DEMO, call_tool, mistake, small
+from tests.tools.test_hostile_checkpoints import Payload
 
 MINE = 'mine'
 
@@ -205,16 +199,6 @@ def test_training_writes_its_config_but_not_over_the_user_s(tmp_path, monkeypatc
 # --- nothing that is read runs code ---
 
 
-class Payload:
-    """A call of a harmless function that leaves a trace."""
-
-    def __init__(self, trace: Path) -> None:
-        self.trace = trace
-
-    def __reduce__(self):
-        return Path.touch, (self.trace,)
-
-
 def test_pickled_class_weights_are_refused(data, tmp_path, capsys):
     trace, path = tmp_path / 'executed', tmp_path / 'weights.pkl'
     path.write_bytes(pickle.dumps(Payload(trace)))
@@ -245,134 +229,3 @@ def test_yaml_config_holds_data_alone(tmp_path):
     assert trace.exists()  # else this would prove nothing
     Config(dict(a=(1, (2, 3)), b=[4])).dump(str(path))  # which writes tuples with a tag
     assert Config.fromfile(path).a == (1, (2, 3))
-
-
-@pytest.fixture
-def served(tmp_path) -> Iterator[str]:
-    """The address of a folder ``served``."""
-    folder = tmp_path / 'served'
-    folder.mkdir()
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
-    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f'http://127.0.0.1:{server.server_port}'
-        server.shutdown()
-
-
-def test_checkpoint_from_a_url_runs_nothing(served, tmp_path, monkeypatch):
-    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'hub'))
-    trace = tmp_path / 'executed'
-    torch.save(dict(a=torch.ones(2)), tmp_path / 'served' / 'good.pth')
-    torch.save(dict(meta=Payload(trace)), tmp_path / 'served' / 'hostile.pth', pickle_module=pickle)
-    load = CheckpointLoader.load_checkpoint
-    assert load(f'{served}/good.pth', map_location='cpu')['a'].tolist() == [1, 1]
-    with pytest.raises(pickle.UnpicklingError, match=r'was not loaded, as it carries .*run code'):
-        load(f'{served}/hostile.pth', map_location='cpu')
-    assert not trace.exists()
-
-
-# --- numbers that are none, and data sets that are others ---
-
-
-def changed(tiny: tuple[Path, Path], path: Path, **meta: object) -> dict:
-    """The weights of the tiny model, which were written to a path too, with meta if given."""
-    weights = torch.load(tiny[1], weights_only=True)['state_dict']
-    torch.save(dict(state_dict=weights, meta=meta), path)
-    return weights
-
-
-@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
-def test_values_that_are_not_finite_are_refused(value, tmp_path):
-    model = nn.Sequential(nn.Linear(1, 2), nn.BatchNorm1d(2))
-    model.register_buffer('mask', torch.tensor([-np.inf, 0]))  # which is meant
-    path = tmp_path / 'a.pth'
-    torch.save(model.state_dict(), path)
-    check_checkpoint(model, path)
-    check_initial_weights(model, str(path))
-    torch.save(dict(model.state_dict(), **{'1.running_var': torch.tensor([value, 1])}), path)
-    for check_weights in (check_checkpoint, check_initial_weights):
-        with pytest.raises(ValueError, match=r'not finite: 1\.running_var; the training that'):
-            check_weights(model, str(path))
-
-
-def test_no_tool_takes_weights_that_are_not_finite(tiny, tmp_path, capsys):
-    path = tmp_path / 'diverged.pth'
-    weights = changed(tiny, path)
-    weights['decode_head.conv_seg.weight'][2, 1] = np.nan
-    torch.save(dict(state_dict=weights, meta={}, optimizer={}, message_hub={}), path)
-    Image.new('RGB', (8, 8)).save(tmp_path / 'a.png')
-    out, work = tmp_path / 'out', ('--work-dir', tmp_path / 'work')
-    for command in (
-        ('predict', tiny[0], path, tmp_path / 'a.png', '--out', out),
-        ('visualize', tiny[0], path, '--figure', 'qualitative', '--out', out / 'f.png'),
-        ('analyze_errors', tiny[0], path, '--out', out, *work),
-        ('export_onnx', tiny[0], path, '--out', out / 'a.onnx'),
-        ('test', tiny[0], path, *work),
-        ('train', tiny[0], *work, '--cfg-options', f'load_from={path}'),
-        ('train', tiny[0], *work, '--resume', '--cfg-options', f'load_from={path}'),
-    ):
-        assert mistake(capsys, *command) == (
-            f'checkpoint {path} holds numbers that are not finite: decode_head.conv_seg.weight; '
-            'the training that wrote it diverged, so give an earlier checkpoint'
-        )
-    assert not out.exists()
-
-
-def test_scores_that_are_not_finite_are_refused(tiny, tmp_path, capsys):
-    """Finite weights may still give sums that overflow."""
-    path = tmp_path / 'large.pth'
-    weights = changed(tiny, path)
-    weights['decode_head.conv_seg.weight'].fill_(3e38)
-    torch.save(dict(state_dict=weights), path)
-    Image.new('RGB', (8, 8)).save(tmp_path / 'a.png')
-    given = (tiny[0], path)
-    out = ('--out', tmp_path / 'out')
-    sentence = mistake(capsys, 'predict', *given, tmp_path / 'a.png', *out)
-    assert sentence.startswith(f'the logits of {tmp_path}/a.png are not finite numbers, so its')
-    sentence = mistake(capsys, 'visualize', *given, '--figure', 'loss', '--out', tmp_path / 'f.png')
-    assert 'are not finite numbers' in sentence
-    sentence = mistake(capsys, 'export_onnx', *given, '--out', tmp_path / 'a.onnx')
-    assert sentence.startswith(f'the logits of {path} are not finite numbers')
-    assert not any((tmp_path / name).exists() for name in ('out', 'f.png', 'a.onnx'))
-
-
-@pytest.mark.parametrize('value', [None, {}, [], 3, {'classes': None, 'palette': None}])
-def test_checkpoint_without_a_data_set(value, tiny, tmp_path):
-    path = tmp_path / 'model.pth'
-    changed(tiny, path, dataset_meta=value)
-    meta = init_inferencer(tiny[0], path, device='cpu').model.dataset_meta
-    assert meta['classes'][:2] == ('background', 'disk')
-    torch.save(dict(torch.load(path, weights_only=True), meta=value), path)
-    init_inferencer(tiny[0], path, device='cpu')
-
-
-def folder_config(tmp_path: Path, tiny: tuple[Path, Path]) -> Path:
-    """The tiny model on a FolderDataset that is absent, with its classes.txt."""
-    path = tmp_path / 'folder.py'
-    path.write_text(
-        f"_base_ = '{tiny[0]}'\n"
-        'pipeline = [dict(type="LoadImageFromFile"), dict(type="PackSegInputs")]\n'
-        'test_dataloader = dict(dataset=dict(_delete_=True, type="FolderDataset", '
-        'data_root="nowhere", pipeline=pipeline))\n'
-    )
-    return path
-
-
-@pytest.mark.parametrize('count', [7, 6])
-def test_classes_of_a_checkpoint_are_those_of_its_model(count, tiny, tmp_path):
-    path, config = tmp_path / 'model.pth', folder_config(tmp_path, tiny)
-    named = dict(classes=list('abcdefg')[:count], palette=[[i] * 3 for i in range(count)])
-    changed(tiny, path, dataset_meta=named)
-    if count == 7:
-        assert init_inferencer(config, path, device='cpu').model.dataset_meta == named
-        return
-    with pytest.raises(ValueError, match=r'predicts 7 classes, but its data set has 6 \(a, b, '):
-        init_inferencer(config, path, device='cpu')
-
-
-@pytest.mark.parametrize('meta', [None, dict(classes=list('abcdefg'), palette=[[0, 0, 0]])])
-def test_checkpoint_that_names_no_classes_needs_the_data(meta, tiny, tmp_path):
-    path, config = tmp_path / 'model.pth', folder_config(tmp_path, tiny)
-    changed(tiny, path, dataset_meta=meta)
-    with pytest.raises(FileNotFoundError, match='data_root nowhere does not exist'):
-        init_inferencer(config, path, device='cpu')

@@ -1,12 +1,15 @@
-"""Checkpoints that carry code, are cut off, or are of another model, given to every tool."""
+"""Checkpoints that carry code, are cut off, diverged or are of another model, for every tool."""
 
+import functools
+import http.server
 import pickle
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
 from mmseg.registry import MODELS
@@ -17,17 +20,18 @@ from mmseg_pacbal import configs
 from mmseg_pacbal.errors import one_sentence
 from mmseg_pacbal.openmmlab.checkpoint_checks import check_checkpoint, check_initial_weights
 from mmseg_pacbal.openmmlab.engine import changed_settings
-from tests.running import DEMO, load_tool, mistake, small
+from tests.running import DEMO, load_tool, mistake
 
-WAYS = ['load_from', 'pretrained', 'resume', 'resume_chosen', 'test', 'predict', 'export_onnx']
-# The slow ones read a checkpoint by the same function as others.
-SLOW = ('pretrained', 'resume_chosen')
-# Those that may take a part of the weights do not say that a checkpoint is of another config.
-WHOLE_MODEL = [way for way in WAYS if way not in ('load_from', 'pretrained')]
-
-
-def once_in_a_while(way: str) -> object:
-    return pytest.param(way, marks=pytest.mark.slow) if way in SLOW else way
+TRAIN = ('load_from', 'pretrained', 'resume', 'resume_chosen')
+WAYS = (*TRAIN, 'test', 'predict', 'visualize', 'analyze_errors', 'export_onnx')
+# What is wrong, what is said, and the ways that take it, since they need a part of the weights.
+KINDS = {
+    'payload': ('which could run code; use a checkpoint with weights only', ()),
+    'cut': ('could not be read as a checkpoint', ('resume',)),
+    'other': ('decode_head.conv_seg.bias is (3,) instead of (7,); give', TRAIN[:2]),
+    'diverged': ('numbers that are not finite: decode_head.conv_seg.weight; the', TRAIN[1:2]),
+}
+CASES = [(kind, way) for kind, (_, taken) in KINDS.items() for way in WAYS if way not in taken]
 
 
 @pytest.fixture(scope='module')
@@ -44,40 +48,34 @@ def checkpoint(model) -> dict:
 
 
 @pytest.fixture
-def give(capsys, data, tmp_path) -> Callable[..., str]:
+def give(tiny, capsys, tmp_path) -> Callable[[str, Path], str]:
     """Give a checkpoint to a tool in one of the WAYS; the sentence the tool ends with."""
-    work = tmp_path / 'work'
+    image, work, out = tmp_path / 'a.png', tmp_path / 'work', tmp_path / 'out'
+    Image.new('RGB', (8, 8)).save(image)
 
-    def give(way: str, path: Path, channels: int = 64) -> str:
-        options = small(data, f'model.decode_head.channels={channels}')
-        if way == 'export_onnx':
-            cfg = configs.load_config(str(DEMO), {'model.decode_head.channels': channels})
-            return export(path, cfg)
-        if way == 'predict':
-            Image.new('RGB', (64, 64)).save(tmp_path / 'image.png')
-            return mistake(
-                capsys, way, DEMO, path, tmp_path / 'image.png', '--out', tmp_path, *options
-            )
-        if way == 'test':
-            return mistake(capsys, way, DEMO, path, '--work-dir', work, *options)
+    def give(way: str, path: Path) -> str:
+        if way == 'export_onnx':  # where onnx is not installed, too
+            with pytest.raises(Exception) as error:
+                load_tool(way)['load_model'](configs.load_config(str(tiny[0])), str(path))
+            return one_sentence(error.value)
         if way == 'resume':
             work.mkdir()
             path.rename(work / 'iter_2.pth')
-        else:
-            name = 'model.pretrained' if way == 'pretrained' else 'load_from'
-            options.append(f'{name}={path}')
+        setting = 'model.pretrained' if way == 'pretrained' else 'load_from'
+        given = [] if way == 'resume' else ['--cfg-options', f'{setting}={path}']
+        commands = dict(
+            predict=('predict', tiny[0], path, image, '--out', out),
+            visualize=('visualize', tiny[0], path, '--figure', 'loss', '--out', out / 'f.png'),
+            analyze_errors=('analyze_errors', tiny[0], path, '--out', out, '--work-dir', work),
+            test=('test', tiny[0], path, '--work-dir', work),
+        )
         resume = ['--resume'] if way.startswith('resume') else []
-        return mistake(capsys, 'train', DEMO, '--work-dir', work, *resume, *options)
+        train = ('train', tiny[0], '--work-dir', work, *resume, *given)
+        sentence = mistake(capsys, *commands.get(way, train))
+        assert not out.exists()
+        return sentence
 
     return give
-
-
-def export(path: Path, cfg: Config) -> str:
-    """What the tool says, where onnx is not installed, too."""
-    load_model = load_tool('export_onnx')['load_model']
-    with pytest.raises(Exception) as error:
-        load_model(cfg, str(path))
-    return one_sentence(error.value)
 
 
 class Payload:
@@ -90,27 +88,59 @@ class Payload:
         return Path.touch, (self.trace,)
 
 
-def with_payload(checkpoint: dict, path: Path, trace: Path) -> Path:
-    checkpoint = dict(checkpoint, meta=dict(checkpoint['meta'], payload=Payload(trace)))
-    torch.save(checkpoint, path, pickle_module=pickle)
-    return path
+def write(kind: str, checkpoint: dict, path: Path, trace: Path) -> None:
+    weights, meta = dict(checkpoint['state_dict']), dict(checkpoint['meta'])
+    if kind == 'payload':
+        meta['payload'] = Payload(trace)
+    elif kind == 'other':
+        weights['decode_head.conv_seg.bias'] = torch.zeros(3)
+    elif kind == 'diverged':
+        weights['decode_head.conv_seg.weight'] = torch.full((7, 192, 1, 1), np.nan)
+    content = dict(checkpoint, state_dict=weights, meta=meta)
+    torch.save(content, path, pickle_module=pickle)
+    if kind == 'cut':
+        path.write_bytes(path.read_bytes()[:-1000])
 
 
-@pytest.mark.parametrize('way', [once_in_a_while(way) for way in WAYS])
-def test_payload_never_runs(way, checkpoint, give, tmp_path):
-    path = with_payload(checkpoint, tmp_path / 'hostile.pth', tmp_path / 'executed')
+@pytest.mark.parametrize(('kind', 'way'), CASES)
+def test_it_is_refused(kind, way, checkpoint, give, tmp_path):
+    path, trace = tmp_path / 'hostile.pth', tmp_path / 'executed'
+    write(kind, checkpoint, path, trace)
     sentence = give(way, path)
-    name = 'iter_2.pth' if way == 'resume' else 'hostile.pth'
-    assert f'{name} was not loaded, as it carries' in sentence
-    assert 'could run code' in sentence
-    assert not (tmp_path / 'executed').exists()
+    assert KINDS[kind][0] in sentence
+    assert ('iter_2.pth' if way == 'resume' else 'hostile.pth') in sentence
+    assert not trace.exists()
 
 
 def test_payload_is_one(checkpoint, tmp_path):
     """Else the test above would prove nothing."""
-    path = with_payload(checkpoint, tmp_path / 'hostile.pth', tmp_path / 'executed')
+    path, trace = tmp_path / 'hostile.pth', tmp_path / 'executed'
+    write('payload', checkpoint, path, trace)
     torch.load(path, weights_only=False)
-    assert (tmp_path / 'executed').exists()
+    assert trace.exists()
+
+
+def test_nothing_intact_to_resume(checkpoint, give, tmp_path):
+    write('cut', checkpoint, tmp_path / 'cut.pth', tmp_path / 'executed')
+    sentence = give('resume', tmp_path / 'cut.pth')
+    assert sentence.startswith(f'no checkpoint in {tmp_path}/work is intact: {tmp_path}/work/iter')
+
+
+def test_url_is_read_as_a_file_is(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'hub'))
+    trace = tmp_path / 'executed'
+    torch.save(dict(a=torch.ones(2)), tmp_path / 'good.pth')
+    write('payload', checkpoint, tmp_path / 'hostile.pth', trace)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f'http://127.0.0.1:{server.server_port}'
+        load = functools.partial(CheckpointLoader.load_checkpoint, map_location='cpu')
+        assert load(f'{url}/good.pth')['a'].tolist() == [1, 1]
+        with pytest.raises(pickle.UnpicklingError, match=r'was not loaded, as it .*run code'):
+            load(f'{url}/hostile.pth')
+        server.shutdown()
+    assert not trace.exists()
 
 
 def test_config_inside_never_runs(checkpoint, tmp_path):
@@ -128,30 +158,35 @@ def test_absurd_config_inside_is_passed_over(cfg):
     assert changed_settings(cfg, 'a = 1') == []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('way', WAYS)
-def test_cut_off(way, checkpoint, give, tmp_path):
-    path = tmp_path / 'cut.pth'
-    torch.save(checkpoint, path)
-    path.write_bytes(path.read_bytes()[:-1000])
-    sentence = give(way, path)
-    if way == 'resume':
-        assert sentence.startswith(
-            f'no checkpoint in {tmp_path}/work is intact: {tmp_path}/work/iter'
-        )
-    else:
-        assert f'{path} could not be read as a checkpoint' in sentence
-        assert 'truncated' in sentence
+# --- numbers that are none ---
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('way', WHOLE_MODEL)
-def test_other_model(way, checkpoint, give, tmp_path):
-    path = tmp_path / 'iter_2.pth'
-    torch.save(checkpoint, path)
-    sentence = give(way, path, channels=32)
-    assert ': decode_head.conv1x1.bn.bias is (64,) instead of (32,); ' in sentence
-    assert '; and 13 more; give the config that it was trained with' in sentence
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_refused(value, tmp_path):
+    model = nn.Sequential(nn.Linear(1, 2), nn.BatchNorm1d(2))
+    model.register_buffer('mask', torch.tensor([-np.inf, 0]))  # which is meant
+    path = tmp_path / 'a.pth'
+    torch.save(model.state_dict(), path)
+    check_checkpoint(model, path)
+    check_initial_weights(model, str(path))
+    torch.save(dict(model.state_dict(), **{'1.running_var': torch.tensor([value, 1])}), path)
+    for check_weights in (check_checkpoint, check_initial_weights):
+        with pytest.raises(ValueError, match=r'not finite: 1\.running_var; the training that'):
+            check_weights(model, str(path))
+
+
+def test_scores_that_are_not_finite_are_refused(tiny, give, tmp_path):
+    """Finite weights may still give sums that overflow."""
+    path = tmp_path / 'large.pth'
+    weights = torch.load(tiny[1], weights_only=True)['state_dict']
+    weights['decode_head.conv_seg.weight'].fill_(3e38)
+    torch.save(dict(state_dict=weights), path)
+    sentence = give('predict', path)
+    assert sentence.startswith(f'the logits of {tmp_path}/a.png are not finite numbers, so its')
+    assert 'are not finite numbers' in give('visualize', path)
+
+
+# --- what is said of a file ---
 
 
 @pytest.mark.parametrize('content', [b'', b'<html>not found</html>', pickle.dumps([1, 2])])
