@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..ops import pyramid_atrous_conv2d
-from ..ops.arguments import POSITIVE_INT, Accepted, check_arguments, check_names
+from ..ops.arguments import POSITIVE_INT, Accepted, check_arguments, reject_unknown_arguments
 from ..ops.factorized import outputs_innermost
 from ..ops.pyramid_atrous_conv import check_pyramid_args
 
@@ -67,7 +67,7 @@ class PyramidAtrousConv(nn.Module):
         **unknown: NoReturn,
     ) -> None:
         super().__init__()
-        check_names(type(self), unknown)
+        reject_unknown_arguments(type(self), unknown)
         check_arguments(
             ACCEPTED,
             in_channels=in_channels,

@@ -1,10 +1,12 @@
-"""The base of losses with a value for every pixel."""
+"""The base of per-pixel losses."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn, TypeVar
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops.arguments import (
@@ -12,10 +14,10 @@ from ..ops.arguments import (
     NON_NEGATIVE,
     Accepted,
     check_arguments,
-    check_names,
     check_tensor,
     none_or,
     one_of,
+    reject_unknown_arguments,
 )
 from ..ops.boundary_weight import check_label
 from .class_weight import as_class_weight, check_class_weight
@@ -72,7 +74,7 @@ class PixelLoss(nn.Module):
         **unknown: NoReturn,
     ) -> None:
         super().__init__()
-        check_names(type(self), unknown)
+        reject_unknown_arguments(type(self), unknown)
         check_arguments(
             ACCEPTED,
             reduction=reduction,
@@ -130,7 +132,7 @@ class PixelLoss(nn.Module):
         )
         if avg_factor is not None and reduction == 'sum':
             raise ValueError("avg_factor goes with reduction='mean', but reduction is 'sum'")
-        ignore_index = self.void(ignore_index)
+        ignore_index = self.resolve_ignore_index(ignore_index)
         _check_shapes(logits, label, weight)
         num_classes = self._num_classes(logits)
         check_class_weight(self.class_weight, num_classes)
@@ -148,7 +150,7 @@ class PixelLoss(nn.Module):
                 loss = loss.sum() / divisor
             return self.loss_weight * loss
 
-    def void(self, ignore_index: int | None) -> int:
+    def resolve_ignore_index(self, ignore_index: int | None) -> int:
         """The void label: of a call, else of this loss, else 255.
 
         Raises:
@@ -163,6 +165,20 @@ class PixelLoss(nn.Module):
                 'void label in one of these places'
             )
         return ignore_index
+
+    def void(self, ignore_index: int | None) -> int:
+        """Earlier name of :meth:`resolve_ignore_index`."""
+        warnings.warn(
+            'void is named resolve_ignore_index now; version 2.0 removes the earlier name',
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return self.resolve_ignore_index(ignore_index)
+
+    def cross_entropy(self, logits: Tensor, label: Tensor, ignore_index: int) -> Tensor:
+        """Cross entropy of every pixel times its class weight, (N, H, W), 0 at void."""
+        weight = None if self.class_weight is None else self.class_weight.to(logits)
+        return F.cross_entropy(logits, label, weight, ignore_index=ignore_index, reduction='none')
 
     def _num_classes(self, logits: Tensor) -> int:
         """How many classes labels may have with these logits, (N, C, H, W)."""

@@ -125,7 +125,7 @@ class BoundaryAwareLoss(PixelLoss):
         self.avg_non_ignore = avg_non_ignore
         self.normalize = normalize
         build = type(self).build_pixel_loss
-        self.pixel_loss = None if pixel_loss is None else _usable(pixel_loss, build)
+        self.pixel_loss = None if pixel_loss is None else _as_per_pixel_loss(pixel_loss, build)
         self.use_sigmoid = use_sigmoid
 
     def per_pixel(
@@ -151,7 +151,7 @@ class BoundaryAwareLoss(PixelLoss):
 
         (N, H, W) -> (N, H, W), float32; at void it is only finite, since the loss there is 0.
         """
-        ignore_index = self.void(ignore_index)
+        ignore_index = self.resolve_ignore_index(ignore_index)
         if boundary_weight is None:
             factor = self.weight_map(label, ignore_index)
         else:
@@ -163,7 +163,7 @@ class BoundaryAwareLoss(PixelLoss):
 
     def weight_map(self, label: Tensor, ignore_index: int | None = None) -> Tensor:
         """E_G as this loss applies it, ``normalize`` included: (N, H, W) -> (N, H, W), float32."""
-        ignore_index = self.void(ignore_index)
+        ignore_index = self.resolve_ignore_index(ignore_index)
         weight = boundary_weight_map(label, ignore_index=ignore_index, **self.map_args)
         if self.normalize == 'mean':
             valid = label != ignore_index
@@ -210,7 +210,9 @@ class BoundaryAwareLoss(PixelLoss):
         return ', '.join(f'{name}={value!r}' for name, value in self.map_args.items())
 
 
-def _usable(pixel_loss: nn.Module | dict, build: Callable[[dict], nn.Module] | None) -> nn.Module:
+def _as_per_pixel_loss(
+    pixel_loss: nn.Module | dict, build: Callable[[dict], nn.Module] | None
+) -> nn.Module:
     if isinstance(pixel_loss, dict):
         if build is None:
             raise ValueError(

@@ -16,7 +16,7 @@ from prettytable import PrettyTable
 from ..metrics import boundary_quality, calibration, hard_regions
 from ..metrics.boundary_quality import Counts
 from ..metrics.label_counts import accuracy, class_maps, iou, mean_percent, reject_nan
-from ..ops.arguments import INT, POSITIVE_INT, check_arguments, check_names
+from ..ops.arguments import INT, POSITIVE_INT, check_arguments, reject_unknown_arguments
 
 __all__ = ['BoundaryMetric', 'CalibrationMetric', 'HardRegionMetric']
 
@@ -36,7 +36,7 @@ class CountMetric(BaseMetric):
     """
 
     def __init__(self, ignore_index: int = 255, **kwargs) -> None:
-        check_names(type(self), kwargs)
+        reject_unknown_arguments(type(self), kwargs)
         super().__init__(**kwargs)
         check_arguments(dict(ignore_index=INT), ignore_index=ignore_index)
         self.ignore_index = ignore_index

@@ -58,7 +58,7 @@ def check_arguments(accepted: Mapping[str, Accepted], **arguments: object) -> No
             raise ValueError(f'{name} must be {accepted[name].words}, but got {value!r}')
 
 
-def check_names(cls: type, unknown: Mapping[str, object]) -> None:
+def reject_unknown_arguments(cls: type, unknown: Mapping[str, object]) -> None:
     """Raise unless every name is an argument of a class.
 
     An ``__init__`` that ends in ``**unknown: NoReturn`` passes them to this function, because

@@ -285,3 +285,16 @@ def test_deterministic_mode(name, case, deterministic):
             runs.append((value, *torch.autograd.grad(value, there)))
         assert all(torch.equal(*pair) for pair in zip(*runs, strict=True))
         torch.testing.assert_close(runs[0][0].cpu(), loss.cpu()(logits, label))
+
+
+@pytest.mark.parametrize('name', COMPILED)
+def test_a_logit_that_is_nan_shows_in_the_loss(name, case):
+    logits, label = case
+    broken = logits.detach().clone()
+    broken[0, 1, 0, 0] = torch.nan
+    assert COMPILED[name]()(broken, label).isnan()
+
+
+def test_void_by_its_former_name():
+    with pytest.warns(DeprecationWarning, match='resolve_ignore_index'):
+        assert SoftmaxFocalLoss(ignore_index=7).void(None) == 7

@@ -239,7 +239,10 @@ def test_control_changes_its_side_alone(tab, name, how, value, text, selector):
     exec(tab.code('A-python').rpartition('\n')[0], code)
     loss, expected = code['loss'], BoundaryAwareLoss(**arguments)
     assert loss.map_args == expected.map_args
-    assert (loss.normalize, loss.void(None)) == (expected.normalize, expected.void(None))
+    assert (loss.normalize, loss.resolve_ignore_index(None)) == (
+        expected.normalize,
+        expected.resolve_ignore_index(None),
+    )
 
 
 @in_page

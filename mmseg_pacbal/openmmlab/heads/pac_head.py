@@ -10,7 +10,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ...layers import PyramidAtrousConv
-from ...ops.arguments import check_names
+from ...ops.arguments import reject_unknown_arguments
 
 
 @MODELS.register_module()
@@ -43,7 +43,7 @@ class PACHead(BaseDecodeHead):
         backend: str = 'auto',
         **kwargs: Any,
     ) -> None:
-        check_names(type(self), kwargs)
+        reject_unknown_arguments(type(self), kwargs)
         super().__init__(**kwargs)
         layer_cfg = dict(conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
         self.conv1x1 = ConvModule(self.in_channels, self.channels, 1, **layer_cfg)

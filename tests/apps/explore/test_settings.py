@@ -138,5 +138,5 @@ def test_python_text_builds_the_loss(arguments):
     names: dict = {}
     exec(code, names)
     assert arguments_of(names['loss']) == without_void(settings)
-    assert names['loss'].void(None) == settings.ignore_index
+    assert names['loss'].resolve_ignore_index(None) == settings.ignore_index
     assert call.startswith('value = loss(logits, label)')
