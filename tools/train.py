@@ -79,6 +79,7 @@ def main(args: argparse.Namespace) -> None:
         MODELS.build(cfg.model)  # a wrong argument of the loss ends it here
         return report([*map(cli.with_flags, verify_data(cfg, *LOADERS))])
     cfg.work_dir = cli.work_dir(args, cfg)
+    check_data(cfg, *LOADERS)  # before the work dir is made
     lock = locked(cfg.work_dir) if is_first(args.launcher) else nullcontext()
     with stopped_by_signals(), lock:
         train(args, cfg)
@@ -89,7 +90,6 @@ def train(args: argparse.Namespace, cfg: Config) -> None:
     cfg.resume = False
     if args.amp:
         use_amp_in_training(cfg)
-    check_data(cfg, *LOADERS)
     start_processes(cfg, args.launcher, args.local_rank)
     runner = build_runner(cfg)
     model = getattr(runner.model, 'module', runner.model)
