@@ -166,9 +166,10 @@ def boundary_weight_map(
     )
     if edges.numel() == 0:
         return edges
+    if downsample == 1:
+        return _blur(edges, kernel, kernel_size, sigma).add_(beta)
     small = _shrink(edges, downsample, antialias)
-    weight = _enlarge(_blur(small, kernel, kernel_size, sigma), edges.shape[1:])
-    return weight.add_(beta)
+    return _resize(_blur(small, kernel, kernel_size, sigma), edges.shape[1:]).add_(beta)
 
 
 def _is_class(label: Tensor, ignore_index: int) -> Tensor:
@@ -191,8 +192,6 @@ def _before_padding(is_class: Tensor, dim: int) -> Tensor:
 
 def _shrink(edges: Tensor, downsample: int, antialias: bool) -> Tensor:
     """(N, H, W) -> (N, ceil(H / downsample), ceil(W / downsample))."""
-    if downsample == 1:
-        return edges
     height, width = (-(-length // downsample) for length in edges.shape[1:])
     # One axis at a time: torch 2.13, asked to shrink both with antialiasing to one column, returns
     # that column's first value in every row.
@@ -212,11 +211,7 @@ def _blur(small: Tensor, kernel: str, n: int, sigma: float) -> Tensor:
     return sum(terms[1:], terms[0])
 
 
-def _enlarge(blurred: Tensor, size: Sequence[int]) -> Tensor:
-    return blurred if blurred.shape[1:] == size else _resize(blurred, size, antialias=False)
-
-
-def _resize(maps: Tensor, size: Sequence[int], antialias: bool) -> Tensor:
+def _resize(maps: Tensor, size: Sequence[int], antialias: bool = False) -> Tensor:
     """Bilinear: (N, h, w) -> (N, *size)."""
     return F.interpolate(
         maps[:, None], tuple(size), mode='bilinear', align_corners=False, antialias=antialias
