@@ -284,7 +284,7 @@ def _matched(contour: np.ndarray, other: np.ndarray, num_classes: int, radius: f
     return every - np.bincount(contour[alone], minlength=num_classes)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=4)  # a disc grows with the image, so few are kept
 def _disc(radius: float) -> list[tuple[int, int]]:
     """Offsets (y, x) of the pixels whose distance is at most radius, the nearest first."""
     r = range(-int(radius), int(radius) + 1)
