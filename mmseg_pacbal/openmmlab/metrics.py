@@ -68,7 +68,7 @@ class CountMetric(BaseMetric):
                     reject_nan(nan.cpu().numpy() & (maps[1] != len(self.classes)))
             except ValueError as error:
                 raise ValueError(f'{name}: {error}') from error
-            counts = self.count(sample, *maps)
+            counts = self.count_sample(sample, *maps, len(self.classes))
             self.results.append({name: _packed(count) for name, count in counts.items()})
 
     def compute_metrics(self, results: list[dict[str, Packed]]) -> dict[str, float]:
@@ -81,8 +81,14 @@ class CountMetric(BaseMetric):
                 total.setdefault(name, zeros)[..., used] += values
         return self.scores(total)
 
-    def count(self, sample: dict, prediction: np.ndarray, truth: np.ndarray) -> Counts:
+    def count_sample(
+        self, sample: dict, prediction: np.ndarray, truth: np.ndarray, num_classes: int
+    ) -> Counts:
         """Counts in one image, of which the maps, (H, W), are those of :func:`class_maps`."""
+        return self.count(prediction, truth, num_classes)
+
+    def count(self, prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> Counts:
+        """The same, for a metric that needs nothing but the maps."""
         raise NotImplementedError
 
     def scores(self, total: Counts) -> dict[str, float]:
@@ -121,13 +127,15 @@ class BoundaryMetric(CountMetric):
         super().__init__(**kwargs)
         settings = dict(ratio=ratio, widths=widths, tolerance=tolerance)
         check_arguments(boundary_quality.ACCEPTED, **settings)
-        self.ratio, self.widths, self.tolerance = ratio, tuple(widths), tolerance
+        self.ratio = ratio
+        self.widths = tuple(widths)
+        self.tolerance = tolerance
 
-    def count(self, sample: dict, prediction: np.ndarray, truth: np.ndarray) -> Counts:
+    def count(self, prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> Counts:
         return boundary_quality.boundary_counts(
             prediction,
             truth,
-            len(self.classes),
+            num_classes,
             ratio=self.ratio,
             widths=self.widths,
             tolerance=self.tolerance,
@@ -172,15 +180,17 @@ class CalibrationMetric(CountMetric):
         self.sizes = dict(bins=bins, width=width)
         check_arguments(dict.fromkeys(self.sizes, POSITIVE_INT), **self.sizes)
 
-    def count(self, sample: dict, prediction: np.ndarray, truth: np.ndarray) -> Counts:
-        scores, classes = sample['seg_logits']['data'].float().cpu().numpy(), len(self.classes)
+    def count_sample(
+        self, sample: dict, prediction: np.ndarray, truth: np.ndarray, num_classes: int
+    ) -> Counts:
+        scores = sample['seg_logits']['data'].float().cpu().numpy()
         if len(scores) == 1:  # MMSegmentation has applied the sigmoid, and perhaps its threshold
             object_probability = scores[0].astype(np.float64)
             confidence = np.where(prediction == 1, object_probability, 1 - object_probability)
         else:
             confidence = calibration.confidence(scores)
         counts = calibration.calibration_counts(
-            confidence, prediction, truth, classes, **self.sizes
+            confidence, prediction, truth, num_classes, **self.sizes
         )
         return dict(calibration=counts)
 
@@ -223,11 +233,11 @@ class HardRegionMetric(CountMetric):
         self.sizes = dict(width=width, area=area, radius=radius)
         check_arguments(dict.fromkeys(self.sizes, POSITIVE_INT), **self.sizes)
 
-    def count(self, sample: dict, prediction: np.ndarray, truth: np.ndarray) -> Counts:
+    def count(self, prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> Counts:
         options: dict[str, Any] = dict(self.sizes)
         if 'background' in self.classes:
             options['background'] = self.classes.index('background')
-        counts = hard_regions.region_counts(prediction, truth, len(self.classes), **options)
+        counts = hard_regions.region_counts(prediction, truth, num_classes, **options)
         return dict(regions=counts)
 
     def scores(self, total: Counts) -> dict[str, float]:

@@ -5,6 +5,7 @@ pixels with image and loss. Measured is all that the server computes, on one thr
 the browser and back.
 """
 
+import argparse
 import time
 
 import cv2
@@ -44,4 +45,6 @@ def main(rounds: int = 10) -> str:
 
 
 if __name__ == '__main__':
-    print(main())
+    parser = argparse.ArgumentParser(description='How long a slider takes to be answered')
+    parser.add_argument('--rounds', type=int, default=10, help='moves of each slider')
+    print(main(parser.parse_args().rounds))

@@ -48,7 +48,9 @@ def build_chunked_loss_head(head: str, **kwargs: Any) -> BaseDecodeHead:
     return _chunked(head_class)(**kwargs)
 
 
-build_lean_head = build_chunked_loss_head  # its older name
+def build_lean_head(head: str, **kwargs: Any) -> BaseDecodeHead:
+    """Older name of :func:`build_chunked_loss_head`."""
+    return build_chunked_loss_head(head, **kwargs)
 
 
 def head_losses(head: BaseDecodeHead) -> Iterable[Any]:

@@ -174,7 +174,8 @@ def test_class_of_a_head():
     head = build_lean_head('FCNHead', in_channels=8, channels=6, num_classes=CLASSES)
     assert isinstance(head, FCNHead)
     assert type(head).__name__ == 'ChunkedLossFCNHead'
-    assert build_lean_head is build_chunked_loss_head
+    same = build_chunked_loss_head('FCNHead', in_channels=8, channels=6, num_classes=CLASSES)
+    assert type(same) is type(head)
     for name in ('LeanHead', 'ChunkedLossHead'):
         assert type(build({**HEADS['FCNHead'], 'type': name})) is type(head)
     assert isinstance(build(HEADS['ASPPHead']), ASPPHead)
