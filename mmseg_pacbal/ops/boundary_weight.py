@@ -193,10 +193,10 @@ def _before_padding(is_class: Tensor, dim: int) -> Tensor:
 def _shrink(edges: Tensor, downsample: int, antialias: bool) -> Tensor:
     """(N, H, W) -> (N, ceil(H / downsample), ceil(W / downsample))."""
     height, width = (-(-length // downsample) for length in edges.shape[1:])
-    # torch places pixels by coordinates in the dtype of the map. Those of float32 are off by 1e-5 of
-    # a pixel from 375 pixels on, which single weights show; float64 takes no longer. One axis at a
-    # time: torch 2.13, asked to shrink both with antialiasing to one column, returns that column's
-    # first value in every row.
+    # torch places pixels by coordinates in the dtype of the map. Those of float32 are off by 1e-5
+    # of a pixel from 375 pixels on, which single weights show; float64 takes no longer. One axis at
+    # a time: torch 2.13, asked to shrink both with antialiasing to one column, returns that
+    # column's first value in every row.
     small = edges.double()
     for size in ((height, edges.shape[2]), (height, width)):
         small = _resize(small, size, antialias)
