@@ -1,15 +1,23 @@
 """One training at a time in a work dir, whichever processes and machines share it."""
 
+from __future__ import annotations  # names of filelock may be missing, see below
+
 import _thread
 import os
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import LeaseCompromise as Lost
-from filelock import OwnerRecord, SoftFileLease, Timeout
+try:
+    from filelock import LeaseCompromise as Lost
+    from filelock import OwnerRecord, SoftFileLease, Timeout
+except ImportError:  # openmim 0.3.9 brings filelock 3.14, which has no leases
+    HAS_LEASES = False
+else:
+    HAS_LEASES = True
 
 # A process that trains renews its lock every RENEWAL seconds. One that has not for LEASE seconds,
 # by the clock of the process that waits, is gone.
@@ -25,10 +33,20 @@ def locked(folder: str | Path) -> Iterator[None]:
     line says so: on the same machine at once, else after a minute without a renewal. What a
     training that was killed had half written is removed.
 
+    With a filelock older than 3.30, nothing is locked, and a warning says so.
+
     Raises:
         BlockingIOError: Another training works there.
         OSError: The folder cannot be written.
     """
+    if not HAS_LEASES:
+        warnings.warn(
+            f'{folder} is not locked, since the filelock that is installed is older than 3.30: '
+            'start no second training there, or pip install "filelock>=3.30"',
+            stacklevel=3,
+        )
+        yield
+        return
     path = Path(folder).resolve() / 'training.lock'
     lease = SoftFileLease(
         path,

@@ -1,9 +1,11 @@
 """A second training in a work dir is refused; the lock of a process that is gone is taken over."""
 
+import runpy
 import subprocess
 import sys
 import threading
 import time
+import types
 
 import pytest
 from filelock import SoftFileLease
@@ -129,3 +131,12 @@ def test_a_folder_that_cannot_be_written(tmp_path):
         work_dir.locked(tmp_path / 'file' / 'work'),
     ):
         pass
+
+
+def test_without_leases_nothing_is_locked_and_a_warning_says_so(monkeypatch, tmp_path):
+    """openmim brings a filelock that has none."""
+    monkeypatch.setitem(sys.modules, 'filelock', types.ModuleType('filelock'))
+    locked = runpy.run_path(work_dir.__file__)['locked']
+    warned = pytest.warns(UserWarning, match=r'is not locked, .* pip install "filelock>=3\.30"')
+    with warned, locked(tmp_path):
+        assert not list(tmp_path.iterdir())
