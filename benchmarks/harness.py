@@ -67,7 +67,6 @@ HELP = dict(
     batch='images',
     sizes='height and width of the features, such as 33,65',
     batches='numbers of images, such as 1,2',
-    options='of tools/demo.py, in quotes',
     checkpoint='of pac_bal_camvid_mini',
     data_root='of CamVid',
 )

@@ -56,7 +56,7 @@ def generator() -> torch.Generator:
 @pytest.fixture(scope='session')
 def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's data, VOC2012 with 160 + 40 scenes; to be read only."""
-    # At the top it would come before mmseg_pacbal, which mends what OpenMMLab's imports need.
+    # At the top it would come before mmseg_pacbal, which patches what OpenMMLab's imports need.
     from mmseg_pacbal.openmmlab.datasets import generate_synthetic_voc
 
     return generate_synthetic_voc(tmp_path_factory.mktemp('data') / 'VOCdevkit' / 'VOC2012')
@@ -80,7 +80,7 @@ def camvid_labels() -> list[Tensor]:
 @pytest.fixture
 def make_samples() -> Callable[[Tensor], list]:
     """(N, H, W) labels -> the SegDataSample that MMSegmentation's heads take, one an image."""
-    # At the top they would come before mmseg_pacbal, which mends what OpenMMLab's imports need.
+    # At the top they would come before mmseg_pacbal, which patches what OpenMMLab's imports need.
     from mmengine.structures import PixelData
     from mmseg.structures import SegDataSample
 

@@ -7,10 +7,11 @@ def distance_to(mask: np.ndarray) -> np.ndarray:
     """Euclidean distance of every pixel to the nearest pixel of a mask.
 
     The result is the root of a whole number, rounded once. OpenCV's own code adds whole squares,
-    which float32 holds up to 4,096 pixels. Intel's IPP, to which OpenCV leaves small images, is up
-    to 10 units in the last place off, and its bits depend on where the result begins in memory.
-    Squares are rounded for other makes of the root: that is right for a distance d if they are off
-    by less than 1 / (4 d^2) of it.
+    which float32 holds up to 4,096 pixels. Intel's IPP, which OpenCV uses for small images, is off
+    by up to 10 units in the last place, depending on where the result begins in memory: it is
+    turned off.
+    Another build of OpenCV may take a root that is off, too: rounding the square to a whole number
+    corrects a distance d that is off by less than 1 / (4 d^2) of itself.
 
     Args:
         mask: (H, W), bool.

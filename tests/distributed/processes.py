@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 import torch.multiprocessing as mp
 
-import mmseg_pacbal  # noqa: F401 (before OpenMMLab, whose imports it mends)
+import mmseg_pacbal  # noqa: F401 (before OpenMMLab, whose imports it patches)
 
 # Parts of a batch of 5 images, one for each process, none of them alike.
 PARTS = {2: (slice(0, 4), slice(4, 5)), 4: (slice(0, 2), slice(2, 3), slice(3, 4), slice(4, 5))}

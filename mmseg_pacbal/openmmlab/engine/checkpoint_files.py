@@ -22,13 +22,18 @@ END_BYTES = 22  # of an archive without a comment
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def with_digest(archive: bytes) -> bytes:
-    """Append a digest to an archive as torch.save writes it; other content stays as it is."""
+def with_digest(archive: bytes) -> list[bytes | memoryview]:
+    """Append a digest to an archive as torch.save writes it; other content stays as it is.
+
+    The result comes in parts, so that a large archive is not copied.
+    """
     if not _ends_as_torch_does(archive):
-        return archive
-    length = len(LABEL) + DIGEST_BYTES
-    content = archive[:-2] + length.to_bytes(2, 'little') + LABEL
-    return content + hashlib.sha256(content).hexdigest().encode()
+        return [archive]
+    content = memoryview(archive)[:-2]
+    label = (len(LABEL) + DIGEST_BYTES).to_bytes(2, 'little') + LABEL
+    digest = hashlib.sha256(content)
+    digest.update(label)
+    return [content, label, digest.hexdigest().encode()]
 
 
 def is_intact(path: str | Path) -> bool:
@@ -96,7 +101,7 @@ class AtomicBackend(LocalBackend):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(partial, 'wb') as file:
-                file.write(with_digest(obj))
+                file.writelines(with_digest(obj))
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(partial, path)

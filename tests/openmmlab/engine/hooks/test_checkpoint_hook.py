@@ -180,7 +180,7 @@ def test_the_best_checkpoint_of_another_run_stays(absolute, metrics, make, other
     better(runner, hook)
     assert names(other) == before
     assert 'best_mIoU_iter_4.pth' in names(tmp_path)
-    better(runner, hook)  # and goes on as usual
+    better(runner, hook)  # training continues as usual
     assert names(other) == before
 
 
