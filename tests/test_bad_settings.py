@@ -41,6 +41,8 @@ def build(kind: str, **setting: object) -> None:
             MODELS.build(dict(type='BoundaryAwareLoss', **setting))(SCORE, LABEL)
         case 'focal':
             MODELS.build(dict(type='SoftmaxFocalLoss', **setting))
+        case 'border':
+            MODELS.build(dict(type='BorderWeightLoss', **setting))
         case 'ohem':
             MODELS.build(dict(type='OHEMPixelLoss', **setting))
         case 'call':
@@ -98,7 +100,7 @@ WRONG: list[tuple[str, str, str, list]] = [
     ('loss', 'class_weight', PER_CLASS, [3, True, '12', 'none.json', [1, 'x', 1], {'road': 1}]),
     ('loss', 'class_weight', PER_CLASS, [[1.0, -1.0, 1.0], [math.nan, 1.0, 1.0], [[1.0] * 3]]),
     ('loss', 'avg_non_ignore', BOOL, ['no', None, 1]),
-    ('loss', 'normalize', "None or 'mean'", ['max', 'Mean', True, ['mean']]),
+    ('loss', 'normalize', "(None, 'mean', 'running')", ['max', 'Mean', True, ['mean']]),
     ('loss', 'pixel_loss', "such as dict(type='SoftmaxFocalLoss')", ['Focal', {}, UNKNOWN, [], 3]),
     ('loss', 'use_sigmoid', BOOL, ['no', None, 1]),
     ('loss', 'reduction', "('none', 'mean', 'sum')", ['max', 'Mean', None, ['mean']]),
@@ -109,6 +111,7 @@ WRONG: list[tuple[str, str, str, list]] = [
     ('loss', 'ignore', 'did you mean ignore_index? accepted are kernel', [255]),
     ('focal', 'gamma', NUMBER, [-1, '2', math.nan, None, True]),
     ('focal', 'gama', 'did you mean gamma? accepted are gamma, class_weight', [2.0]),
+    ('border', 'sigma', 'a finite number above 0', [-1]),
     ('ohem', 'keep_ratio', 'above 0 and at most 1', [0, 1.5, '0.25', math.nan, None, True]),
     ('ohem', 'keep_ration', 'did you mean keep_ratio?', [0.25]),
     (
@@ -122,6 +125,10 @@ WRONG: list[tuple[str, str, str, list]] = [
     ('call', 'avg_factor', 'a finite number, 0 or more', ['4', -1, math.nan]),
     ('call', 'reduction_override', "('none', 'mean', 'sum')", ['max', 3]),
     ('weight_map', 'kernel', "('gaussian', 'linear')", ['box']),
+    ('weight_map', 'kernel_size', 'a positive odd integer', [34]),
+    ('weight_map', 'sigma', 'a finite number above 0', [0]),
+    ('weight_map', 'beta', NUMBER, [-0.1]),
+    ('weight_map', 'downsample', POSITIVE_INT, [0]),
     ('weight_map', 'antialias', BOOL, ['no']),
     ('weight_map', 'ignore_index', INTEGER, [None, '255']),
     ('edges', 'void_edges', BOOL, ['no', None]),
@@ -132,7 +139,7 @@ WRONG: list[tuple[str, str, str, list]] = [
     ('convolution', 'backend', "('auto', 'reference', 'factorized'", ['cudnn']),
     ('lean', 'ignore_index', INTEGER, [None, '255']),
     ('lean', 'align_corners', BOOL, [None, 'no']),
-    ('lean', 'strip_bytes', 'None or an integer above 0', [0, -1, '4', 1.5]),
+    ('lean', 'strip_bytes', 'None or an integer, 1 or more', [0, -1, '4', 1.5]),
     (
         'metric',
         'ratio',

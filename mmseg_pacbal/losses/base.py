@@ -2,10 +2,9 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -19,13 +18,15 @@ from ..ops.arguments import (
     one_of,
     reject_unknown_arguments,
 )
-from ..ops.boundary_weight import check_label
-from .class_weight import as_class_weight, check_class_weight
+from ..ops.boundary_weight import integer_label
+from .averages import mean_of_processes
+from .class_weight import CLASS_WEIGHT, read_class_weight
 from .label_check import LabelCheck
 
 ACCEPTED = dict(
     reduction=one_of('none', 'mean', 'sum'),
     loss_weight=NON_NEGATIVE,
+    class_weight=CLASS_WEIGHT,
     loss_name=Accepted("a name such as 'loss_bal'", lambda v: isinstance(v, str) and v != ''),
     ignore_index=none_or(INT),
     avg_factor=Accepted(
@@ -35,7 +36,6 @@ ACCEPTED = dict(
 )
 VOID = 255
 EPS = torch.finfo(torch.float32).eps
-Count = TypeVar('Count', bound=Tensor | float)
 
 
 class PixelLoss(nn.Module):
@@ -48,8 +48,8 @@ class PixelLoss(nn.Module):
     whole batch, however its pixels are divided among the processes.
 
     Args:
-        class_weight: Factor for each class, a list or the name of a file (npy, pkl, json,
-            yaml); void needs none.
+        class_weight: Factor for each class, a list or the name of a file (npy, json, yaml); void
+            needs none.
         reduction: ``'mean'``, ``'sum'`` or ``'none'``.
         loss_weight: Factor of the result.
         loss_name: Name in the log of MMSegmentation, which trains only losses whose name begins
@@ -75,25 +75,24 @@ class PixelLoss(nn.Module):
     ) -> None:
         super().__init__()
         reject_unknown_arguments(type(self), unknown)
+        if isinstance(class_weight, str):
+            class_weight = read_class_weight(class_weight)
         check_arguments(
             ACCEPTED,
+            class_weight=class_weight,
             reduction=reduction,
             loss_weight=loss_weight,
             loss_name=loss_name,
             ignore_index=ignore_index,
         )
+        factors = None if class_weight is None else torch.as_tensor(class_weight).float()
         # A buffer goes to the GPU with the model; a list would be copied there in every step.
-        self.register_buffer('class_weight', as_class_weight(class_weight), persistent=False)
+        self.register_buffer('class_weight', factors, persistent=False)
         self.reduction = reduction
         self.loss_weight = loss_weight
-        self._loss_name = loss_name
+        self.loss_name = loss_name
         self.ignore_index = ignore_index
         self._check_label = LabelCheck()
-
-    @property
-    def loss_name(self) -> str:
-        """Name of this loss in the log."""
-        return self._loss_name
 
     def forward(
         self,
@@ -109,7 +108,7 @@ class PixelLoss(nn.Module):
 
         Args:
             logits: (N, C, H, W).
-            label: Classes or void, (N, H, W), integer.
+            label: Classes or void, (N, H, W), integer or, for two classes without void, bool.
             weight: Further factor of every pixel, (N, H, W) or (N, 1, H, W).
             avg_factor: Replaces the loss's own count of pixels as the divisor of a mean.
             reduction_override: Replaces ``reduction``.
@@ -133,10 +132,11 @@ class PixelLoss(nn.Module):
         if avg_factor is not None and reduction == 'sum':
             raise ValueError("avg_factor goes with reduction='mean', but reduction is 'sum'")
         ignore_index = self.resolve_ignore_index(ignore_index)
-        _check_shapes(logits, label, weight)
-        num_classes = self._num_classes(logits)
-        check_class_weight(self.class_weight, num_classes)
-        label = self._check_label(label.long(), num_classes, ignore_index)
+        label = integer_label(label).long()
+        self._check_sizes(logits, label)
+        if weight is not None:
+            check_pixel_weight('weight', weight, label)
+        label = self._check_label(label, self._num_classes(logits), ignore_index)
         with torch.autocast(logits.device.type, enabled=False):
             if logits.dtype in (torch.float16, torch.bfloat16):
                 logits = logits.float()
@@ -168,11 +168,8 @@ class PixelLoss(nn.Module):
 
     def void(self, ignore_index: int | None) -> int:
         """Earlier name of :meth:`resolve_ignore_index`."""
-        warnings.warn(
-            'void is named resolve_ignore_index now; version 2.0 removes the earlier name',
-            DeprecationWarning,
-            stacklevel=2,
-        )
+        message = 'void is named resolve_ignore_index now; version 2.0 removes the earlier name'
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
         return self.resolve_ignore_index(ignore_index)
 
     def cross_entropy(self, logits: Tensor, label: Tensor, ignore_index: int) -> Tensor:
@@ -184,6 +181,24 @@ class PixelLoss(nn.Module):
         """How many classes labels may have with these logits, (N, C, H, W)."""
         return logits.shape[1]
 
+    def _check_sizes(self, logits: Tensor, label: Tensor) -> None:
+        check_tensor('logits', logits)
+        shape = tuple(logits.shape)
+        if len(shape) != 4 or not logits.is_floating_point():
+            raise ValueError(
+                f'logits must be floating, (N, C, H, W), but got {logits.dtype} {shape}'
+            )
+        expected = (shape[0], *shape[2:])
+        if label.shape != expected:
+            raise ValueError(
+                f'label must be {expected} for logits {shape}, but got {tuple(label.shape)}'
+            )
+        if self.class_weight is not None and len(self.class_weight) != shape[1]:
+            raise ValueError(
+                f'class_weight has {len(self.class_weight)} entries, but logits has {shape[1]} '
+                'channels; give one for each class'
+            )
+
     def per_pixel(
         self, logits: Tensor, label: Tensor, ignore_index: int, **kwargs: Any
     ) -> tuple[Tensor, Tensor | float]:
@@ -192,23 +207,8 @@ class PixelLoss(nn.Module):
 
     def divisor(self, n: Tensor | float, device: torch.device) -> Tensor | float:
         """What a sum over the pixels of this process is divided by for a mean over n of them."""
-        (n,) = self._mean_of_processes(n, device=device)
+        (n,) = mean_of_processes(n, training=self.training, device=device)
         return n + EPS  # as MMSegmentation does: nothing divided by 0 pixels is 0, not NaN
-
-    def _mean_of_processes(self, *counts: Count, device: torch.device) -> Sequence[Tensor | Count]:
-        """The means of counts over all processes in training; otherwise the counts themselves.
-
-        As with SyncBN, every process has to take part in training. In evaluation mode and under
-        ``torch.no_grad`` nothing is exchanged, so that one process may compute a loss alone.
-        """
-        several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
-        if not (several and self.training and torch.is_grad_enabled()):
-            return counts
-        means = torch.empty(len(counts), device=device)
-        for index, count in enumerate(counts):  # one by one: a count on a GPU is not waited for
-            means[index] = count
-        dist.all_reduce(means)
-        return (means / dist.get_world_size()).unbind()
 
 
 def check_pixel_weight(name: str, weight: Tensor, label: Tensor) -> None:
@@ -217,20 +217,3 @@ def check_pixel_weight(name: str, weight: Tensor, label: Tensor) -> None:
     n, *size = label.shape
     if tuple(weight.shape) not in ((n, *size), (n, 1, *size)):
         raise ValueError(f'{name} must be {(n, *size)} as label is, but got {tuple(weight.shape)}')
-
-
-def _check_shapes(logits: Tensor, label: Tensor, weight: Tensor | None) -> None:
-    check_label(label)
-    check_tensor('logits', logits)
-    if logits.dim() != 4 or not logits.is_floating_point():
-        raise ValueError(
-            f'logits must be floating, (N, C, H, W), but got {logits.dtype} {tuple(logits.shape)}'
-        )
-    n, _, *size = logits.shape
-    if label.shape != (n, *size):
-        raise ValueError(
-            f'label must be {(n, *size)} for logits {tuple(logits.shape)}, '
-            f'but got {tuple(label.shape)}'
-        )
-    if weight is not None:
-        check_pixel_weight('weight', weight, label)

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops import boundary_weight_map, check_boundary_weight_args
-from ..ops.arguments import BOOL, Accepted, check_arguments
+from ..ops.arguments import BOOL, Accepted, check_arguments, one_of
+from .averages import RunningSums, mean_of_processes
 from .base import PixelLoss, check_pixel_weight
 from .label_check import as_bytes
 
@@ -20,7 +21,7 @@ PIXEL_LOSS = Accepted(
 )
 ACCEPTED = dict(
     avg_non_ignore=BOOL,
-    normalize=Accepted("None or 'mean'", lambda value: value in (None, 'mean')),
+    normalize=one_of(None, 'mean', 'running'),
     pixel_loss=PIXEL_LOSS,
     use_sigmoid=BOOL,
 )
@@ -50,13 +51,15 @@ class BoundaryAwareLoss(PixelLoss):
         antialias: See :func:`mmseg_pacbal.ops.boundary_weight_map`.
         void_edges: Whether the border between a class and void is an edge.
         ignore_padding: Whether the line between image and padding is left out.
-        class_weight: Factor for each class, a list or the name of a file (npy, pkl, json,
-            yaml); void needs none.
+        class_weight: Factor for each class; see :class:`PixelLoss`.
         avg_non_ignore: Whether n counts only pixels that are not void. The default counts all,
             as the paper and MMSegmentation do.
         normalize: ``'mean'`` divides E_G by its mean over the non-void pixels of the batch (of
             all processes in training), so that the loss keeps the scale of plain cross entropy.
-            None uses the literal E_G, which acts like a learning rate several times larger.
+            ``'running'`` divides it by the mean over some 1,000 batches of training (those of all
+            processes), the right one if batches are accumulated; evaluation leaves it as it is, and
+            checkpoints hold it. None uses the literal E_G, which acts like a learning rate several
+            times larger.
         pixel_loss: A loss to weight instead of cross entropy, such as ``SoftmaxFocalLoss()``;
             in MMSegmentation its config, such as ``dict(type='SoftmaxFocalLoss')``. It must
             accept ``reduction_override='none'`` and ``ignore_index``, and return (N, H, W), or
@@ -124,6 +127,7 @@ class BoundaryAwareLoss(PixelLoss):
         check_boundary_weight_args(**self.map_args)
         self.avg_non_ignore = avg_non_ignore
         self.normalize = normalize
+        self.running = RunningSums(2) if normalize == 'running' else None
         build = type(self).build_pixel_loss
         self.pixel_loss = None if pixel_loss is None else _as_per_pixel_loss(pixel_loss, build)
         self.use_sigmoid = use_sigmoid
@@ -165,15 +169,16 @@ class BoundaryAwareLoss(PixelLoss):
         """E_G as this loss applies it, ``normalize`` included: (N, H, W) -> (N, H, W), float32."""
         ignore_index = self.resolve_ignore_index(ignore_index)
         weight = boundary_weight_map(label, ignore_index=ignore_index, **self.map_args)
-        if self.normalize == 'mean':
-            valid = label != ignore_index
-            total, n = self._mean_of_processes(
-                (weight * valid).sum(), valid.sum(), device=label.device
-            )
-            mean = total / n
-            # Neither void alone nor beta=0 without an edge has a mean to divide by.
-            weight = weight / torch.where(mean > 0, mean, 1)
-        return weight
+        if self.normalize is None:
+            return weight
+        valid = label != ignore_index
+        sums: Any = mean_of_processes(
+            (weight * valid).sum(), valid.sum(), training=self.training, device=label.device
+        )
+        total, n = sums if self.running is None else self.running(*sums)
+        mean = total / n
+        # Neither void alone nor beta=0 without an edge has a mean to divide by.
+        return weight / torch.where(mean > 0, mean, 1)
 
     def unweighted(self, logits: Tensor, label: Tensor, ignore_index: int) -> Tensor:
         """L: the loss of every pixel, (N, H, W), 0 at void."""
@@ -193,7 +198,7 @@ class BoundaryAwareLoss(PixelLoss):
         return loss.masked_fill(void, 0)
 
     def num_pixels(self, label: Tensor, ignore_index: int) -> Tensor | float:
-        """n of Eq. 4."""
+        """The n of Eq. 4."""
         return (label != ignore_index).sum() if self.avg_non_ignore else label.numel()
 
     def _num_classes(self, logits: Tensor) -> int:

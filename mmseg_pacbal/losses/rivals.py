@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..ops.arguments import NON_NEGATIVE, Accepted, check_arguments, is_number
-from ..ops.border_weight import border_weight_map, check_border_weight_args
+from ..ops.border_weight import ACCEPTED, border_weight_map
 from .base import PixelLoss
 
 KEEP_RATIO = Accepted('above 0 and at most 1', lambda v: is_number(v) and 0 < v <= 1)
@@ -39,8 +39,8 @@ class BorderWeightLoss(PixelLoss):
         **kwargs: Any,
     ) -> None:
         super().__init__(class_weight=class_weight, loss_name=loss_name, **kwargs)
-        check_border_weight_args(w0=w0, sigma=sigma, background=background)
         self.map_args: dict[str, Any] = dict(w0=w0, sigma=sigma, background=background)
+        check_arguments(ACCEPTED, **self.map_args)
 
     def per_pixel(
         self, logits: Tensor, label: Tensor, ignore_index: int, **kwargs: Any
@@ -81,10 +81,10 @@ class SoftmaxFocalLoss(PixelLoss):
         self, logits: Tensor, label: Tensor, ignore_index: int, **kwargs: Any
     ) -> tuple[Tensor, Tensor | float]:
         log_p = logits.log_softmax(dim=1)
-        options: dict[str, Any] = dict(ignore_index=ignore_index, reduction='none')
-        own = F.nll_loss(log_p, label, **options)  # -log p_l, 0 at void
-        weight = None if self.class_weight is None else self.class_weight.to(logits)
-        loss = F.nll_loss(log_p, label, weight, **options)
+        own = F.nll_loss(log_p, label, ignore_index=ignore_index, reduction='none')  # -log p_l
+        loss = own
+        if self.class_weight is not None:
+            loss = own * self.class_weight.to(own)[label.where(label != ignore_index, 0)]
         # Where p_l rounds to 1, the power of a gamma below 1 would have an infinite gradient.
         wrong = -torch.expm1(-own.clamp(min=torch.finfo(own.dtype).tiny))
         return wrong**self.gamma * loss, (label != ignore_index).sum()

@@ -5,7 +5,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
 from ..configs import datasets, heads, load_config, set_values, walk
-from ..losses.class_weight import refuse_pickle
+from ..losses.class_weight import read_class_weight
 from .datasets.classes_file import Classes
 from .datasets.folder import reads_classes_file
 from .timm_backbone import follow_timm
@@ -31,13 +31,15 @@ def infer_settings(cfg: Config) -> None:
         cfg: Changed in place; every change is printed.
 
     Raises:
-        FileNotFoundError: There is no ``classes.txt``.
-        ValueError: A class_weight names a pickle, ``classes.txt`` does not fit, training and
-            validation have different classes, or the backbone does not suit a segmentation head.
+        FileNotFoundError: There is no ``classes.txt``, or no file of class weights.
+        ValueError: A class_weight names a file that could run code, ``classes.txt`` does not fit,
+            training and validation have different classes, or the backbone does not suit a
+            segmentation head.
     """
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     for _, node in walk(cfg.model):
-        refuse_pickle(node.get('class_weight'))  # losses of MMSegmentation would run it
+        if isinstance(name := node.get('class_weight'), str):
+            read_class_weight(name)  # losses of MMSegmentation would run a pickle
     follow_classes(cfg)
     follow_timm(cfg)
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from .arguments import INT, NON_NEGATIVE, POSITIVE, Accepted, check_arguments, is_int
-from .boundary_weight import check_label
+from .boundary_weight import integer_label
 from .distance import distance_to
 
 ACCEPTED = dict(
@@ -14,11 +14,6 @@ ACCEPTED = dict(
     background=Accepted('None or a class', lambda value: value is None or is_int(value)),
     ignore_index=INT,
 )
-
-
-def check_border_weight_args(**arguments: object) -> None:
-    """Raise ValueError unless these arguments of :func:`border_weight_map` are usable."""
-    check_arguments(ACCEPTED, **arguments)
 
 
 @torch.no_grad()
@@ -40,7 +35,7 @@ def border_weight_map(
     has weight 1 everywhere.
 
     Args:
-        label: Class of every pixel, (N, H, W), any integer dtype.
+        label: Class of every pixel, (N, H, W), any integer dtype, or bool.
         w0: Weight at a border, in addition to the 1 that every pixel has.
         sigma: Width of the border, in pixels; the paper's 5 is for images of 512 pixels.
         background: The class that is not an object, as in the paper; None where every class is.
@@ -51,10 +46,10 @@ def border_weight_map(
 
     Raises:
         ValueError: An argument is not one of those above, or label is not (N, H, W).
-        TypeError: label is not a tensor of integers.
+        TypeError: label is not a tensor of integers or bool.
     """
-    check_border_weight_args(w0=w0, sigma=sigma, background=background, ignore_index=ignore_index)
-    check_label(label)
+    check_arguments(ACCEPTED, w0=w0, sigma=sigma, background=background, ignore_index=ignore_index)
+    label = integer_label(label)
     left_out = (background, ignore_index)
     both = np.stack([_two_nearest(image, left_out) for image in label.cpu().numpy()])
     distance = torch.from_numpy(both.sum(axis=1)).to(label.device)  # d1 + d2, (N, H, W)

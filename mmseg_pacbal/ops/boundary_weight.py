@@ -1,6 +1,6 @@
 """Label -> edges -> blurred weight map: the E_G of Boundary-aware Loss (Eq. 1-3, 5, 6)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -39,13 +39,14 @@ def check_boundary_weight_args(**arguments: object) -> None:
     check_arguments(ACCEPTED, **arguments)
 
 
-def check_label(label: Tensor) -> None:
-    """Raise unless label is an (N, H, W) tensor of integers."""
+def integer_label(label: Tensor) -> Tensor:
+    """A label, (N, H, W), integer or bool, as integers (False is 0); raise for others."""
     check_tensor('label', label)
     if label.dim() != 3:
         raise ValueError(f'label must have shape (N, H, W), but got {tuple(label.shape)}')
-    if label.dtype.is_floating_point or label.dtype.is_complex or label.dtype == torch.bool:
+    if label.dtype.is_floating_point or label.dtype.is_complex:
         raise TypeError(f'label must hold integers, but got {label.dtype}')
+    return label.byte() if label.dtype == torch.bool else label
 
 
 @torch.no_grad()
@@ -65,7 +66,7 @@ def boundary_edges(
     classes other than p among r and b, void not counted. No one-hot map is built.
 
     Args:
-        label: Class of every pixel, (N, H, W), any integer dtype.
+        label: Class of every pixel, (N, H, W), any integer dtype, or bool.
         void_edges: Whether the border between a class and void is an edge of that class.
         ignore_padding: Whether trailing rows and columns that are void over their whole
             length are padding, so that the line between image and padding is not an edge.
@@ -76,19 +77,18 @@ def boundary_edges(
 
     Raises:
         ValueError: An argument is not one of those above, or label is not (N, H, W).
-        TypeError: label is not a tensor of integers.
+        TypeError: label is not a tensor of integers or bool.
     """
     check_boundary_weight_args(
         void_edges=void_edges, ignore_padding=ignore_padding, ignore_index=ignore_index
     )
-    check_label(label)
-    if label.numel() == 0:
-        return label.float()
     # The edges would inherit label's memory layout, on which the rounding of the matrix products of
     # the weight map depends.
-    label = label.contiguous()
-    # Labels are compared before they are shifted, since the results are bytes, 0 or 1, and an int64
-    # is eight times as wide. The rest is done in place: new memory costs more than the arithmetic.
+    label = integer_label(label).contiguous()
+    if label.numel() == 0:
+        return label.float()
+    # Labels are compared before they are shifted, since the results are bytes and an int64 is eight
+    # times as wide. The rest is done in place: new memory costs more than the arithmetic.
     is_class = _is_class(label, ignore_index)
     right, below = torch.zeros_like(is_class), torch.zeros_like(is_class)  # whether they differ
     right[:, :, :-1] = label[:, :, 1:] != label[:, :, :-1]
@@ -134,7 +134,7 @@ def boundary_weight_map(
     the cost does not depend on their number.
 
     Args:
-        label: Class of every pixel, (N, H, W), any integer dtype.
+        label: Class of every pixel, (N, H, W), any integer dtype, or bool.
         kernel: ``'gaussian'`` or ``'linear'``.
         kernel_size: n, odd, in pixels of the downsampled edges. Zeros lie beyond the image.
         sigma: Width of the Gaussian; its variance is n * sigma / 2.
@@ -151,16 +151,10 @@ def boundary_weight_map(
 
     Raises:
         ValueError: An argument is not one of those above, or label is not (N, H, W).
-        TypeError: label is not a tensor of integers.
+        TypeError: label is not a tensor of integers or bool.
     """
-    check_boundary_weight_args(
-        kernel=kernel,
-        kernel_size=kernel_size,
-        sigma=sigma,
-        beta=beta,
-        downsample=downsample,
-        antialias=antialias,
-    )
+    check_boundary_weight_args(kernel=kernel, kernel_size=kernel_size, sigma=sigma, beta=beta)
+    check_boundary_weight_args(downsample=downsample, antialias=antialias)
     edges = boundary_edges(
         label, void_edges=void_edges, ignore_padding=ignore_padding, ignore_index=ignore_index
     )
@@ -168,8 +162,14 @@ def boundary_weight_map(
         return edges
     if downsample == 1:
         return _blur(edges, kernel, kernel_size, sigma).add_(beta)
-    small = _shrink(edges, downsample, antialias)
-    return _resize(_blur(small, kernel, kernel_size, sigma), edges.shape[1:]).add_(beta)
+    size = edges.shape[1:]
+    small = [-(-length // downsample) for length in size]
+    # In float64: torch places pixels by coordinates in the dtype of the map, and those of float32
+    # are off by 1e-5 of a pixel from 375 pixels on. One axis at a time: torch 2.13, asked to shrink
+    # both with antialiasing to one column, returns that column's first value in every row.
+    rows = _resize(edges.double(), (small[0], size[1]), antialias)
+    edges = _resize(rows, small, antialias).float()
+    return _resize(_blur(edges, kernel, kernel_size, sigma), size).add_(beta)
 
 
 def _is_class(label: Tensor, ignore_index: int) -> Tensor:
@@ -181,37 +181,31 @@ def _is_class(label: Tensor, ignore_index: int) -> Tensor:
 
 
 def _before_padding(is_class: Tensor, dim: int) -> Tensor:
-    """Whether a later column (dim 1) or row (dim 2) still holds a class.
-
-    (N, H, W) -> (N, 1, W) for columns, (N, H, 1) for rows, uint8 0 or 1.
-    """
+    """Whether a later column (dim 1) or row (dim 2) holds a class: (N, 1, W) or (N, H, 1)."""
     lines = 3 - dim
     classes_up_to_here = is_class.amax(dim, keepdim=True).cumsum(lines)
     return (classes_up_to_here < classes_up_to_here.amax(lines, keepdim=True)).view(torch.uint8)
 
 
-def _shrink(edges: Tensor, downsample: int, antialias: bool) -> Tensor:
-    """(N, H, W) -> (N, ceil(H / downsample), ceil(W / downsample))."""
-    height, width = (-(-length // downsample) for length in edges.shape[1:])
-    # torch places pixels by coordinates in the dtype of the map. Those of float32 are off by 1e-5
-    # of a pixel from 375 pixels on, which single weights show; float64 takes no longer. One axis at
-    # a time: torch 2.13, asked to shrink both with antialiasing to one column, returns that
-    # column's first value in every row.
-    small = edges.double()
-    for size in ((height, edges.shape[2]), (height, width)):
-        small = _resize(small, size, antialias)
-    return small.float()
-
-
 def _blur(small: Tensor, kernel: str, n: int, sigma: float) -> Tensor:
-    """Correlate (N, h, w) with the kernel: the sum of its separable terms."""
+    """Correlate (N, h, w) with the kernel, a sum of products f(|y - c|) * g(|x - c|)."""
     height, width = small.shape[1:]
+    d = torch.arange(n // 2 + 1, device=small.device, dtype=torch.float64)
+    if kernel == 'gaussian':
+        terms = [(torch.exp(-(d**2) / (n * sigma)),) * 2]
+    else:
+        one = torch.ones_like(d)
+        terms = [(one, 1 - d / n), (-d / n, one)]
     with torch.autocast(small.device.type, enabled=False):
-        terms = [
-            _band(rows, height, n, small.device) @ (small @ _band(columns, width, n, small.device))
-            for rows, columns in _separable_terms(kernel, n, sigma)
-        ]
-    return sum(terms[1:], terms[0])
+        blurred = [_band(f, height) @ (small @ _band(g, width)) for f, g in terms]
+    return sum(blurred[1:], blurred[0])
+
+
+def _band(weights: Tensor, length: int) -> Tensor:
+    """Correlation of one axis with weights at distances 0, 1, ..., as a matrix (length, length)."""
+    at_distance = F.pad(weights.float(), (0, length))  # 0 beyond the kernel
+    position = torch.arange(length, device=weights.device)
+    return at_distance[(position[:, None] - position).abs()]
 
 
 def _resize(maps: Tensor, size: Sequence[int], antialias: bool = False) -> Tensor:
@@ -219,20 +213,3 @@ def _resize(maps: Tensor, size: Sequence[int], antialias: bool = False) -> Tenso
     return F.interpolate(
         maps[:, None], tuple(size), mode='bilinear', align_corners=False, antialias=antialias
     )[:, 0]
-
-
-Profile = Callable[[Tensor], Tensor]  # weights at distances
-
-
-def _separable_terms(kernel: str, n: int, sigma: float) -> list[tuple[Profile, Profile]]:
-    """The kernel as a sum of products f(|y - c|) * g(|x - c|), a pair (f, g) for each."""
-    if kernel == 'gaussian':
-        return [(lambda d: torch.exp(-(d**2) / (n * sigma)),) * 2]
-    return [(torch.ones_like, lambda d: 1 - d / n), (lambda d: -d / n, torch.ones_like)]
-
-
-def _band(profile: Profile, length: int, n: int, device: torch.device) -> Tensor:
-    """Correlation of one axis with a profile of n weights, as a matrix (length, length)."""
-    position = torch.arange(length, device=device)
-    weights = profile(position.double()) * (position <= n // 2)
-    return weights.float()[(position[:, None] - position).abs()]

@@ -24,9 +24,9 @@ def cached_tensors(max_bytes: int) -> Callable[[Callable[..., Tensors]], Callabl
             if (result := kept.get(args)) is not None:
                 return result
             result = function(*args)
-            size = _num_bytes(result)
+            size = sum(tensor.nbytes for tensor in result)
             # A list, since another thread may add to the dictionary.
-            if size + sum(map(_num_bytes, list(kept.values()))) > max_bytes:
+            if size + sum(t.nbytes for tensors in list(kept.values()) for t in tensors) > max_bytes:
                 kept.clear()
             if size <= max_bytes:
                 kept[args] = result
@@ -35,7 +35,3 @@ def cached_tensors(max_bytes: int) -> Callable[[Callable[..., Tensors]], Callabl
         return cached
 
     return decorate
-
-
-def _num_bytes(tensors: Sequence[Tensor]) -> int:
-    return sum(tensor.nbytes for tensor in tensors)

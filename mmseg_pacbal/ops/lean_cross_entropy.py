@@ -10,18 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .arguments import BOOL, INT, POSITIVE_INT, Accepted, check_arguments, check_tensor
-from .caching import cached_tensors
+from .arguments import BOOL, INT, check_arguments, check_tensor, int_from, none_or
 
 # Strips that stay in a CPU's cache are fastest; a GPU needs larger ones to be busy.
 STRIP_BYTES = {'cpu': 2**22, 'cuda': 2**25}
-ACCEPTED = dict(
-    ignore_index=INT,
-    align_corners=BOOL,
-    strip_bytes=Accepted(
-        'None or an integer above 0', lambda value: value is None or POSITIVE_INT.test(value)
-    ),
-)
+ACCEPTED = dict(ignore_index=INT, align_corners=BOOL, strip_bytes=none_or(int_from(1)))
 
 
 def lean_cross_entropy(
@@ -86,15 +79,18 @@ class _LeanCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx, logits, target, weight, valid, align_corners, step):
         """Loss, count and, if it is needed, the gradient; ``step`` rows at a time."""
-        strips = _row_strips(logits, target.shape[1], align_corners, step)
-        columns = _resize_matrix(
-            logits.shape[3], target.shape[2], align_corners, logits.dtype, logits.device
-        )[0].T  # (w, W)
+        height, width = target.shape[1:]
+        strips = _row_strips(_resize_matrix(logits.shape[2], height, align_corners, logits), step)
+        strips = [
+            (out, read, rows.to(logits.device, non_blocking=True)) for out, read, rows in strips
+        ]
+        columns = _resize_matrix(logits.shape[3], width, align_corners, logits)
+        columns = columns.to(logits.device, non_blocking=True).T  # (w, W)
         grad = torch.zeros_like(logits) if ctx.needs_input_grad[0] else None
         loss, correct = logits.new_zeros(()), target.new_zeros(())
         for n in range(len(logits)):
-            for out, source, rows in strips:
-                large = rows @ logits[n, :, source] @ columns  # (C, R, W)
+            for out, read, rows in strips:
+                large = rows @ logits[n, :, read] @ columns  # (C, R, W)
                 strip_target = target[n, None, out]  # (1, R, W)
                 at_label = large.gather(0, strip_target)[0]
                 correct += ((at_label == large.amax(dim=0)) & valid[n, out]).sum()
@@ -104,7 +100,7 @@ class _LeanCrossEntropy(torch.autograd.Function):
                     # w (p - onehot), in place of log_p, then back through both matrices
                     large_grad = log_p.exp_().mul_(weight[n, out])
                     large_grad.scatter_add_(0, strip_target, -weight[n, None, out])
-                    grad[n, :, source] += rows.T @ (large_grad @ columns.T)
+                    grad[n, :, read] += rows.T @ (large_grad @ columns.T)
         if grad is not None:
             ctx.save_for_backward(grad)
         ctx.mark_non_differentiable(correct)
@@ -116,47 +112,35 @@ class _LeanCrossEntropy(torch.autograd.Function):
         return ctx.saved_tensors[0] * loss_grad, None, None, None, None, None
 
 
-def _row_strips(
-    logits: Tensor, height: int, align_corners: bool, step: int
-) -> list[tuple[slice, slice, Tensor]]:
-    """Strips of output rows: their positions, the rows of logits that they read, and the matrix."""
-    matrix, on_cpu = _resize_matrix(
-        logits.shape[2], height, align_corners, logits.dtype, logits.device
-    )
-    strips = []
-    for start in range(0, height, step):
-        out = slice(start, min(start + step, height))
-        read = on_cpu[out].any(dim=0).nonzero()  # on the CPU: no wait for a GPU
-        source = slice(int(read[0]), int(read[-1]) + 1)
-        strips.append((out, source, matrix[out, source]))
-    return strips
-
-
-@cached_tensors(max_bytes=2**25)
-@torch.inference_mode(False)
-@torch.no_grad()
-def _resize_matrix(
-    short: int, long: int, align_corners: bool, dtype: torch.dtype, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Bilinear resizing of one axis as a matrix, (long, short), on the device and on the CPU."""
+def _resize_matrix(short: int, long: int, align_corners: bool, like: Tensor) -> Tensor:
+    """Bilinear resizing of one axis as a matrix, (long, short), on the CPU."""
     # interpolate does not change an axis that keeps its length, so this resizes the rows only.
-    identity = torch.eye(short, dtype=dtype)[None, None]
+    identity = torch.eye(short, dtype=like.dtype)[None, None]
     size = (long, short)
-    matrix = F.interpolate(identity, size, mode='bilinear', align_corners=align_corners)
-    return matrix[0, 0].to(device), matrix[0, 0]
+    return F.interpolate(identity, size, mode='bilinear', align_corners=align_corners)[0, 0]
+
+
+def _row_strips(matrix: Tensor, step: int) -> list[tuple[slice, slice, Tensor]]:
+    """Strips of output rows: their positions, the rows of logits that they read, and the matrix."""
+    strips = []
+    for start in range(0, len(matrix), step):
+        out = slice(start, start + step)
+        used = matrix[out].any(dim=0).nonzero()
+        read = slice(int(used[0]), int(used[-1]) + 1)
+        strips.append((out, read, matrix[out, read]))
+    return strips
 
 
 def _check_shapes(logits: Tensor, label: Tensor, weight: Tensor | None) -> None:
     check_tensor('logits', logits)
     check_tensor('label', label)
-    if logits.dim() != 4 or not logits.is_floating_point():
+    shape = tuple(logits.shape)
+    if len(shape) != 4 or not logits.is_floating_point():
+        raise ValueError(f'logits must be floating, (N, C, h, w), but got {logits.dtype} {shape}')
+    if label.dim() != 3 or label.shape[0] != shape[0] or label.is_floating_point():
         raise ValueError(
-            f'logits must be floating, (N, C, h, w), but got {logits.dtype} {tuple(logits.shape)}'
-        )
-    if label.dim() != 3 or label.shape[0] != logits.shape[0] or label.is_floating_point():
-        raise ValueError(
-            f'label must be integer, ({logits.shape[0]}, H, W) for logits '
-            f'{tuple(logits.shape)}, but got {label.dtype} {tuple(label.shape)}'
+            f'label must be integer, ({shape[0]}, H, W) for logits {shape}, '
+            f'but got {label.dtype} {tuple(label.shape)}'
         )
     if weight is not None:
         check_tensor('weight', weight)

@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg_pacbal import BoundaryAwareLoss
-from mmseg_pacbal.losses import SoftmaxFocalLoss
-from mmseg_pacbal.ops import boundary_weight_map
+from mmseg_pacbal.losses import BorderWeightLoss, SoftmaxFocalLoss
+from mmseg_pacbal.ops import border_weight_map, boundary_weight_map
 from tests.needs import needs_mmseg
 from tests.reference import weighted_loss_reference
 
@@ -109,13 +110,16 @@ class SquaredError(torch.nn.Module):
         (dict(class_weight=[2.0, 3.0]), (2 * 12 * LOSS_0 + 3 * 5.5 * LOSS_1) / 16),
         # The mean of the map over the 15 pixels that are not void is 17.5 / 15.
         (dict(normalize='mean'), (12 * LOSS_0 + 5.5 * LOSS_1) / 16 / (17.5 / 15)),
+        (dict(normalize='running'), (12 * LOSS_0 + 5.5 * LOSS_1) / 16 / (17.5 / 15)),
         (dict(normalize='mean', avg_non_ignore=True), (12 * LOSS_0 + 5.5 * LOSS_1) / 17.5),
         (dict(beta=0.0), (8 * LOSS_0 + 2 * LOSS_1) / 16),
         # Without edges at void, 1 less at each of the two pixels beside it.
         (dict(void_edges=False), (12 * LOSS_0 + 3.5 * LOSS_1) / 16),
+        # (1 - 3/4)^2 on class 0, (1 - 1/4)^2 on class 1; what void loses does not matter.
+        (dict(pixel_loss=SquaredError()), (12 / 16 + 5.5 * 9 / 16) / 16),
         pytest.param(
-            dict(pixel_loss=dict(type='CrossEntropyLoss')),
-            (12 * LOSS_0 + 5.5 * LOSS_1) / 16,
+            dict(pixel_loss=dict(type='CrossEntropyLoss', class_weight=[2.0, 3.0])),
+            (2 * 12 * LOSS_0 + 3 * 5.5 * LOSS_1) / 16,
             marks=needs_mmseg,
         ),
     ],
@@ -124,14 +128,12 @@ class SquaredError(torch.nn.Module):
 def test_loss_by_hand(options, expected, score):
     loss = BoundaryAwareLoss(**{**NO_BLUR, **options})(score, LABEL)
     assert loss.item() == pytest.approx(expected, rel=1e-6)
-
-
-def test_reference_by_hand(score):
-    for options, n in ((dict(), 16), (dict(avg_non_ignore=True), 15)):
-        loss = weighted_loss_reference(score, LABEL, **NO_BLUR, **options)
-        assert loss.item() == pytest.approx((12 * LOSS_0 + 5.5 * LOSS_1) / n, rel=1e-12)
-    loss = weighted_loss_reference(score, LABEL, **NO_BLUR, class_weight=[2.0, 3.0])
-    assert loss.item() == pytest.approx((24 * LOSS_0 + 16.5 * LOSS_1) / 16, rel=1e-12)
+    loss.backward()
+    assert score.grad.isfinite().all()
+    assert (score.grad[0, :, 3, 3] == 0).all()
+    if set(options) <= {'avg_non_ignore', 'class_weight'}:
+        reference = weighted_loss_reference(score, LABEL, **NO_BLUR, **options)
+        assert reference.item() == pytest.approx(expected, rel=1e-12)
 
 
 def test_loss_with_blur_by_hand():
@@ -144,24 +146,24 @@ def test_loss_with_blur_by_hand():
     assert value.item() == pytest.approx(total * math.log(3) / 9, rel=1e-6)
 
 
-def test_loss_of_every_pixel_by_hand(score):
-    per_pixel = BoundaryAwareLoss(reduction='none', **NO_BLUR)(score, LABEL)
-    expected = WEIGHT.double() * torch.where(LABEL == 0, LOSS_0, LOSS_1)
-    expected[LABEL == VOID] = 0
-    assert per_pixel.shape == (1, 4, 4)
+@pytest.mark.parametrize('use_sigmoid', [False, True])
+def test_pixels_and_gradient_by_hand(use_sigmoid, score):
+    if use_sigmoid:  # the probability of class 1 is 1/4 here, too
+        score = torch.full((1, 1, 4, 4), -math.log(3), dtype=torch.float64, requires_grad=True)
+    options = dict(use_sigmoid=use_sigmoid, **NO_BLUR)
+    per_pixel = BoundaryAwareLoss(reduction='none', **options)(score, LABEL)
+    expected = WEIGHT.double() * torch.where(LABEL == 0, LOSS_0, LOSS_1) * (LABEL != VOID)
     torch.testing.assert_close(per_pixel, expected, rtol=1e-6, atol=0)
-
-
-def test_gradient_by_hand(score):
-    BoundaryAwareLoss(**NO_BLUR)(score, LABEL).backward()
-    # Probability minus 1 where it is right, times the weight, over n.
-    expected = WEIGHT.double() * torch.where(LABEL == 0, 0.75 - 1, 0.75) / 16
-    expected[LABEL == VOID] = 0
-    torch.testing.assert_close(score.grad[:, 0], expected, rtol=1e-6, atol=0)
-    torch.testing.assert_close(score.grad[:, 1], -expected, rtol=1e-6, atol=0)
+    BoundaryAwareLoss(**options)(score, LABEL).backward()
+    # Probability of class 1 minus 1 where it is right, times the weight, over n.
+    expected = WEIGHT.double() * torch.where(LABEL == 0, 0.25, 0.25 - 1) * (LABEL != VOID) / 16
+    torch.testing.assert_close(score.grad[:, -1], expected, rtol=1e-6, atol=0)
+    torch.testing.assert_close(score.grad.sum(1), expected * use_sigmoid, rtol=1e-6, atol=1e-12)
 
 
 # Against the reference
+
+CLASS_WEIGHT = [0.1 * i + 0.5 for i in range(21)]
 
 
 @pytest.mark.parametrize(
@@ -172,9 +174,8 @@ def test_gradient_by_hand(score):
         dict(sigma=1.0, kernel_size=25),
         dict(antialias=False),
         dict(void_edges=False),
-        dict(ignore_padding=False),
-        dict(avg_non_ignore=True),
-        dict(class_weight=[0.1 * i + 0.5 for i in range(21)]),
+        dict(ignore_padding=False, avg_non_ignore=True),
+        dict(class_weight=CLASS_WEIGHT),
         dict(class_weight=[2.0] * 20 + [0.0], avg_non_ignore=True),
     ],
     ids=named,
@@ -193,20 +194,13 @@ def test_real_labels_against_reference(options, crops, generator):
 def test_every_map_argument_reaches_the_map(crops, generator):
     logits = random_logits(generator, crops, 21)
     default = BoundaryAwareLoss()(logits, crops)
-    for options in (
-        dict(kernel='linear'),
-        dict(kernel_size=15),
-        dict(sigma=1.0),
-        dict(beta=0.3),
-        dict(downsample=2),
-        dict(antialias=False),
-        dict(void_edges=False),
-        dict(ignore_padding=False),
-    ):
-        loss = BoundaryAwareLoss(**options)
-        expected = boundary_weight_map(crops, **options)
-        assert torch.equal(loss.weight_map(crops), expected)
-        assert abs(loss(logits, crops) / default - 1) > 1e-3, options
+    settings = dict(kernel='linear', kernel_size=15, sigma=1.0, beta=0.3, downsample=2)
+    settings |= dict(antialias=False, void_edges=False, ignore_padding=False)
+    for name, value in settings.items():
+        loss = BoundaryAwareLoss(**{name: value})
+        assert torch.equal(loss.weight_map(crops), boundary_weight_map(crops, **{name: value}))
+        assert abs(loss(logits, crops) / default - 1) > 1e-3, name
+        assert f'{name}={value!r}' in repr(loss)
 
 
 def test_large_beta_is_plain_cross_entropy(crops, generator):
@@ -216,38 +210,22 @@ def test_large_beta_is_plain_cross_entropy(crops, generator):
     torch.testing.assert_close(loss, expected, rtol=1e-4, atol=0)
 
 
-@pytest.mark.parametrize('avg_non_ignore', [False, True])
-def test_class_weight_with_void(avg_non_ignore, crops, generator):
-    class_weight = [0.1 * i + 0.5 for i in range(21)]
-    logits = random_logits(generator, crops, 21)
-    loss = BoundaryAwareLoss(class_weight=class_weight, avg_non_ignore=avg_non_ignore)
-    per_pixel = F.cross_entropy(
-        logits,
-        crops,
-        logits.new_tensor(class_weight),
-        ignore_index=VOID,
-        reduction='none',
-    )
-    n = (crops != VOID).sum() if avg_non_ignore else crops.numel()
-    expected = (boundary_weight_map(crops) * per_pixel).sum() / n
-    torch.testing.assert_close(loss(logits, crops), expected, **CLOSE)
-
-
 @pytest.mark.parametrize('suffix', ['json', 'npy', 'yaml'])
-def test_class_weight_from_a_file(suffix, tmp_path, generator):
-    if suffix == 'yaml':
-        pytest.importorskip('yaml')  # which torch does not bring
+def test_class_weight_from_a_file(suffix, tmp_path):
     class_weight = [0.5, 2.0, 1.25]
     path = tmp_path / f'weight.{suffix}'
+    with pytest.raises(FileNotFoundError, match=rf'class_weight must be .*weight\.{suffix}'):
+        BoundaryAwareLoss(class_weight=str(path))
     if suffix == 'npy':
         np.save(path, np.array(class_weight))
     else:
         path.write_text(json.dumps(class_weight))  # which is yaml as well
-    label = random_label(generator)
-    logits = random_logits(generator, label, 3)
-    loss = BoundaryAwareLoss(class_weight=str(path))(logits, label)
-    expected = weighted_loss_reference(logits, label, class_weight=class_weight)
-    torch.testing.assert_close(loss, expected, **CLOSE)
+    if suffix == 'yaml':
+        pytest.importorskip('yaml')  # which torch does not bring
+    assert BoundaryAwareLoss(class_weight=str(path)).class_weight.tolist() == class_weight
+    path.write_text('["one", "two"]')
+    with pytest.raises(ValueError, match='class_weight must be None, or one finite number'):
+        BoundaryAwareLoss(class_weight=str(path))
 
 
 @pytest.mark.parametrize('ignore_index', [0, 2, 19, -1])
@@ -265,73 +243,113 @@ def test_other_void_label(ignore_index, generator):
     assert torch.equal(known.weight_map(label), expected_map)
 
 
-@pytest.mark.parametrize('loss', [BoundaryAwareLoss, SoftmaxFocalLoss])
-def test_error_names_both_void_labels(loss, generator):
-    """A head of MMSegmentation says its own in every call."""
-    logits, label = torch.randn(1, 3, 4, 5, generator=generator), torch.zeros(1, 4, 5).long()
-    with pytest.raises(ValueError, match=f'ignore_index of {loss.__name__} is 0, .* with 255, in'):
-        loss(ignore_index=0)(logits, label, ignore_index=255)
-
-
-@pytest.mark.parametrize('dtype', [torch.uint8, torch.int16, torch.int32])
+@pytest.mark.parametrize('dtype', [torch.uint8, torch.int16, torch.int32, torch.bool])
 def test_label_dtype_does_not_matter(dtype, generator):
-    label = random_label(generator)
+    label = random_label(generator) % (2 if dtype == torch.bool else 256)
     logits = random_logits(generator, label, 3)
-    loss = BoundaryAwareLoss()
-    assert torch.equal(loss(logits, label.to(dtype)), loss(logits, label))
+    for loss in (BoundaryAwareLoss(normalize='mean'), SoftmaxFocalLoss(), BorderWeightLoss()):
+        assert torch.equal(loss(logits, label.to(dtype)), loss(logits, label))
+    loss = BoundaryAwareLoss(normalize='mean', class_weight=[1.0, 2.0, 3.0])
+    for of in (loss.weight_map, loss.pixel_factor, boundary_weight_map, border_weight_map):
+        assert torch.equal(of(label.to(dtype)), of(label))
 
 
 # Normalisation
 
 
 def test_normalized_map_has_mean_one_over_the_batch(crops):
-    loss = BoundaryAwareLoss(normalize='mean')
-    weight = loss.weight_map(crops).double()
+    weight = BoundaryAwareLoss(normalize='mean').weight_map(crops).double()
     literal = BoundaryAwareLoss().weight_map(crops).double()
-    valid = crops != VOID
-    assert weight[valid].mean().item() == pytest.approx(1, rel=1e-5)
+    mean = literal[crops != VOID].mean()
     # One factor for the batch: images with more boundary keep more weight.
-    mean = literal[valid].mean()
     torch.testing.assert_close(weight, literal / mean, rtol=1e-5, atol=0)
     assert mean > 2
-
-
-def test_normalized_loss_keeps_the_scale_of_cross_entropy(crops):
+    # So the loss keeps the scale of cross entropy.
     logits = torch.zeros(len(crops), 21, *crops.shape[1:])
     loss = BoundaryAwareLoss(normalize='mean', avg_non_ignore=True)(logits, crops)
     assert loss.item() == pytest.approx(math.log(21), rel=1e-5)
 
 
-def test_normalisation_of_nothing():
+@pytest.mark.parametrize('normalize', ['mean', 'running'])
+def test_normalisation_of_nothing(normalize):
     flat, void = torch.zeros(1, 9, 9, dtype=torch.long), torch.full((1, 9, 9), VOID)
-    weigh = BoundaryAwareLoss(normalize='mean').weight_map
-    assert torch.equal(weigh(flat), torch.ones(1, 9, 9))
-    assert weigh(void).isfinite().all()
-    without_beta = BoundaryAwareLoss(normalize='mean', beta=0.0).weight_map
-    assert torch.equal(without_beta(flat), torch.zeros(1, 9, 9))
-    assert torch.equal(without_beta(void), torch.zeros(1, 9, 9))
+    for beta in (0.5, 0.0):
+        loss = BoundaryAwareLoss(normalize=normalize, beta=beta)
+        assert loss.weight_map(void).isfinite().all()
+        assert torch.equal(loss.weight_map(flat), torch.full((1, 9, 9), float(beta > 0)))
+
+
+def test_running_mean_is_that_of_the_training_so_far(crops):
+    """The decayed sums written out; evaluation, and what needs no gradient, changes nothing."""
+    loss = BoundaryAwareLoss(normalize='running')
+    total = n = 0.0
+    with torch.no_grad():  # before any training: the mean of the batch
+        expected = BoundaryAwareLoss(normalize='mean').weight_map(crops)
+        torch.testing.assert_close(loss.weight_map(crops), expected)
+    for crop in crops.split(2):
+        literal, valid = boundary_weight_map(crop), crop != VOID
+        total = 0.999 * total + literal[valid].double().sum().item()
+        n = 0.999 * n + valid.sum().item()
+        expected = (literal * n / total).float()
+        torch.testing.assert_close(loss.weight_map(crop), expected, rtol=1e-5, atol=0)
+        with torch.no_grad():
+            torch.testing.assert_close(loss.weight_map(crop), expected, rtol=1e-5, atol=0)
+        torch.testing.assert_close(loss.eval().weight_map(crop), expected, rtol=1e-5, atol=0)
+        loss.train()
+
+
+def test_two_accumulated_halves_weigh_as_the_whole_batch(generator):
+    """Of one half with few edges and one with many: exact up to what the batch adds to the mean."""
+    few, many = torch.zeros(2, 64, 64).long(), torch.randint(3, (2, 16, 16), generator=generator)
+    few[:, :, 60:] = 1
+    many = many.repeat_interleave(4, 1).repeat_interleave(4, 2)
+    whole = torch.cat([few, many])
+    logits = random_logits(generator, whole, 3)
+
+    def gradient(loss, parts: int) -> Tensor:
+        pairs = zip(logits.chunk(parts), whole.chunk(parts), strict=True)
+        return torch.autograd.grad(sum(loss(*pair) for pair in pairs) / parts, logits)[0]
+
+    loss = BoundaryAwareLoss(normalize='running')
+    for _ in range(300):  # of other batches
+        label = random_label(generator, (4, 64, 64))
+        loss.weight_map(label)
+    expected = gradient(copy.deepcopy(loss), 1)
+    ratio = (gradient(loss, 2) / expected)[expected != 0]
+    assert ratio.min() > 0.99
+    assert ratio.max() < 1.01
+    # The mean of a batch is wrong by factors here: that is what this is for.
+    plain = BoundaryAwareLoss(normalize='mean')
+    ratio = (gradient(plain, 2) / gradient(plain, 1))[expected != 0]
+    assert ratio.max() / ratio.min() > 5
+
+
+def test_running_mean_goes_into_checkpoints_and_older_ones_load(crops):
+    loss = BoundaryAwareLoss(normalize='running')
+    assert list(loss.state_dict()) == ['running.sums']
+    loss.weight_map(crops[:4])
+    resumed = BoundaryAwareLoss(normalize='running')
+    resumed.load_state_dict(loss.state_dict())
+    assert torch.equal(resumed.weight_map(crops), loss.weight_map(crops))
+    before = loss.state_dict()['running.sums'].clone()
+    loss.load_state_dict(BoundaryAwareLoss(normalize='mean').state_dict())
+    assert torch.equal(loss.running.sums, before)
 
 
 # Reductions, factors and weights of the caller
 
 
-def test_reductions_agree(generator):
+@pytest.mark.parametrize('default', ['none', 'mean', 'sum'])
+def test_reductions_agree(default, generator):
     label = random_label(generator)
     logits = random_logits(generator, label, 3)
     per_pixel = BoundaryAwareLoss(reduction='none')(logits, label)
-    assert torch.equal(BoundaryAwareLoss(reduction='sum')(logits, label), per_pixel.sum())
-    mean = BoundaryAwareLoss(reduction='mean')(logits, label)
-    torch.testing.assert_close(mean, per_pixel.mean(), rtol=1e-9, atol=0)
-
-
-@pytest.mark.parametrize('default', ['none', 'mean', 'sum'])
-@pytest.mark.parametrize('override', ['none', 'mean', 'sum'])
-def test_reduction_override(default, override, generator):
-    label = random_label(generator)
-    logits = random_logits(generator, label, 3)
+    expected = dict(none=per_pixel, sum=per_pixel.sum(), mean=per_pixel.mean())
     loss = BoundaryAwareLoss(reduction=default)
-    expected = BoundaryAwareLoss(reduction=override)(logits, label)
-    assert torch.equal(loss(logits, label, reduction_override=override), expected)
+    torch.testing.assert_close(loss(logits, label), expected[default], rtol=1e-7, atol=0)
+    for override, value in expected.items():
+        actual = loss(logits, label, reduction_override=override)
+        torch.testing.assert_close(actual, value, rtol=1e-7, atol=0)
 
 
 @pytest.mark.parametrize('avg_factor', [1, 7.5, torch.tensor(100.0)])
@@ -355,45 +373,24 @@ def test_weight_of_pixels_by_hand(score):
     weight = torch.zeros(1, 4, 4)
     weight[0, 0] = torch.tensor([1.0, 2.0, 0.0, 3.0])
     weight[0, 3, 3] = 1000  # void
-    loss = BoundaryAwareLoss(**NO_BLUR)(score, LABEL, weight=weight)
+    loss = BoundaryAwareLoss(**NO_BLUR)
     # Row 0: 1 * 0.5 and 2 * 2.5 of class 0, 3 * 0.5 of class 1.
-    assert loss.item() == pytest.approx((5.5 * LOSS_0 + 1.5 * LOSS_1) / 16, rel=1e-6)
-
-
-@pytest.mark.parametrize('dtype', [torch.float32, torch.float16, torch.int64, torch.bool])
-def test_weight_may_have_any_dtype(dtype, generator):
-    label = random_label(generator)
-    logits = random_logits(generator, label, 3, torch.float32)
-    weight = torch.randint(2, label.shape, generator=generator)
-    loss = BoundaryAwareLoss(reduction='none')
-    expected = loss(logits, label) * weight
-    actual = loss(logits, label, weight=weight.to(dtype))
-    assert actual.dtype == torch.float32
-    assert torch.equal(actual, expected)
-
-
-def test_weight_may_have_a_channel(generator):
-    label = random_label(generator)
-    logits = random_logits(generator, label, 3)
-    weight = torch.rand(label.shape, generator=generator)
-    loss = BoundaryAwareLoss()
-    expected = loss(logits, label, weight=weight)
-    assert torch.equal(loss(logits, label, weight=weight[:, None]), expected)
+    expected = pytest.approx((5.5 * LOSS_0 + 1.5 * LOSS_1) / 16, rel=1e-6)
+    for given in (weight, weight[:, None], weight.half(), weight.long()):
+        assert loss(score, LABEL, weight=given, seg_weight=3, epoch=1).item() == expected
+    row = (torch.arange(4) == 0)[None, :, None].expand(1, 4, 4)  # bool
+    expected = pytest.approx((3 * LOSS_0 + LOSS_1) / 16, rel=1e-6)
+    assert loss(score, LABEL, weight=row).item() == expected
 
 
 @pytest.mark.parametrize('shape', [(2, 16, 12), (2, 3, 3), (384,), (1, 12, 16)])
 def test_error_names_the_shape_of_weight(shape, generator):
     label = random_label(generator)  # (2, 12, 16)
     logits = random_logits(generator, label, 3)
-    with pytest.raises(ValueError, match='weight must') as error:
-        BoundaryAwareLoss()(logits, label, weight=torch.ones(shape))
-    assert '(2, 12, 16)' in str(error.value)
-    assert str(shape) in str(error.value)
-
-
-def test_keywords_of_other_losses_are_ignored(score):
-    loss = BoundaryAwareLoss(**NO_BLUR)
-    assert torch.equal(loss(score, LABEL, seg_weight=3, epoch=1), loss(score, LABEL))
+    for name in ('weight', 'boundary_weight'):
+        message = rf'^{name} must be \(2, 12, 16\) .* got {re.escape(str(shape))}'
+        with pytest.raises(ValueError, match=message):
+            BoundaryAwareLoss()(logits, label, **{name: torch.ones(shape)})
 
 
 def test_a_map_can_be_passed_on(generator):
@@ -405,22 +402,9 @@ def test_a_map_can_be_passed_on(generator):
     assert torch.equal(loss(logits, label, boundary_weight=weight), expected)
     assert torch.equal(loss(logits, label, boundary_weight=weight[:, None]), expected)
     torch.testing.assert_close(loss(logits, label, boundary_weight=3 * weight), 3 * expected)
-    with pytest.raises(ValueError, match=r'boundary_weight must be \(2, 12, 16\).*\(2, 12, 15\)'):
-        loss(logits, label, boundary_weight=weight[..., 1:])
 
 
-# One output channel
-
-
-def test_sigmoid_by_hand():
-    # The probability of class 1 is 1/4, so the losses are those of the example above.
-    score = torch.full((1, 1, 4, 4), -math.log(3), dtype=torch.float64, requires_grad=True)
-    loss = BoundaryAwareLoss(use_sigmoid=True, **NO_BLUR)(score, LABEL)
-    assert loss.item() == pytest.approx((12 * LOSS_0 + 5.5 * LOSS_1) / 16, rel=1e-6)
-    loss.backward()
-    expected = WEIGHT.double() * torch.where(LABEL == 0, 0.25, 0.25 - 1) / 16
-    expected[LABEL == VOID] = 0
-    torch.testing.assert_close(score.grad[:, 0], expected, rtol=1e-6, atol=0)
+# One output channel, another loss of a pixel
 
 
 def test_sigmoid_equals_softmax_of_two_channels(generator):
@@ -430,18 +414,6 @@ def test_sigmoid_equals_softmax_of_two_channels(generator):
         one = BoundaryAwareLoss(use_sigmoid=True, **options)(logits, label)
         two = BoundaryAwareLoss(**options)(F.pad(logits, (0, 0, 0, 0, 1, 0)), label)
         torch.testing.assert_close(one, two, rtol=1e-9, atol=0)
-
-
-# Another loss of a pixel
-
-
-def test_pixel_loss_by_hand(score):
-    loss = BoundaryAwareLoss(pixel_loss=SquaredError(), **NO_BLUR)(score, LABEL)
-    loss.backward()
-    # (1 - 3/4)^2 on class 0, (1 - 1/4)^2 on class 1; what void loses does not matter.
-    assert loss.item() == pytest.approx((12 / 16 + 5.5 * 9 / 16) / 16, rel=1e-6)
-    assert score.grad.isfinite().all()
-    assert (score.grad[0, :, 3, 3] == 0).all()
 
 
 @needs_mmseg
@@ -457,26 +429,16 @@ def test_pixel_loss_of_every_class_is_averaged(generator):
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-7)
 
 
-@needs_mmseg
-def test_pixel_loss_with_its_own_class_weight(generator):
-    label = random_label(generator)
-    logits = random_logits(generator, label, 3)
-    pixel_loss = dict(type='CrossEntropyLoss', class_weight=[0.5, 2.0, 1.25])
-    loss = BoundaryAwareLoss(pixel_loss=pixel_loss)(logits, label)
-    expected = weighted_loss_reference(logits, label, class_weight=[0.5, 2.0, 1.25])
-    torch.testing.assert_close(loss, expected, **CLOSE)
-
-
 # Robustness
 
 
-VARIANTS = pytest.mark.parametrize(
+@pytest.mark.parametrize(
     'options',
     [
         dict(),
         dict(avg_non_ignore=True),
         dict(normalize='mean'),
-        dict(normalize='mean', avg_non_ignore=True, beta=0.0),
+        dict(normalize='running', avg_non_ignore=True, beta=0.0),
         dict(class_weight=[1.0, 2.0, 3.0]),
         dict(reduction='sum'),
         dict(pixel_loss=SquaredError()),
@@ -484,46 +446,33 @@ VARIANTS = pytest.mark.parametrize(
     ],
     ids=named,
 )
-
-
-@VARIANTS
-def test_void_only(options, generator):
-    label = torch.full((2, 12, 16), VOID)
+def test_images_of_void_alone_or_of_one_class(options, generator):
+    label = random_label(generator)
     logits = random_logits(generator, label, 3)
-    loss = BoundaryAwareLoss(**options)(logits, label)
-    loss.backward()
+
+    def loss_and_gradient(label: Tensor) -> tuple[Tensor, Tensor]:
+        loss = BoundaryAwareLoss(**options)(logits, label)
+        return loss, torch.autograd.grad(loss, logits)[0]
+
+    loss, grad = loss_and_gradient(torch.full_like(label, VOID))
     assert loss == 0
-    assert torch.equal(logits.grad, torch.zeros_like(logits))
-
-
-@VARIANTS
-def test_no_boundary(options, generator):
-    label = torch.ones(2, 12, 16, dtype=torch.long)
-    logits = random_logits(generator, label, 3)
-    loss = BoundaryAwareLoss(**options)(logits, label)
-    loss.backward()
-    assert logits.grad.isfinite().all()
+    assert torch.equal(grad, torch.zeros_like(logits))
+    label[1] = VOID
+    loss, grad = loss_and_gradient(label)
+    assert loss > 0
+    assert grad.isfinite().all()
+    assert grad[0].abs().max() > 0
+    assert grad[1].abs().max() == 0
+    loss, grad = loss_and_gradient(torch.ones_like(label))
+    assert grad.isfinite().all()
     if 'pixel_loss' not in options:
         # The map is beta everywhere; normalised it is 1, or 0 if there is no beta.
         beta = options.get('beta', 0.5)
         factor = (beta > 0) if options.get('normalize') else beta
         factor *= options.get('class_weight', [1, 1, 1])[1]
         reduction = options.get('reduction', 'mean')
-        expected = factor * F.cross_entropy(logits, label, reduction=reduction)
+        expected = factor * F.cross_entropy(logits, torch.ones_like(label), reduction=reduction)
         torch.testing.assert_close(loss, expected, rtol=1e-5, atol=0)
-
-
-@VARIANTS
-def test_one_image_of_void_in_the_batch(options, generator):
-    label = random_label(generator)
-    label[1] = VOID
-    logits = random_logits(generator, label, 3)
-    loss = BoundaryAwareLoss(**options)(logits, label)
-    loss.backward()
-    assert loss > 0
-    assert logits.grad.isfinite().all()
-    assert logits.grad[0].abs().max() > 0
-    assert logits.grad[1].abs().max() == 0
 
 
 def test_empty_batch():
@@ -546,17 +495,7 @@ def test_large_logits(use_sigmoid, dtype):
     # Each pixel pulls with all of its weight, 0.5 / 64.
     expected = torch.full((8, 8), 0.5 / 64) * (-1 if use_sigmoid else 1)
     torch.testing.assert_close(score.grad[0, 0].float(), expected, rtol=1e-2, atol=0)
-
-
-def test_large_right_logits_cost_nothing():
-    label = torch.zeros(1, 8, 8, dtype=torch.long)
-    score = torch.zeros(1, 2, 8, 8)
-    score[:, 0] = 1e4
-    score.requires_grad_()
-    loss = BoundaryAwareLoss()(score, label)
-    loss.backward()
-    assert loss == 0
-    assert torch.equal(score.grad, torch.zeros_like(score))
+    assert BoundaryAwareLoss(use_sigmoid=use_sigmoid)(score, 1 - label) == 0  # right, as sure
 
 
 @pytest.mark.parametrize(
@@ -581,7 +520,7 @@ def test_gradcheck(options, classes, generator):
 # Precision
 
 
-@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16, torch.float32, torch.float64])
 @pytest.mark.parametrize('autocast', [True, False])
 @pytest.mark.parametrize(
     ('options', 'classes'),
@@ -593,58 +532,33 @@ def test_gradcheck(options, classes, generator):
     ],
     ids=named,
 )
-def test_half_logits_are_computed_in_float32(options, classes, autocast, dtype, generator):
+def test_computed_in_float32_or_better(options, classes, autocast, dtype, generator):
     label = random_label(generator, classes=min(classes + 1, 3))
-    half = random_logits(generator, label, classes, dtype)
-    full = half.detach().float().requires_grad_()
+    given = random_logits(generator, label, classes, dtype)
+    full_dtype = torch.promote_types(dtype, torch.float32)
+    full = given.detach().to(full_dtype).requires_grad_()
     loss = BoundaryAwareLoss(**options)
     with torch.autocast('cpu', torch.bfloat16, enabled=autocast):
-        actual = loss(half, label)
+        actual = loss(given, label)
     expected = loss(full, label)
-    assert actual.dtype == torch.float32
+    assert actual.dtype == full_dtype
     assert torch.equal(actual, expected)
     actual.backward()
     expected.backward()
-    assert half.grad.dtype == dtype
-    assert torch.equal(half.grad, full.grad.to(dtype))
-
-
-def test_float32_logits_stay_so_under_autocast(generator):
-    label = random_label(generator)
-    logits = random_logits(generator, label, 3, torch.float32)
-    loss = BoundaryAwareLoss()
-    with torch.autocast('cpu', torch.bfloat16):
-        assert torch.equal(loss(logits, label), loss(logits, label))
-        actual = loss(logits, label)
-    assert torch.equal(actual, loss(logits, label))
-
-
-def test_float64_logits_stay_so(generator):
-    label = random_label(generator)
-    logits = random_logits(generator, label, 3)
-    assert BoundaryAwareLoss()(logits, label).dtype == torch.float64
+    assert given.grad.dtype == dtype
+    assert torch.equal(given.grad, full.grad.to(dtype))
 
 
 # As part of MMSegmentation
 
 
-def test_names():
+def test_name_state_and_copies(score):
     assert BoundaryAwareLoss().loss_name == 'loss_bal'
-    assert BoundaryAwareLoss(loss_name='loss_aux').loss_name == 'loss_aux'
-
-
-def test_it_has_no_state_and_can_be_copied(score):
-    loss = BoundaryAwareLoss(class_weight=[2.0, 3.0], **NO_BLUR)
+    loss = BoundaryAwareLoss(class_weight=[2.0, 3.0], loss_name='loss_aux', **NO_BLUR)
+    assert loss.loss_name == 'loss_aux'
     assert not loss.state_dict()
     assert not list(loss.parameters())
-    other = copy.deepcopy(loss)
-    assert torch.equal(other(score, LABEL), loss(score, LABEL))
-
-
-def test_repr_tells_the_map():
-    text = repr(BoundaryAwareLoss(kernel='linear', kernel_size=15, beta=0.3))
-    for part in ("kernel='linear'", 'kernel_size=15', 'beta=0.3', 'downsample=4'):
-        assert part in text
+    assert torch.equal(copy.deepcopy(loss)(score, LABEL), loss(score, LABEL))
 
 
 def test_inputs_are_left_alone(generator):
@@ -657,130 +571,87 @@ def test_inputs_are_left_alone(generator):
         assert torch.equal(tensor, copy_)
 
 
-# Exceptions
+# Exceptions; what single arguments accept is in tests/test_bad_settings.py
 
 
 @pytest.mark.parametrize(
-    ('options', 'expected'),
+    ('options', 'message'),
     [
-        (dict(kernel='box'), ('kernel', "'box'", "('gaussian', 'linear')")),
-        (dict(kernel_size=34), ('kernel_size', '34', 'positive odd integer')),
-        (dict(sigma=0), ('sigma', '0', 'finite number above 0')),
-        (dict(beta=-0.5), ('beta', '-0.5', 'finite number, 0 or more')),
-        (dict(downsample=0), ('downsample', '0', 'positive integer')),
-        (dict(normalize='max'), ('normalize', "'max'", "None or 'mean'")),
-        (dict(normalize=True), ('normalize', 'True', "None or 'mean'")),
-        (dict(loss_weight='2'), ('loss_weight', "'2'", 'finite number, 0 or more')),
-        (dict(loss_weight=-1.0), ('loss_weight', '-1.0', 'finite number, 0 or more')),
-        (dict(loss_weight=math.nan), ('loss_weight', 'nan', 'finite number, 0 or more')),
-        (dict(class_weight=[1.0, -2.0]), ('class_weight', '[1.0, -2.0]', 'for each class')),
-        (dict(class_weight=[1.0, math.inf]), ('class_weight', '[1.0, inf]', 'for each class')),
-        (dict(class_weight=[[1.0, 2.0]]), ('class_weight', '[[1.0, 2.0]]', 'for each class')),
-        (dict(reduction='max'), ('reduction', "'max'", "('none', 'mean', 'sum')")),
-        (
-            dict(use_sigmoid=True, class_weight=[1.0, 2.0]),
-            ('class_weight', '[1.0, 2.0]', 'use_sigmoid=False'),
-        ),
-        (
-            dict(pixel_loss=dict(type='CrossEntropyLoss'), class_weight=[1.0, 2.0]),
-            ('class_weight', 'pixel_loss'),
-        ),
-        (
-            dict(pixel_loss=dict(type='CrossEntropyLoss'), use_sigmoid=True),
-            ('use_sigmoid', 'pixel_loss'),
+        (dict(use_sigmoid=True, class_weight=[1.0, 2.0]), r'\[1.0, 2.0\] needs use_sigmoid=False'),
+        (dict(pixel_loss=SquaredError(), class_weight=[1.0, 2.0]), 'give them to pixel_loss'),
+        (dict(pixel_loss=SquaredError(), use_sigmoid=True), 'give them to pixel_loss'),
+        (dict(pixel_loss=torch.nn.CrossEntropyLoss()), 'CrossEntropyLoss cannot .* every pixel'),
+        pytest.param(
+            dict(pixel_loss=dict(type='NoSuchLoss')),
+            r'pixel_loss must be .*NoSuchLoss',
+            marks=needs_mmseg,
         ),
         pytest.param(
-            dict(pixel_loss=dict(type='TverskyLoss')),
-            ('pixel_loss', 'TverskyLoss', 'every pixel'),
-            marks=needs_mmseg,
+            dict(pixel_loss=dict(type='TverskyLoss')), 'TverskyLoss cannot', marks=needs_mmseg
         ),
     ],
     ids=named,
 )
-def test_error_names_argument_value_and_accepted(options, expected):
-    with pytest.raises(ValueError, match=expected[0]) as error:
+def test_error_names_what_does_not_go_together(options, message):
+    with pytest.raises(ValueError, match=message):
         BoundaryAwareLoss(**options)
-    for part in expected:
-        assert part in str(error.value)
-
-
-@needs_mmseg
-def test_error_names_an_unknown_pixel_loss():
-    with pytest.raises(ValueError, match=r'pixel_loss must be .*NoSuchLoss'):
-        BoundaryAwareLoss(pixel_loss=dict(type='NoSuchLoss'))
-
-
-def test_error_names_a_missing_file(tmp_path):
-    path = str(tmp_path / 'weight.json')
-    with pytest.raises(FileNotFoundError, match=r'weight\.json'):
-        BoundaryAwareLoss(class_weight=path)
-
-
-@pytest.mark.parametrize('entries', [1, 3, 21])
-def test_error_names_the_number_of_class_weights(entries, score):
-    loss = BoundaryAwareLoss(class_weight=[1.0] * entries)
-    with pytest.raises(ValueError, match=f'class_weight has {entries} entries') as error:
-        loss(score, LABEL)
-    assert 'logits has 2 channels' in str(error.value)
 
 
 @needs_mmseg
 def test_error_names_what_pixel_loss_gave(score):
     loss = BoundaryAwareLoss(pixel_loss=dict(type='DiceLoss'))  # one number an image
-    with pytest.raises(ValueError, match='pixel_loss must return') as error:
+    message = r'pixel_loss must return \(1, 4, 4\), but gave \(1,\)'
+    with pytest.raises(ValueError, match=message):
         loss(score, LABEL.clamp(max=1))
-    assert '(1, 4, 4)' in str(error.value)
-    assert 'but gave (1,)' in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ('score_shape', 'label_shape', 'use_sigmoid', 'expected'),
+    ('score_shape', 'label_shape', 'options', 'message'),
     [
-        ((2, 4, 4), (1, 4, 4), False, ('logits', '(N, C, H, W)', '(2, 4, 4)')),
-        ((1, 2, 4, 4), (1, 1, 4, 4), False, ('label', '(N, H, W)', '(1, 1, 4, 4)')),
-        ((1, 2, 4, 4), (4, 4), False, ('label', '(N, H, W)', '(4, 4)')),
-        ((1, 2, 4, 4), (1, 4, 5), False, ('label', '(1, 4, 4)', '(1, 4, 5)')),
-        ((1, 2, 4, 4), (2, 4, 4), False, ('label', '(1, 4, 4)', '(2, 4, 4)')),
-        ((1, 1, 4, 4), (1, 4, 4), False, ('logits', '1 channels', 'use_sigmoid=False')),
-        ((1, 2, 4, 4), (1, 4, 4), True, ('logits', '2 channels', 'exactly 1 channel')),
+        ((2, 4, 4), (1, 4, 4), {}, r'logits .*\(N, C, H, W\), .* \(2, 4, 4\)'),
+        ((1, 2, 4, 4), (1, 1, 4, 4), {}, r'label .*\(N, H, W\), .* \(1, 1, 4, 4\)'),
+        ((1, 2, 4, 4), (1, 4, 5), {}, r'label must be \(1, 4, 4\) .* \(1, 4, 5\)'),
+        ((1, 2, 4, 4), (2, 4, 4), {}, r'label must be \(1, 4, 4\) .* \(2, 4, 4\)'),
+        ((1, 1, 4, 4), (1, 4, 4), {}, 'logits has 1 channels with use_sigmoid=False'),
+        ((1, 2, 4, 4), (1, 4, 4), dict(use_sigmoid=True), 'has 2 channels .* exactly 1 channel'),
+        (
+            (1, 2, 4, 4),
+            (1, 4, 4),
+            dict(class_weight=[1.0] * 3),
+            'class_weight has 3 entries, but logits has 2 channels',
+        ),
     ],
 )
-def test_error_names_shapes(score_shape, label_shape, use_sigmoid, expected):
-    loss = BoundaryAwareLoss(use_sigmoid=use_sigmoid)
-    with pytest.raises(ValueError, match=expected[0]) as error:
+def test_error_names_shapes(score_shape, label_shape, options, message):
+    loss = BoundaryAwareLoss(**options)
+    with pytest.raises(ValueError, match=message):
         loss(torch.zeros(score_shape), torch.zeros(label_shape, dtype=torch.long))
-    for part in expected:
-        assert part in str(error.value)
 
 
-@pytest.mark.parametrize('dtype', [torch.float32, torch.bool])
-def test_error_names_the_dtype_of_the_label(dtype, score):
-    with pytest.raises(TypeError, match=f'label must hold integers, but got {dtype}'):
-        BoundaryAwareLoss()(score, LABEL.to(dtype))
+def test_error_names_the_dtype_of_the_label(score):
+    with pytest.raises(TypeError, match=r'label must hold integers, but got torch\.float32'):
+        BoundaryAwareLoss()(score, LABEL.float())
 
 
+@pytest.mark.parametrize('use_sigmoid', [False, True])
 @pytest.mark.parametrize('wrong', [2, 20, 254, -1, -100])
-def test_error_names_a_label_that_is_no_class(wrong, score):
+def test_error_names_a_label_that_is_no_class(wrong, use_sigmoid, score):
     label = LABEL.clone()
     label[0, 2, 1] = wrong
-    with pytest.raises(ValueError, match=f'label holds {wrong}, ') as error:
-        BoundaryAwareLoss()(score, label)
-    assert 'classes 0..1 and ignore_index=255' in str(error.value)
+    message = rf'label holds {wrong}, but accepted are classes 0\.\.1 and ignore_index=255'
+    with pytest.raises(ValueError, match=message):
+        BoundaryAwareLoss(use_sigmoid=use_sigmoid)(score[:, use_sigmoid:], label)
+    with pytest.raises(ValueError, match=r'label holds 255, .* ignore_index=19'):  # void
+        BoundaryAwareLoss()(score, LABEL, ignore_index=19)
 
 
-def test_error_names_a_label_that_is_not_binary():
-    label = torch.tensor([[[0, 1], [2, VOID]]])
-    with pytest.raises(ValueError, match=r'label holds 2, but accepted are classes 0\.\.1 and'):
-        BoundaryAwareLoss(use_sigmoid=True)(torch.zeros(1, 1, 2, 2), label)
-    # Void of another number is a label out of range.
-    label = torch.tensor([[[0, 1], [1, VOID]]])
-    with pytest.raises(ValueError, match=r'label holds 255, .* ignore_index=19'):
-        BoundaryAwareLoss(use_sigmoid=True)(torch.zeros(1, 1, 2, 2), label, ignore_index=19)
-
-
-def test_error_names_reduction_and_avg_factor(score):
-    loss = BoundaryAwareLoss()
+def test_error_names_what_does_not_go_together_in_a_call(score):
+    loss = BoundaryAwareLoss(ignore_index=0)
     with pytest.raises(ValueError, match=r"reduction .*\('none', 'mean', 'sum'\), .* 'max'"):
         loss(score, LABEL, reduction_override='max')
     with pytest.raises(ValueError, match=r"avg_factor goes with reduction='mean', .* 'sum'"):
         loss(score, LABEL, avg_factor=4, reduction_override='sum')
+    # A head of MMSegmentation says its own in every call.
+    message = 'ignore_index of BoundaryAwareLoss is 0, but it was called with 255, in'
+    with pytest.raises(ValueError, match=message):
+        loss(score, LABEL, ignore_index=255)

@@ -28,7 +28,7 @@ def naive(label: Tensor, w0: float, sigma: float, background: int | None = None)
     return weights
 
 
-@pytest.mark.parametrize('size', [(1, 1), (1, 9), (7, 5), (23, 31)])
+@pytest.mark.parametrize('size', [(1, 1), (1, 9), (7, 5), (11, 17)])
 @pytest.mark.parametrize('background', [None, 0])
 def test_naive(size, background, generator):
     label = torch.randint(0, 4, (2, *size), generator=generator).repeat_interleave(3, 2)
@@ -43,6 +43,8 @@ def test_real_labels(camvid_labels):
         part = label[None, 100:140, 200:240]
         found = border_weight_map(part, sigma=2.34)
         torch.testing.assert_close(found, naive(part, 10.0, 2.34), rtol=1e-5, atol=1e-5)
+        for dtype in (torch.int32, torch.int64):
+            assert torch.equal(border_weight_map(part.to(dtype), sigma=2.34), found)
 
 
 def test_by_hand():
@@ -53,29 +55,11 @@ def test_by_hand():
     within = [1 + 10 * math.exp(-((0 + d2) ** 2) / 8) for d2 in (4, 3)]
     expected = [*within, between, between, *reversed(within)]
     torch.testing.assert_close(found, torch.tensor(expected))
-
-
-def test_one_object_has_no_border():
-    label = torch.full((1, 4, 5), 2)
-    label[0, :2] = VOID
-    assert (border_weight_map(label) == 1).all()
-    assert (border_weight_map(torch.full((1, 4, 5), VOID)) == 1).all()
-
-
-def test_same_class_apart_are_two_objects():
-    label = torch.full((1, 3, 9), VOID)
-    label[:, :, :3] = label[:, :, 6:] = 1
-    middle = border_weight_map(label, sigma=5.0)[0, 1, 4].item()  # two pixels from either
+    apart = torch.tensor([[[1, 1, 1, VOID, VOID, VOID, 1, 1, 1]]])  # one class, two objects
+    middle = border_weight_map(apart, sigma=5.0)[0, 0, 4].item()  # two pixels from either
     assert middle == pytest.approx(1 + 10 * math.exp(-16 / 50))
-
-
-@pytest.mark.parametrize('dtype', [torch.uint8, torch.int32, torch.int64])
-def test_dtypes(dtype, camvid_labels):
-    label = camvid_labels[0][None, 100:160, 200:280]
-    for sigma in (5.0, 30.0):  # a wide border shows every bit of the distances
-        found = border_weight_map(label.to(dtype), sigma=sigma)
-        assert found.dtype == torch.float32
-        assert torch.equal(found, border_weight_map(label, sigma=sigma))
+    assert (border_weight_map(apart[..., :5]) == 1).all()
+    assert (border_weight_map(apart[..., 3:5]) == 1).all()
 
 
 @pytest.mark.parametrize(
@@ -84,10 +68,9 @@ def test_dtypes(dtype, camvid_labels):
         (dict(w0=-1), 'w0 must be a finite number, 0 or more, but got -1'),
         (dict(sigma=0), 'sigma must be a finite number above 0, but got 0'),
         (dict(background='sky'), "background must be None or a class, but got 'sky'"),
+        (dict(label=torch.zeros(2, 2).long()), r'label must have shape \(N, H, W\)'),
     ],
 )
 def test_arguments(setting, message):
     with pytest.raises(ValueError, match=message):
-        border_weight_map(torch.zeros(1, 2, 2, dtype=torch.long), **setting)
-    with pytest.raises(ValueError, match=r'label must have shape \(N, H, W\)'):
-        border_weight_map(torch.zeros(2, 2, dtype=torch.long))
+        border_weight_map(**{'label': torch.zeros(1, 2, 2).long(), **setting})

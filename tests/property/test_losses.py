@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mmseg_pacbal import BoundaryAwareLoss
 from mmseg_pacbal.losses import OHEMPixelLoss, SoftmaxFocalLoss
-from mmseg_pacbal.openmmlab.heads import build_lean_head
+from mmseg_pacbal.openmmlab.heads import build_chunked_loss_head
 from mmseg_pacbal.ops import lean_cross_entropy
 from tests.property.strategies import EXAMPLES, check, generators, labels, map_options
 from tests.reference import weighted_loss_reference
@@ -43,7 +43,7 @@ def loss_options() -> st.SearchStrategy[dict]:
             {},
             optional=dict(
                 avg_non_ignore=st.booleans(),
-                normalize=st.sampled_from([None, 'mean']),
+                normalize=st.sampled_from([None, 'mean', 'running']),
                 reduction=st.sampled_from(['mean', 'sum', 'none']),
                 loss_weight=st.floats(0, 1),
             ),
@@ -149,7 +149,7 @@ def test_lean_loss_of_a_head_equals_the_plain_one(examples):
     def holds(data, label, options, class_weight, size):
         label, ignore_index = label
         assume(options.get('reduction') != 'none')
-        head = build_lean_head(
+        head = build_chunked_loss_head(
             'PACHead',
             in_channels=1,
             channels=1,

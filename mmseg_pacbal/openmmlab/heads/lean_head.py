@@ -16,6 +16,9 @@ from ...losses.label_check import LabelCheck, as_bytes
 from ...ops.lean_cross_entropy import lean_cross_entropy
 
 EPS = torch.finfo(torch.float32).eps  # MMSegmentation adds it to every divisor
+ACCEPTED = dict(
+    pixel_loss=(None,), use_sigmoid=(False,), use_mask=(False,), reduction=('mean', 'sum')
+)
 _Loss: TypeAlias = BoundaryAwareLoss | CrossEntropyLoss
 
 
@@ -69,9 +72,7 @@ class _ChunkedLoss(BaseDecodeHead):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        _check_head(self, super().loss_by_feat)
-        for loss in head_losses(self):
-            _check_loss(loss, self.out_channels)
+        _check(self, super().loss_by_feat)
         self._check_label = LabelCheck()
 
     def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: SampleList) -> dict:
@@ -118,7 +119,8 @@ def _factor_and_divisor(
     return factor, (valid.sum() if loss.avg_non_ignore else valid.numel()) + EPS
 
 
-def _check_head(head: BaseDecodeHead, loss_by_feat: Any) -> None:
+def _check(head: BaseDecodeHead, loss_by_feat: Any) -> None:
+    """Raise ValueError for what is not computed strip by strip."""
     name = type(head).__name__.removeprefix('ChunkedLoss')
     if getattr(loss_by_feat, '__func__', None) is not BaseDecodeHead.loss_by_feat:
         raise ValueError(
@@ -130,28 +132,23 @@ def _check_head(head: BaseDecodeHead, loss_by_feat: Any) -> None:
             f'ChunkedLossHead: {name} has sampler {type(head.sampler).__name__}, which needs the '
             'enlarged logits; accepted is sampler=None'
         )
-
-
-def _check_loss(loss: _Loss, num_classes: int) -> None:
-    name = type(loss).__name__
-    if type(loss) not in (BoundaryAwareLoss, CrossEntropyLoss):
-        raise ValueError(
-            f'ChunkedLossHead: loss_decode holds {name}; accepted are BoundaryAwareLoss and '
-            'CrossEntropyLoss'
-        )
-    for option, accepted in (('pixel_loss', None), ('use_sigmoid', False), ('use_mask', False)):
-        value = getattr(loss, option, accepted)
-        if value != accepted:
-            value = type(value).__name__ if isinstance(value, nn.Module) else value
+    for loss in head_losses(head):
+        name = type(loss).__name__
+        if type(loss) not in (BoundaryAwareLoss, CrossEntropyLoss):
             raise ValueError(
-                f'ChunkedLossHead: {name} has {option}={value}; accepted is {accepted}'
+                f'ChunkedLossHead: loss_decode holds {name}; accepted are BoundaryAwareLoss and '
+                'CrossEntropyLoss'
             )
-    if loss.reduction not in ('mean', 'sum'):
-        raise ValueError(
-            f"ChunkedLossHead: {name} has reduction={loss.reduction!r}; accepted are 'mean', 'sum'"
-        )
-    if loss.class_weight is not None and len(loss.class_weight) != num_classes:
-        raise ValueError(
-            f'ChunkedLossHead: {name} has {len(loss.class_weight)} entries in class_weight; '
-            f'accepted is one for each of {num_classes} classes'
-        )
+        for option, accepted in ACCEPTED.items():
+            value = getattr(loss, option, accepted[0])
+            if value not in accepted:
+                value = type(value).__name__ if isinstance(value, nn.Module) else value
+                raise ValueError(
+                    f'ChunkedLossHead: {name} has {option}={value!r}; accepted is '
+                    f'{" or ".join(map(repr, accepted))}'
+                )
+        if loss.class_weight is not None and len(loss.class_weight) != head.out_channels:
+            raise ValueError(
+                f'ChunkedLossHead: {name} has {len(loss.class_weight)} entries in class_weight; '
+                f'accepted is one for each of {head.out_channels} classes'
+            )

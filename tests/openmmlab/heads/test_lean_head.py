@@ -191,10 +191,10 @@ def test_class_of_a_head():
 @pytest.mark.parametrize(
     ('options', 'expected'),
     [
-        (dict(loss_decode={**BAL, 'reduction': 'none'}), ("reduction='none'", "'mean', 'sum'")),
+        (dict(loss_decode={**BAL, 'reduction': 'none'}), ("reduction='none'", "'mean' or 'sum'")),
         (
             dict(loss_decode={**BAL, 'pixel_loss': dict(type='SoftmaxFocalLoss')}),
-            ('pixel_loss=SoftmaxFocalLoss', 'accepted is None'),
+            ("pixel_loss='SoftmaxFocalLoss'", 'accepted is None'),
         ),
         (dict(loss_decode={**CE, 'use_sigmoid': True}), ('use_sigmoid=True', 'False')),
         (dict(loss_decode={**CE, 'use_mask': True}), ('use_mask=True', 'False')),
