@@ -11,26 +11,15 @@ import sys
 import torch
 
 ON_ANY_DEVICE = (
-    'pyramid_atrous_conv',
-    'pyramid_atrous_conv_grid',
-    'pac_head',
-    'training_step',
-    'boundary_weight',
-    'losses',
-    'model_zoo',
+    *('pyramid_atrous_conv', 'pac_head'),
+    *('boundary_weight', 'losses', 'model_zoo'),
 )
-ON_CPU = (
-    'boundary_metric',
-    'cost_curves',
-    'deployment',
-    'pages',
-)
-ON_CUDA = ('gather_kernel',)
+ON_CPU = ('boundary_metric', 'busy_cores', 'cost_curves', 'pages')
 
 
 def commands(device: str) -> list[str]:
     measuring = [f'{command} --device {device}' for command in ON_ANY_DEVICE]
-    return [*measuring, *(ON_CPU if device == 'cpu' else ON_CUDA)]
+    return [*measuring, *(ON_CPU if device == 'cpu' else ())]
 
 
 if __name__ == '__main__':

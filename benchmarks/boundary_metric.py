@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from torch import Tensor
 
-from benchmarks.harness import Run, blocks, main, measure_times
-from benchmarks.records import median, times_table
+from benchmarks.harness import InTurn, labels, main, measure_times
+from benchmarks.records import ms, times_table
 from mmseg_pacbal.metrics.boundary_quality import (
     boundary_iou_counts,
     contour_counts,
@@ -27,25 +27,23 @@ from tests.metrics.reference import (
 )
 
 SHAPE = (1, 375, 500)
+LARGE = (1, 1024, 2048)
 
 
 def measure(args: argparse.Namespace) -> dict:
     cv2.setNumThreads(args.threads)
-    label = blocks(21, SHAPE)
-    check_equal(label)
-
-    def time(runs: dict[str, Run]) -> dict[str, dict]:
-        return measure_times(runs, args.repeats)
-
-    present = {f'{n} of 21 classes present': run(blocks(n, SHAPE), 21) for n in (2, 4, 21)}
-    absent = {f'4 of {n} classes present': run(blocks(4, SHAPE), n) for n in (4, 21, 150, 1000)}
-    return dict(
-        measures=time(measures(label)),
-        present=time(present),
-        absent=time(absent),
-        large=time({'19 classes, 1024 x 2048': run(blocks(19, (1, 1024, 2048)), 19)}),
-        reference=time({'reference, 21 classes': lambda: reference(label)}),
+    images = labels(21, SHAPE)
+    check_equal(images[0])
+    groups = dict(
+        measures={'all three, 21 classes': metric(images, 21)} | measures(images),
+        present={f'{n} of 21 classes present': metric(labels(n, SHAPE), 21) for n in (2, 4, 21)},
+        absent={
+            f'4 of {n} classes present': metric(labels(4, SHAPE), n) for n in (4, 21, 150, 1000)
+        },
+        large={'19 classes, 1024 x 2048': metric(labels(19, LARGE), 19)},
+        reference={'reference, 21 classes': InTurn(reference, images)},
     )
+    return {name: measure_times(runs, args.repeats) for name, runs in groups.items()}
 
 
 def moved(label: Tensor) -> Tensor:
@@ -53,51 +51,52 @@ def moved(label: Tensor) -> Tensor:
     return label.roll(3, 2)
 
 
-def run(label: Tensor, num_classes: int) -> Run:
+def metric(images: list[Tensor], num_classes: int) -> InTurn:
     """What the metric does for one image, of which both maps are (1, H, W)."""
-    metric = BoundaryMetric()
-    metric.dataset_meta = dict(classes=[str(c) for c in range(num_classes)])
-    sample = dict(pred_sem_seg=dict(data=moved(label)), gt_sem_seg=dict(data=label))
+    built = BoundaryMetric()
+    built.dataset_meta = dict(classes=[str(c) for c in range(num_classes)])
 
-    def process() -> None:
-        metric.process({}, [sample])
-        metric.results.clear()
+    def process(label: Tensor) -> None:
+        sample = dict(pred_sem_seg=dict(data=moved(label)), gt_sem_seg=dict(data=label))
+        built.process({}, [sample])
+        built.results.clear()
 
-    return process
+    return InTurn(process, images)
 
 
-def measures(label: Tensor) -> dict[str, Run]:
-    maps = class_maps(moved(label)[0].numpy(), label[0].numpy(), 21)
-    widths = BoundaryMetric().widths
+def maps(label: Tensor, classes: int = 21) -> tuple:
+    """What the counts of a measure are made of."""
+    return (*class_maps(moved(label)[0].numpy(), label[0].numpy(), classes), classes)
+
+
+def measures(images: list[Tensor]) -> dict[str, InTurn]:
+    inputs, widths = [*map(maps, images)], BoundaryMetric().widths
     return {
-        'all three, 21 classes': run(label, 21),
-        'Boundary IoU': lambda: boundary_iou_counts(*maps, 21),
-        f'trimaps, {len(widths)} widths': lambda: trimap_counts(*maps, 21, widths),
-        'boundary F1': lambda: contour_counts(*maps, 21),
+        'Boundary IoU': InTurn(lambda one: boundary_iou_counts(*one), inputs),
+        f'trimaps, {len(widths)} widths': InTurn(lambda one: trimap_counts(*one, widths), inputs),
+        'boundary F1': InTurn(lambda one: contour_counts(*one), inputs),
     }
 
 
 def reference(label: Tensor, classes: int = 21) -> list[np.ndarray]:
     """The counts of all measures by the slow independent form."""
-    metric = BoundaryMetric()
-    maps = (moved(label)[0].numpy(), label[0].numpy(), classes)
-    trimaps = [trimap_reference(*maps, width, 255) for width in metric.widths]
+    settings = BoundaryMetric()
+    both = (moved(label)[0].numpy(), label[0].numpy(), classes)
     return [
-        boundary_iou_reference(*maps, metric.ratio, 255),
-        np.stack(trimaps),
-        contour_reference(*maps, metric.tolerance, 255),
+        boundary_iou_reference(*both, settings.ratio, 255),
+        np.stack([trimap_reference(*both, width, 255) for width in settings.widths]),
+        contour_reference(*both, settings.tolerance, 255),
     ]
 
 
 def check_equal(label: Tensor, classes: int = 21) -> None:
-    maps = class_maps(moved(label)[0].numpy(), label[0].numpy(), classes)
-    widths = BoundaryMetric().widths
-    found = [
-        boundary_iou_counts(*maps, classes),
-        trimap_counts(*maps, classes, widths),
-        contour_counts(*maps, classes)[:4],
+    one = maps(label, classes)
+    ours = [
+        boundary_iou_counts(*one),
+        trimap_counts(*one, BoundaryMetric().widths),
+        contour_counts(*one)[:4],
     ]
-    for fast, slow in zip(found, reference(label, classes), strict=True):
+    for fast, slow in zip(ours, reference(label, classes), strict=True):
         if not np.array_equal(fast, slow):
             raise ValueError('the counts differ from those of the reference')
 
@@ -107,8 +106,7 @@ table = times_table
 
 def summary(record: dict) -> dict[str, str]:
     what = '`BoundaryMetric`, an image of 500x375 with 21 classes, one thread'
-    seconds = median(record['results']['present']['21 of 21 classes present'])
-    return {what: f'{1e3 * seconds:.0f} ms'}
+    return {what: ms(record['results']['present']['21 of 21 classes present'])}
 
 
 if __name__ == '__main__':

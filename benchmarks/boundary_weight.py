@@ -4,50 +4,54 @@ python -m benchmarks.boundary_weight
 """
 
 import argparse
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.harness import Run, blocks, main, measure_times
-from benchmarks.records import median, times_table
+from benchmarks.harness import InTurn, Run, labels, main, measure_times
+from benchmarks.records import times_table
 from mmseg_pacbal import BoundaryAwareLoss
-from mmseg_pacbal.losses.label_check import as_bytes
 from mmseg_pacbal.ops import boundary_weight_map
 from mmseg_pacbal.ops.reference import boundary_weight_map_reference
 
 BATCHES = (1, 4, 8)
 SIDE = 513  # of the labels
+SIZES = ((65, 65), (257, 257), (1024, 2048), (4096, 4096))
 
 
 def measure(args: argparse.Namespace) -> dict:
+    def make(classes: int, *shape: int) -> list[Tensor]:
+        return labels(classes, shape, args.device)
+
     def time(runs: dict[str, Run]) -> dict[str, dict]:
         return measure_times(runs, args.repeats, args.device)
 
-    label = blocks(21, (1, SIDE, SIDE)).to(args.device)
-    results: dict = dict(error=error(label))
+    images = make(21, 1, SIDE, SIDE)
+    results: dict = dict(error=error(images[0]))
     # As in training, where the map and the rest of the loss take turns.
     for n in BATCHES:
-        batch = label.repeat(n, 1, 1)
+        batches = make(21, n, SIDE, SIDE)
+        in_bytes = [batch.byte() for batch in batches]  # as the loss reads them
+        map_ = InTurn(BoundaryAwareLoss().weight_map, in_bytes)
+        step = InTurn(loss_step(n, args.device), batches)
+        what = f'{n} x {SIDE} x {SIDE}', f'{n} x 21 x {SIDE} x {SIDE}'
         results[f'batch of {n}'] = time(
-            {
-                f'map in the loss, {n} x {SIDE} x {SIDE}': weight_map_of_the_loss(batch),
-                f'loss step, {n} x 21 x {SIDE} x {SIDE}': loss_step(batch),
-            }
+            {f'map in the loss, {what[0]}': map_, f'loss step, {what[1]}': step}
         )
+    alone = InTurn(boundary_weight_map, images)
+    plain = InTurn(boundary_weight_map_reference, images)
     results['reference'] = time(
-        {
-            f'map, 1 x {SIDE} x {SIDE}': weight_map(label),
-            'reference, 21 classes': lambda: boundary_weight_map_reference(label),
-        }
+        {f'map, 1 x {SIDE} x {SIDE}': alone, 'reference, 21 classes': plain}
     )
-    of_classes = {n: blocks(n, (1, SIDE, SIDE)).to(args.device) for n in (2, 21, 150, 1000)}
-    results['classes'] = time(
-        {f'map, {n} classes': weight_map(label) for n, label in of_classes.items()}
-    )
+    many = {f'map, {n} classes': make(n, 1, SIDE, SIDE) for n in (2, 21, 150, 1000)}
+    sizes = {f'map, 1 x {h} x {w}': make(21, 1, h, w) for h, w in SIZES}
+    for name, group in (('classes', many), ('sizes', sizes)):
+        results[name] = time({k: InTurn(boundary_weight_map, v) for k, v in group.items()})
     torch.set_num_threads(1)
-    small = blocks(21, (1, 375, 500)).to(args.device)
-    results['one thread'] = time({'map, 1 x 375 x 500, 1 thread': weight_map(small)})
+    small = InTurn(boundary_weight_map, make(21, 1, 375, 500))
+    results['one thread'] = time({'map, 1 x 375 x 500, 1 thread': small})
     return results
 
 
@@ -60,24 +64,15 @@ def error(label: Tensor) -> float:
     return found
 
 
-def weight_map(label: Tensor) -> Run:
-    return lambda: boundary_weight_map(label)
-
-
-def weight_map_of_the_loss(label: Tensor) -> Run:
-    loss = BoundaryAwareLoss()
-    return lambda: loss.weight_map(as_bytes(label, 21, 255))
-
-
-def loss_step(label: Tensor) -> Run:
+def loss_step(batch: int, device: str) -> Callable[[Tensor], Tensor]:
     """What a head does without the map: upsampling, cross entropy, backward."""
-    logits = torch.randn(len(label), 21, 65, 65, device=label.device, requires_grad=True)
+    logits = torch.randn(batch, 21, 65, 65, device=device, requires_grad=True)
 
-    def run() -> Tensor:
+    def step(label: Tensor) -> Tensor:
         large = F.interpolate(logits, label.shape[1:], mode='bilinear', align_corners=False)
         return torch.autograd.grad(F.cross_entropy(large, label), logits)[0]
 
-    return run
+    return step
 
 
 table = times_table
@@ -86,7 +81,7 @@ table = times_table
 def summary(record: dict) -> dict[str, str]:
     def ratio(group: str) -> float:
         """Of the first median to the second."""
-        first, second = map(median, record['results'][group].values())
+        first, second = (times['p50'] for times in record['results'][group].values())
         return first / second
 
     shares = [f'{100 * ratio(f"batch of {n}"):.1f} %' for n in reversed(BATCHES)]

@@ -1,148 +1,95 @@
-"""How each cost grows: PAC with the rates, the weight map and the metric with their inputs.
+"""How the cost of PAC grows with the number of rates, and that of as many convolutions.
 
-python -m benchmarks.cost_curves    also draws docs/images/cost_curves.png
-
-Each curve has its peer: as many convolutions as there are rates, and the plain definitions of the
-map and of the metric, at those points of the curve where they end within seconds.
+python -m benchmarks.cost_curves    on one thread; pages draws docs/images/cost_of_rates.png
 """
 
 import argparse
-import tracemalloc
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable
 
-import cv2
 import torch
-from torch import Tensor
+from matplotlib.figure import Figure
 
-from benchmarks import boundary_metric, pyramid_atrous_conv
-from benchmarks.cost_curves_tables import OURS, PEER, rates_table, table
-from benchmarks.harness import Run, blocks, main, measure_times, peak_memory, relative_error
-from mmseg_pacbal.ops import boundary_weight_map, pyramid_atrous_conv2d
-from mmseg_pacbal.ops.reference import boundary_weight_map_reference
+from benchmarks.harness import Run, main, measure_times, peak_memory, relative_error
+from benchmarks.pyramid_atrous_conv import MODES, inputs, pyramid
+from benchmarks.records import source
+from mmseg_pacbal.markdown import to_markdown
 
+OURS, PEER = 'ours', 'peer'
 CHANNELS, SIZE = (2048, 256), 33  # of the pyramid, and the side of its features
 RATES = range(1, 13)
 PEER_RATES = (1, 4, 12)
-# What one curve varies; everything else is as in the base.
-BASE = dict(side=257, classes=5, kernel_size=35, batch=1)
-MAP = dict(
-    side=(65, 129, 257, 513, 1025, 2049),
-    classes=(2, 5, 21, 150, 1000),
-    kernel_size=(3, 11, 35, 71),
-    batch=(1, 2, 4, 8, 16),
-)
-METRIC = dict(side=(65, 129, 257, 513, 1025), classes=(2, 5, 21, 150, 1000))
-# The plain definitions take seconds beyond these.
-MAP_PEER = dict(side=(65, 129, 257), classes=(2, 5, 21), kernel_size=(3, 35), batch=(1, 2))
-METRIC_PEER = dict(side=(65, 129, 257), classes=(5, 150))
-
-
-class Point(NamedTuple):
-    """One candidate at one place of a curve."""
-
-    subject: str  # PAC, map or metric
-    axis: str
-    at: int
-    form: str
-    run: Run
 
 
 def measure(args: argparse.Namespace) -> list[dict]:
-    cv2.setNumThreads(args.threads)
-    return [row for curve in curves() for row in measured(curve, args)]
+    return [row for mode, wrap in MODES.items() for row in curve(f'PAC, {mode}', wrap, args)]
 
 
-def measured(curve: list[Point], args: argparse.Namespace) -> list[dict]:
-    """The rows of a curve, whose points take turns."""
-    times = measure_times({f'{p.form} {p.at}': p.run for p in curve}, args.repeats).values()
-    rows = []
-    for point, seconds in zip(curve, times, strict=True):
-        subject, axis, at, form, run = point
-        metric = subject.startswith('metric')
-        held = peak_arrays(run) if metric else peak_memory(run)
-        rows.append(dict(subject=subject, axis=axis, at=at, form=form, **seconds, memory=held))
-    return rows
+def curve(subject: str, wrap: Callable, args: argparse.Namespace) -> list[dict]:
+    """The rows of one pass, all of whose points take turns."""
+    points = {
+        (form, count): run for count in RATES for form, run in candidates(count, wrap).items()
+    }
+    times = measure_times(points, args.repeats)
+    return [
+        dict(subject=subject, axis='rates', at=point[1], form=point[0])
+        | dict(times[point], memory=peak_memory(run))
+        for point, run in points.items()
+    ]
 
 
-def curves() -> Iterator[list[Point]]:
-    """Every curve with its peer's, once both were seen to agree."""
-    for mode, wrap in pyramid_atrous_conv.MODES.items():
-        yield pyramid(mode, wrap)
-    for axis, values in MAP.items():
-        yield [*weight_maps(axis, values)]
-    for axis, values in METRIC.items():
-        yield [*metrics(axis, values)]
-
-
-def pyramid(mode: str, wrap: Callable) -> list[Point]:
-    x, weight = pyramid_atrous_conv.inputs(CHANNELS, SIZE, 1, 'cpu', torch.float32)
+def candidates(count: int, wrap: Callable) -> dict[str, Run]:
+    """Ours and, at a few numbers of rates, as many convolutions, which must give the same."""
+    features, weight = inputs(CHANNELS, SIZE, 1, 'cpu', torch.float32)
     plain = weight.detach().contiguous().requires_grad_()
-
-    def layer(rates: tuple[int, ...], backend: str) -> Callable[[Tensor, Tensor], Tensor]:
-        return lambda x, w: pyramid_atrous_conv2d(x, w, rates, backend=backend)
-
-    points = []
-    for count in RATES:
-        rates = tuple(range(1, 2 * count, 2))
-        # One rate is a plain convolution, whose filter is laid out as convolutions want it.
-        layers = {OURS: (layer(rates, 'auto'), plain if count == 1 else weight)}
-        if count in PEER_RATES:
-            layers[PEER] = (layer(rates, 'reference'), plain)
-        runs = {}
-        for form, one in layers.items():
-            torch.manual_seed(0)  # of the gradient, which must be the same
-            runs[form] = wrap(one, x)
-        if PEER in runs:
-            check(f'{count} rates', *(run() for run in runs.values()))
-        points += [Point(f'PAC, {mode}', 'rates', count, *item) for item in runs.items()]
-    return points
+    rates = tuple(range(1, 2 * count, 2))
+    # One rate is a plain convolution, whose filter is laid out as convolutions want it.
+    runs = {OURS: wrap((pyramid(rates, 'auto'), plain if count == 1 else weight), features)}
+    if count in PEER_RATES:
+        runs[PEER] = wrap((pyramid(rates, 'reference'), plain), features)
+        results = (run() for run in runs.values())
+        pairs = zip(*(r if isinstance(r, tuple) else (r,) for r in results), strict=True)
+        worst = max(relative_error(ours, peer) for ours, peer in pairs)
+        if not worst <= 1e-5:
+            raise ValueError(f'{count} rates: ours and its peer differ by {worst:.1e}')
+    return runs
 
 
-def check(what: str, ours: Tensor | tuple, peer: Tensor | tuple) -> None:
-    """Raise ValueError where two results, or tuples of them, differ by more than rounding."""
-    pairs = zip(*(r if isinstance(r, tuple) else (r,) for r in (ours, peer)), strict=True)
-    worst = max(relative_error(a, b) for a, b in pairs)
-    if not worst <= 1e-5:
-        raise ValueError(f'{what}: ours and its peer differ by {worst:.1e}')
+def lines(record: dict) -> dict[str, dict[str, list[dict]]]:
+    """The rows by subject and form; older records hold other axes."""
+    found: dict[str, dict[str, list[dict]]] = {}
+    for row in record['results']:
+        if row['axis'] == 'rates':
+            found.setdefault(row['subject'], {OURS: [], PEER: []})[row['form']].append(row)
+    return found
 
 
-def weight_maps(axis: str, values: tuple[int, ...]) -> Iterator[Point]:
-    for value in values:
-        where = BASE | {axis: value}
-        side = where['side']
-        # Small squares, so that as many classes as possible are there.
-        label = blocks(where['classes'], (where['batch'], side, side), side=8)
-        size = where['kernel_size']
-        runs = {OURS: lambda n=size, label=label: boundary_weight_map(label, kernel_size=n)}
-        if value in MAP_PEER[axis]:
-            runs[PEER] = lambda n=size, label=label: boundary_weight_map_reference(
-                label, kernel_size=n
-            )
-            check(f'map, {axis} {value}', runs[OURS](), runs[PEER]())
-        yield from (Point('map', axis, value, form, run) for form, run in runs.items())
+def table(record: dict) -> str:
+    """The time with each number of rates against two: what a further rate costs."""
+    rows = []
+    for subject, forms in lines(record).items():
+        seconds = {int(row['at']): row['p50'] for row in forms[OURS]}
+        rows.append([subject, *(f'{s / seconds[2]:.2f}' for s in seconds.values())])
+    return to_markdown(['rates', *map(str, seconds)], rows, left=1) + source(record)
 
 
-def metrics(axis: str, values: tuple[int, ...]) -> Iterator[Point]:
-    for value in values:
-        where = BASE | {axis: value}
-        label = blocks(where['classes'], (1, where['side'], where['side']))
-        runs = {OURS: boundary_metric.run(label, where['classes'])}
-        if value in METRIC_PEER[axis]:
-            boundary_metric.check_equal(label, where['classes'])
-            runs[PEER] = lambda label=label, n=where['classes']: boundary_metric.reference(label, n)
-        yield from (Point('metric', axis, value, form, run) for form, run in runs.items())
-
-
-def peak_arrays(run: Run) -> int:
-    """Most bytes of NumPy arrays and Python objects that ``run`` holds at once."""
-    run()
-    tracemalloc.start()
-    run()
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return peak
+def picture(record: dict) -> Figure:
+    """Time and memory, forward and backward, of PAC and of as many convolutions."""
+    forms = lines(record)['PAC, forward+backward']
+    figure = Figure(figsize=(8, 2.8), layout='constrained')
+    panels = (('p50', 1e3, 'time, ms'), ('memory', 1e-6, 'memory, MB'))
+    for ax, (key, scale, title) in zip(figure.subplots(1, 2), panels, strict=True):
+        for form, style, name in ((OURS, 'o-', OURS), (PEER, 's--', 'as many convolutions')):
+            at, values = ([row[k] for row in forms[form]] for k in ('at', key))
+            ax.plot(at, [scale * value for value in values], style, markersize=4, label=name)
+        ax.set_ylim(bottom=0)
+        ax.set_xticks(at := [row['at'] for row in forms[OURS]], [f'{value:.0f}' for value in at])
+        ax.tick_params(labelsize=7)
+        ax.set_title(title, fontsize=9)
+        ax.set_xlabel('atrous rates')
+        ax.legend(fontsize=7)
+        ax.grid(alpha=0.3)
+    return figure
 
 
 if __name__ == '__main__':
-    main(__file__, __doc__, measure, table, rates_table, threads=1, device='cpu')
+    main(__file__, __doc__, measure, table, threads=1, device='cpu')

@@ -1,22 +1,37 @@
-"""What all benchmarks share: command line, timing, memory and labels.
+"""What all benchmarks share: command line, timing, memory and inputs.
 
 benchmarks/README.md is the contract. A subject is a module with ``measure(args)``, which gives
 results, and ``table(record)``, which makes a Markdown table of a record of them.
 """
 
 import argparse
+import itertools
+import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from benchmarks.records import RESULTS, file_name, write
+from benchmarks.records import RESULTS, file_name
 from mmseg_pacbal.apps.provenance import provenance
 
+T = TypeVar('T')
 Run = Callable[[], object]
+FRESH = 4  # inputs of a candidate, so that no call meets what the one before it left in a cache
+HELP = dict(
+    repeats='timed calls of each candidate',
+    threads='CPU threads',
+    device='cpu or a CUDA device',
+    out='file to write; default: in benchmarks/results/',
+    crop='pixels a side of an image',
+    batch='images',
+    sizes='height and width of the features, such as 33,65',
+    batches='numbers of images, such as 1,2',
+)
 
 
 def main(
@@ -45,7 +60,7 @@ def main(
     record = dict(benchmark=Path(file).stem, environment=start, results=measure(args))
     path = Path(args.out or RESULTS / file_name(record))
     path.parent.mkdir(parents=True, exist_ok=True)
-    write(record, path)
+    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + '\n')
     print(*(table(record) for table in tables), f'written to {path}', sep='\n\n')
 
 
@@ -58,18 +73,40 @@ def environment(args: argparse.Namespace) -> dict:
     return dict(record, threads=args.threads, repeats=args.repeats, **busy)
 
 
-HELP = dict(
-    repeats='timed calls of each candidate',
-    threads='CPU threads',
-    device='cpu or a CUDA device',
-    out='file to write; default: in benchmarks/results/',
-    crop='pixels a side of an image',
-    batch='images',
-    sizes='height and width of the features, such as 33,65',
-    batches='numbers of images, such as 1,2',
-    checkpoint='of pac_bal_camvid_mini',
-    data_root='of CamVid',
-)
+class InTurn:
+    """Each call passes the next of ``inputs`` to ``function``, and after the last the first."""
+
+    def __init__(self, function: Callable[[Any], object], inputs: Sequence) -> None:
+        self.function, self.inputs = function, inputs
+        self._turns = itertools.cycle(inputs)
+
+    def __call__(self) -> Any:
+        return self.function(next(self._turns))
+
+
+def fresh(make: Callable[[torch.Generator], T]) -> list[T]:
+    """``FRESH`` inputs that differ, each made by random numbers of its own."""
+    return [make(torch.Generator().manual_seed(seed)) for seed in range(FRESH)]
+
+
+def blocks(
+    generator: torch.Generator,
+    classes: int,
+    shape: tuple[int, int, int],
+    side: int = 16,
+    void: float = 0,
+) -> Tensor:
+    """Labels (N, H, W): squares of a random class each, of which a share is void."""
+    n, height, width = shape
+    label = torch.randint(classes, (n, -(-height // side), -(-width // side)), generator=generator)
+    label[torch.rand(label.shape, generator=generator) < void] = 255
+    label = label.repeat_interleave(side, 1).repeat_interleave(side, 2)
+    return label[:, :height, :width].contiguous()
+
+
+def labels(classes: int, shape: tuple[int, int, int], device: str = 'cpu', **how: Any) -> list:
+    """Labels of :func:`blocks`, to be passed in turn."""
+    return fresh(lambda generator: blocks(generator, classes, shape, **how).to(device))
 
 
 def measure_times(
@@ -80,22 +117,39 @@ def measure_times(
     Candidates take turns call by call, so that a machine that slows down or has other work
     slows all of them alike; ``untimed`` calls of each come first. The clock is :func:`clock`'s.
     """
-    now = getattr(time, clock(device))
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
-    for round_ in range(repeats + untimed):
+    for turn in range(repeats + untimed):
         for name, run in candidates.items():
-            synchronize(device)
-            start = now()
-            run()
-            synchronize(device)
-            if round_ >= untimed:
-                seconds[name].append(now() - start)
+            taken = seconds_of(run, device)
+            if turn >= untimed:
+                seconds[name].append(taken)
     return {name: quantiles(values) for name, values in seconds.items()}
+
+
+def seconds_of(run: Run, device: str = 'cpu') -> float:
+    now = getattr(time, clock(device))
+    synchronize(device)
+    start = now()
+    run()
+    synchronize(device)
+    return now() - start
 
 
 def clock(device: str) -> str:
     """CPU time for one thread on a CPU, since other work on the machine hardly changes it."""
     return 'process_time' if device == 'cpu' and torch.get_num_threads() == 1 else 'perf_counter'
+
+
+def synchronize(device: str) -> None:
+    if device != 'cpu':
+        torch.cuda.synchronize()
+
+
+def quantiles(values: list[float], percent: tuple[int, ...] = (20, 50, 80)) -> dict[str, float]:
+    """Such as ``{'p20': ..., 'p50': ..., 'p80': ...}``."""
+    seconds, shares = (torch.tensor(v, dtype=torch.float64) for v in (values, percent))
+    found = seconds.quantile(shares / 100).tolist()
+    return {f'p{share}': value for share, value in zip(percent, found, strict=True)}
 
 
 def measure_both(candidates: dict[str, Run], args: argparse.Namespace) -> dict[str, dict]:
@@ -134,25 +188,3 @@ def relative_error(actual: Tensor, expected: Tensor) -> float:
     """Norm of the difference over that of what is expected."""
     actual, expected = actual.double(), expected.double()
     return ((actual - expected).norm() / expected.norm()).item()
-
-
-def blocks(classes: int, shape: tuple[int, int, int], side: int = 16, void: float = 0) -> Tensor:
-    """Labels (N, H, W): squares of a random class each, of which a share is void."""
-    generator = torch.Generator().manual_seed(0)
-    n, height, width = shape
-    label = torch.randint(classes, (n, -(-height // side), -(-width // side)), generator=generator)
-    label[torch.rand(label.shape, generator=generator) < void] = 255
-    label = label.repeat_interleave(side, 1).repeat_interleave(side, 2)
-    return label[:, :height, :width].contiguous()
-
-
-def quantiles(values: list[float]) -> dict[str, float]:
-    q = torch.tensor(values, dtype=torch.float64).quantile(
-        torch.tensor([0.2, 0.5, 0.8], dtype=torch.float64)
-    )
-    return dict(p20=q[0].item(), p50=q[1].item(), p80=q[2].item())
-
-
-def synchronize(device: str) -> None:
-    if device != 'cpu':
-        torch.cuda.synchronize()

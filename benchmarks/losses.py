@@ -4,31 +4,40 @@ python -m benchmarks.losses    batch 4, 512x512, 2, 21 and 150 classes; peers th
 """
 
 import argparse
-import time
-from collections.abc import Collection
+import importlib
+from collections.abc import Callable, Collection, Sequence
+from importlib import metadata
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.harness import Run, blocks, clock, main, measure_times, peak_memory, relative_error
-from benchmarks.loss_peers import (
-    BAL,
-    CROSS_ENTROPY,
-    LEAN_BAL,
-    LEAN_CROSS_ENTROPY,
-    Loss,
-    losses,
+from benchmarks.harness import (
+    InTurn,
+    blocks,
+    fresh,
+    main,
+    measure_times,
+    peak_memory,
+    relative_error,
+    seconds_of,
 )
-from benchmarks.records import source
+from benchmarks.records import ms, source
+from mmseg_pacbal.losses import BoundaryAwareLoss
+from mmseg_pacbal.losses.label_check import as_bytes
 from mmseg_pacbal.markdown import to_markdown
+from mmseg_pacbal.ops.lean_cross_entropy import lean_cross_entropy
 
 BATCH, SIZE, LOGITS = 4, 512, 64  # images, the side of their labels, and that of the logits
 CLASSES = (2, 21, 150)
-# A loss of which a call takes more than so many seconds is timed so many times only, and once
-# means that its first call counts. One that would need more memory is left out.
-FEWER_CALLS = ((10.0, 1), (1.0, 3))
+CROSS_ENTROPY, LEAN_CROSS_ENTROPY = 'cross entropy', 'cross entropy, lean'
+BAL, LEAN_BAL = 'BAL', 'BAL, lean'
+# A loss of which a call takes more than a second is timed three times only. One that would need
+# more memory is left out.
+SLOW, FEW_CALLS = 1.0, 3
 MOST_MEBIBYTES = 7000
+
+Loss = Callable[[Tensor, Tensor], Tensor]  # (N, C, h, w), (N, H, W) -> a number
 
 
 def measure(args: argparse.Namespace) -> list[dict]:
@@ -49,10 +58,10 @@ def rows(classes: int, args: argparse.Namespace, left_out: Collection[str] = ())
     Raises:
         ValueError: A lean loss is not what it replaces, or a gradient is not finite.
     """
-    logits, label = inputs(classes, args.device)
+    batches = inputs(classes, args.device)
     found = losses(classes, args.device)
     runs = {
-        name: gradient_of(loss, logits, label)
+        name: InTurn(lambda batch, loss=loss: gradient_of(loss, batch[0])(batch[1]), batches)
         for name, (_, loss) in found.items()
         if name not in left_out
     }
@@ -61,48 +70,122 @@ def rows(classes: int, args: argparse.Namespace, left_out: Collection[str] = ())
         if not error <= 1e-5:
             raise ValueError(f'the gradient of {lean} differs by {error}')
     first = {name: first_call(name, run, args.device) for name, run in runs.items()}
-    calls = {name: number_of_calls(seconds, args.repeats) for name, seconds in first.items()}
-    times = {name: dict.fromkeys(('p20', 'p50', 'p80'), t) for name, t in first.items()}
-    for number in set(calls.values()) - {1}:
-        alike = {name: run for name, run in runs.items() if calls[name] == number}
-        untimed = 2 if number == args.repeats else 0
-        times |= measure_times(alike, number, args.device, untimed)
+    slow = {name for name, seconds in first.items() if seconds > SLOW}
+    few = min(FEW_CALLS, args.repeats)
+    quick = {name: run for name, run in runs.items() if name not in slow}
+    times = measure_times(quick, args.repeats, args.device)
+    times |= measure_times({name: runs[name] for name in slow}, few, args.device, untimed=0)
     return [
-        dict(classes=classes, loss=name, package=found[name][0], calls=calls[name])
-        | dict(times[name], mebibytes=peak_memory(run, args.device, warm=True) / 2**20)
+        dict(classes=classes, loss=name, package=found[name][0])
+        | dict(calls=few if name in slow else args.repeats, **times[name])
+        | dict(mebibytes=peak_memory(run, args.device, warm=True) / 2**20)
         for name, run in runs.items()
     ]
 
 
-def first_call(name: str, run: Run, device: str) -> float:
-    """Seconds of a call, whose gradient is looked at."""
-    now = getattr(time, clock(device))
-    start = now()
-    if not bool(run().isfinite().all()):
-        raise ValueError(f'the gradient of {name} is not finite')
-    print(f'{name}: {now() - start:.2f} s', flush=True)
-    return now() - start
-
-
-def number_of_calls(seconds: float, repeats: int) -> int:
-    return next((min(n, repeats) for limit, n in FEWER_CALLS if seconds > limit), repeats)
-
-
-def inputs(classes: int, device: str) -> tuple[Tensor, Tensor]:
+def inputs(classes: int, device: str) -> list[tuple[Tensor, Tensor]]:
     """Logits (N, C, h, w) that are right at most pixels, as in training, and labels (N, H, W)."""
-    label = blocks(classes, (BATCH, SIZE, SIZE), side=32)
-    stride = SIZE // LOGITS
-    right = F.one_hot(label[:, ::stride, ::stride], classes).permute(0, 3, 1, 2)
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(BATCH, classes, LOGITS, LOGITS, generator=generator) + 8 * right
-    return logits.to(device).requires_grad_(), label.to(device)
+
+    def make(generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        label = blocks(generator, classes, (BATCH, SIZE, SIZE), side=32)
+        stride = SIZE // LOGITS
+        right = F.one_hot(label[:, ::stride, ::stride], classes).permute(0, 3, 1, 2)
+        logits = torch.randn(BATCH, classes, LOGITS, LOGITS, generator=generator) + 8 * right
+        return logits.to(device).requires_grad_(), label.to(device)
+
+    return fresh(make)
 
 
-def gradient_of(loss: Loss, logits: Tensor, label: Tensor) -> Run:
-    def run() -> Tensor:
-        return torch.autograd.grad(loss(logits, label), logits)[0]
+def gradient_of(loss: Loss, logits: Tensor) -> Callable[[Tensor], Tensor]:
+    return lambda label: torch.autograd.grad(loss(logits, label), logits)[0]
 
-    return run
+
+def first_call(name: str, run: InTurn, device: str) -> float:
+    """Seconds of a call whose gradient is looked at."""
+    gradients: list[Tensor] = []
+    seconds = seconds_of(lambda: gradients.append(run()), device)
+    if not bool(gradients[0].isfinite().all()):
+        raise ValueError(f'the gradient of {name} is not finite')
+    print(f'{name}: {seconds:.2f} s', flush=True)
+    return seconds
+
+
+def mmseg_losses(package: object, classes: int) -> dict[str, Loss]:
+    focal = package.FocalLoss()
+
+    def focal_of_one_hot(logits: Tensor, label: Tensor) -> Tensor:
+        # With labels of classes it raises on a CPU.
+        return focal(logits, F.one_hot(label, classes).permute(0, 3, 1, 2))
+
+    return {
+        CROSS_ENTROPY: package.CrossEntropyLoss(),
+        'OHEM': package.OhemCrossEntropy(),
+        'focal': focal_of_one_hot,
+        'Dice': package.DiceLoss(use_sigmoid=False),
+        'Lovász': package.LovaszLoss(reduction='none'),
+    }
+
+
+def monai_losses(package: object, classes: int) -> dict[str, Loss]:
+    softmax = dict(to_onehot_y=True, softmax=True)
+    hausdorff = package.HausdorffDTLoss(include_background=True, **softmax)
+    dice = package.GeneralizedDiceLoss(**softmax)
+    return {
+        'Hausdorff, distance transform': lambda logits, label: hausdorff(logits, label[:, None]),
+        'generalised Dice': lambda logits, label: dice(logits, label[:, None]),
+    }
+
+
+def smp_losses(package: object, classes: int) -> dict[str, Loss]:
+    return {
+        'Lovász, smp': package.LovaszLoss('multiclass'),
+        'Tversky': package.TverskyLoss('multiclass', alpha=0.3, beta=0.7),
+    }
+
+
+PEERS = (  # package, where its losses are, and how they are built
+    ('MMSegmentation', 'mmseg.models.losses', mmseg_losses),
+    ('MONAI', 'monai.losses', monai_losses),
+    ('segmentation_models_pytorch', 'segmentation_models_pytorch.losses', smp_losses),
+)
+
+
+def losses(
+    classes: int, device: str = 'cpu', peers: Sequence[tuple] = PEERS
+) -> dict[str, tuple[str, Loss]]:
+    """Package and loss by name; a peer that is not installed is left out, with a line."""
+    ours = BoundaryAwareLoss()
+
+    def enlarged(loss: Loss) -> Loss:
+        """Of logits enlarged to the size of the label, as MMSegmentation's heads do it."""
+        return lambda logits, label: loss(
+            F.interpolate(logits, label.shape[1:], mode='bilinear', align_corners=False), label
+        )
+
+    def lean_bal(logits: Tensor, label: Tensor) -> Tensor:
+        label = ours._check_label(label, classes, 255)
+        factor = ours.pixel_factor(as_bytes(label, classes, 255))
+        return lean_cross_entropy(logits, label, factor)[0] / label.numel()
+
+    def lean_ce(logits: Tensor, label: Tensor) -> Tensor:
+        return lean_cross_entropy(logits, label)[0] / label.numel()
+
+    found: dict[str, tuple[str, Loss]] = {
+        LEAN_BAL: ('ours', lean_bal),
+        BAL: ('ours', enlarged(ours)),
+        LEAN_CROSS_ENTROPY: ('ours', lean_ce),
+    }
+    for title, module, build in peers:
+        try:
+            built = build(importlib.import_module(module), classes)
+        except ImportError as error:
+            print(f'{title} is left out: {error}')
+            continue
+        package = f'{title} {metadata.version(title)}'
+        found |= {name: (package, enlarged(loss)) for name, loss in built.items()}
+    if device != 'cpu':
+        del found['focal']  # its operator for GPUs is not in mmcv-lite
+    return found
 
 
 def table(record: dict) -> str:
@@ -121,8 +204,7 @@ def _cell(cells: dict, name: str, classes: int) -> tuple[str, str, str]:
     row, unit = cells.get((name, classes)), cells[CROSS_ENTROPY, classes]
     if row is None:
         return ('', '', '')
-    times = row['p50'] / unit['p50']
-    return f'{1e3 * row["p50"]:.0f} ms', f'{times:.2f}', f'{row["mebibytes"]:.0f} MiB'
+    return ms(row), f'{row["p50"] / unit["p50"]:.2f}', f'{row["mebibytes"]:.0f} MiB'
 
 
 def summary(record: dict) -> dict[str, str]:
@@ -133,14 +215,13 @@ def summary(record: dict) -> dict[str, str]:
     def of(name: str) -> list[float]:
         return [cells[name, n] / cells[CROSS_ENTROPY, n] for n in numbers if (name, n) in cells]
 
-    others = [of(name) for name in dict.fromkeys(name for name, _ in cells) if name not in ours]
-    ends = [min(map(min, others)), max(map(max, others))]
+    others = [times for name, _ in cells if name not in ours for times in of(name)]
     listed = {name: ' / '.join(f'{times:.2f}' for times in of(name)) for name in ours}
     counts = ' / '.join(f'{n:.0f}' for n in numbers)
     return {
         f'loss and gradient against cross entropy, {counts} classes': (
             f'BAL {listed[BAL]} of its time, BAL lean {listed[LEAN_BAL]}; '
-            f'losses of other packages {ends[0]:.2f} to {ends[1]:.0f}'
+            f'losses of other packages {min(others):.2f} to {max(others):.0f}'
         )
     }
 

@@ -1,32 +1,47 @@
-"""Parameters, FLOPs and speed of every config's network, for the tables of configs/README.md.
+"""Parameters, FLOPs and speed of every config's network, and the tables of configs/README.md.
 
 python -m benchmarks.model_zoo
+
+Costs are measured here, measured mIoU comes from results/, reported mIoU from
+configs/ablation/paper_tables.yml and MMSegmentation, and everything else from the configs.
 """
 
 import argparse
 import functools
 import json
 import math
+import re
 from pathlib import Path
 
+import mmengine
 import mmseg
 import torch
+import yaml
 from mmengine.analysis import FlopAnalyzer, parameter_count
 from mmengine.analysis.jit_handles import get_shape
 from mmengine.config import Config
-from mmengine.fileio import load
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
-from torch import nn
+from torch import Tensor, nn
 
 import mmseg_pacbal  # noqa: F401 (registers PACHead)
-from benchmarks.harness import main, measure_times
-from benchmarks.records import ROOT, median, source
+from benchmarks.harness import InTurn, fresh, main, measure_times
+from benchmarks.records import ROOT, load, source
+from mmseg_pacbal.apps.study import PRIMARY, load_study, read_records, summarise
+from mmseg_pacbal.apps.study.summary import Summary
 from mmseg_pacbal.markdown import to_markdown
 
+CONFIGS = ROOT / 'configs'
 STOCK = Path(mmseg.__file__).parent / '.mim' / 'configs' / 'deeplabv3'
 STOCK_NAMES = [f'deeplabv3_r101-d8_4xb4-{n}k_voc12aug-512x512' for n in (20, 40)]
+TABLES = yaml.safe_load((CONFIGS / 'ablation' / 'paper_tables.yml').read_text())
+NAMES = dict(
+    ASPPHead='ASPP', PACHead='PAC', CrossEntropyLoss='cross entropy', BoundaryAwareLoss='BAL'
+)
+RECIPE = ['network', 'loss', 'crop', 'iterations x batch']
+COSTS = ['parameters (M)', 'GFLOPs', 'images/s']
+NONE = '–'
 
 
 def measure(args: argparse.Namespace) -> dict:
@@ -51,10 +66,10 @@ def config_files() -> list[Path]:
 
     `ablation/` is taken as for VOC. The network of the others follows from the user's data.
     """
-    folders = (ROOT / 'configs', ROOT / 'configs' / 'ablation')
-    ours = [path for folder in folders for path in sorted(folder.glob('*.py'))]
-    ours = [path for path in ours if path.stem not in ('pac_bal_folder', 'pac_bal_timm')]
-    ours = [path for path in ours if not path.stem.endswith('_lite0')]  # few have timm installed
+    ours = [*sorted(CONFIGS.glob('*.py')), *sorted((CONFIGS / 'ablation').glob('*.py'))]
+    # Few have timm installed.
+    left_out = re.compile('pac_bal_folder|pac_bal_timm|.*_lite0')
+    ours = [path for path in ours if not left_out.fullmatch(path.stem)]
     return ours + [STOCK / f'{name}.py' for name in STOCK_NAMES]
 
 
@@ -97,24 +112,24 @@ def pac_flops(inputs: list, outputs: list) -> int:
     return n * h * w * math.prod(filter_shape)
 
 
-def inference(model: nn.Module, size: tuple[int, int]) -> functools.partial:
+def inference(model: nn.Module, size: tuple[int, int]) -> InTurn:
     """One image, from normalised pixels to logits of its size."""
-    x = torch.randn(1, 3, *size, device=next(model.parameters()).device)
-    return functools.partial(torch.no_grad()(model.encode_decode), x, [dict(img_shape=tuple(size))])
+    device = next(model.parameters()).device
+
+    @torch.no_grad()
+    def run(x: Tensor) -> Tensor:
+        return model.encode_decode(x, [dict(img_shape=tuple(size))])
+
+    return InTurn(run, fresh(lambda g: torch.randn(1, 3, *size, generator=g).to(device)))
 
 
 def stock_mious() -> dict[str, float]:
     """What MMSegmentation's model zoo reports for its own configs."""
-    models = {model['Name']: model for model in load(STOCK / 'metafile.yaml')['Models']}
+    models = {m['Name']: m for m in mmengine.load(STOCK / 'metafile.yaml')['Models']}
     return {name: models[name]['Results']['Metrics']['mIoU'] for name in STOCK_NAMES}
 
 
-COSTS = ['parameters (M)', 'GFLOPs', 'images/s']
-
-
-def costs(network: dict) -> list[str]:
-    figures = network['parameters'] / 1e6, network['flops'] / 1e9, 1 / median(network['seconds'])
-    return [f'{figure:.2f}' for figure in figures]
+# Tables
 
 
 def table(record: dict) -> str:
@@ -123,6 +138,117 @@ def table(record: dict) -> str:
         for network in record['results']['networks']
     ]
     return to_markdown(['network of', 'input', *COSTS], rows, left=2) + source(record)
+
+
+def costs(network: dict) -> list[str]:
+    figures = network['parameters'] / 1e6, network['flops'] / 1e9, 1 / network['seconds']['p50']
+    return [f'{figure:.2f}' for figure in figures]
+
+
+def costs_of(name: str) -> list[str]:
+    """The cells of ``COSTS`` of a config."""
+    networks = load('model_zoo')['results']['networks']
+    return costs(next(network for network in networks if name in network['configs']))
+
+
+def blocks() -> dict[str, str]:
+    """Every marked block of configs/README.md."""
+
+    def family(dataset: str) -> list[str]:
+        return [f'{row["name"]}_{dataset}' for row in TABLES['table_3']]
+
+    where = load('model_zoo')['environment']
+    return dict(
+        voc=config_table([*family('voc'), 'pac_bal_voc_d8', *STOCK_NAMES]),
+        camvid=config_table(family('camvid')),
+        mini=config_table([*family('camvid_mini'), 'pac_bal_demo']),
+        scores=score_table('camvid_lite0', 'camvid_mini'),
+        table_2=pac_table(),
+        machine=(
+            f'Speed: {where["machine"]}, torch {where["torch"]}, float32, one image at a time; '
+            f'commit {where["commit"]}, {where["date"]}.'
+        ),
+    )
+
+
+def config_table(names: list[str]) -> str:
+    reported = {f'{row["name"]}_voc': row['mIoU'] for row in TABLES['table_3']}
+    reported |= load('model_zoo')['results']['stock']
+    rows = [
+        [
+            f'`mmseg::deeplabv3/{name}`' if name in STOCK_NAMES else f'[`{name}`]({name}.py)',
+            *recipe((STOCK if name in STOCK_NAMES else CONFIGS) / f'{name}.py'),
+            *costs_of(name),
+            f'{reported[name]:.2f}' if name in reported else NONE,
+            measured().get(name, NONE),
+        ]
+        for name in names
+    ]
+    return to_markdown(['config', *RECIPE, *COSTS, 'mIoU reported', 'mIoU measured'], rows, left=4)
+
+
+def recipe(path: Path) -> list[str]:
+    """The cells of ``RECIPE`` of a config."""
+    cfg = parse(path)
+    backbone, head = cfg.model.backbone, cfg.model.decode_head
+    if backbone.type == 'TIMMBackbone':
+        network = f'{backbone.model_name}-D{backbone.output_stride}'
+    else:
+        network = f'R-{backbone.depth}-D{4 * math.prod(backbone.strides)}'  # the stem shrinks by 4
+        network += f', {backbone.base_channels} wide' if 'base_channels' in backbone else ''
+    normalised = ', normalised' if head.loss_decode.get('normalize') else ''
+    return [
+        f'{network}, {NAMES[head.type]}',
+        NAMES[head.loss_decode.type] + normalised,
+        'x'.join(map(str, cfg.crop_size)),
+        f'{cfg.train_cfg.max_iters:,} x {cfg.train_dataloader.batch_size}',
+    ]
+
+
+@functools.cache
+def measured() -> dict[str, str]:
+    """mIoU of the configs that a study of the paper's tables has trained, with its deviation."""
+    found = {}
+    table_3 = [('table3', dataset) for dataset in ('voc', 'camvid', 'camvid_mini')]
+    for study, dataset in (*table_3, ('table2', 'voc')):
+        for summary in scores(study, dataset, 'mIoU'):
+            suffix = f'_{dataset}' if study == 'table3' else ''
+            found[summary.row + suffix] = with_deviation(summary)
+    return found
+
+
+def scores(study: str, dataset: str, metric: str) -> list[Summary]:
+    records = read_records(ROOT / 'results' / study / dataset)
+    return summarise(load_study(study, dataset), records, metric)
+
+
+def with_deviation(summary: Summary) -> str:
+    deviation = '' if summary.deviation is None else f' ± {summary.deviation:.2f}'
+    return f'{summary.mean:.2f}{deviation}'
+
+
+def score_table(*datasets: str) -> str:
+    """Mean and deviation of every primary measure of the rows of Table 3."""
+    rows = []
+    for dataset in datasets:
+        for columns in zip(*(scores('table3', dataset, metric) for metric in PRIMARY), strict=True):
+            name = f'{columns[0].row}_{dataset}'
+            cells = [*recipe(CONFIGS / f'{name}.py'), str(columns[0].seeds)]
+            rows.append([f'[`{name}`]({name}.py)', *cells, *map(with_deviation, columns)])
+    return to_markdown(['config', *RECIPE, 'seeds', *PRIMARY], rows, left=4)
+
+
+def pac_table() -> str:
+    """Table 2."""
+    rows = []
+    for row in TABLES['table_2']:
+        name = row['name']
+        head = parse(CONFIGS / 'ablation' / f'{name}.py').model.decode_head
+        settings = [', '.join(map(str, head.rates)), head['merge']]
+        gain = [f'{row["delta_mIoU"]:+.2f}', measured().get(name, NONE)]
+        rows.append([f'[`{name}`](ablation/{name}.py)', *settings, *costs_of(name), *gain])
+    head = ['config', 'rates', 'merge', *COSTS, 'Δ mIoU reported', 'mIoU measured']
+    return to_markdown(head, rows, left=3)
 
 
 if __name__ == '__main__':

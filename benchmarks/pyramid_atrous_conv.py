@@ -12,16 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.harness import Run, main, measure_both, relative_error
-from benchmarks.records import median, source, span
+from benchmarks.harness import InTurn, Run, fresh, main, measure_both, relative_error
+from benchmarks.records import source, span
 from mmseg_pacbal.markdown import to_markdown
-from mmseg_pacbal.ops import factorized, pyramid_atrous_conv2d
+from mmseg_pacbal.ops import pyramid_atrous_conv2d
 from mmseg_pacbal.ops.factorized import outputs_innermost
 
 Layer = tuple[Callable[[Tensor, Tensor], Tensor], Tensor]  # of features and filter; a filter
 RATES = (1, 3, 5, 7, 9)
 FIVE = 'five convolutions'
-AUTOGRAD = 'products, differentiated by autograd'
 GEMM = ('aten::mm', 'aten::addmm_')
 
 
@@ -31,48 +30,43 @@ def measure(args: argparse.Namespace) -> dict:
     dtypes = ('float32', 'tf32', 'bfloat16') if cuda else ('float32',)
     sizes, batches = (map(int, text.split(',')) for text in (args.sizes, args.batches))
     cases = itertools.product(sizes, batches, dtypes)
-    return dict(
-        accuracy=[accuracy(d, args.device) for d in ('float32', 'bfloat16', 'float16')],
-        cases=[case(args, *where) for where in cases],
-    )
+    return dict(cases=[case(args, *where) for where in cases])
 
 
 def case(args: argparse.Namespace, size: int, batch: int, dtype: str) -> dict:
     """Times, memory and the share of the matrix products at one size."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = dtype == 'tf32'
     type_ = torch.bfloat16 if dtype == 'bfloat16' else torch.float32
-    x, weight = inputs((2048, 256), size, batch, args.device, type_)
-    layers = candidates(x, weight, RATES, 'auto')
+    features, weight = inputs((2048, 256), size, batch, args.device, type_)
+    layers = candidates(features[0], weight)
     plain = layers[FIVE][1]
     for rate in RATES:
         layers[alone(rate)] = (lambda x, w, r=rate: F.conv2d(x, w, padding=r, dilation=r), plain)
     result = dict(size=size, batch=batch, dtype=dtype)
     for mode, wrap in MODES.items():
-        runs = {name: wrap(layer, x) for name, layer in layers.items()}
+        runs = {name: wrap(layer, features) for name, layer in layers.items()}
         share = gemm_share(runs['factorized']) if args.device == 'cpu' else None
         result[mode] = dict(**measure_both(runs, args), gemm_share=share)
     return result
 
 
-def candidates(x: Tensor, weight: Tensor, rates: tuple, backend: str) -> dict[str, Layer]:
-    """The forms of the pyramid, which must agree, each with its filter's best layout."""
+def pyramid(rates: tuple, backend: str) -> Callable[[Tensor, Tensor], Tensor]:
+    return lambda x, w: pyramid_atrous_conv2d(x, w, rates, backend=backend)
 
-    def pyramid(backend: str) -> Callable[[Tensor, Tensor], Tensor]:
-        return lambda x, w: pyramid_atrous_conv2d(x, w, rates, backend=backend)
 
+def candidates(x: Tensor, weight: Tensor) -> dict[str, Layer]:
+    """Both forms of the pyramid, which must agree, each with its filter's best layout."""
     layout = torch.channels_last if x.is_cuda else torch.contiguous_format
     plain = weight.detach().contiguous(memory_format=layout).requires_grad_()
     layers = {
-        'factorized': (pyramid(backend), weight),
-        AUTOGRAD: (lambda x, w: factorized.traceable(x, w, rates, concat=False), weight),
-        FIVE: (pyramid('reference'), plain),
+        'factorized': (pyramid(RATES, 'auto'), weight),
+        FIVE: (pyramid(RATES, 'reference'), plain),
     }
     with torch.no_grad():
-        *others, expected = (function(x, weight) for function, _ in layers.values())
+        error = relative_error(*(function(x, weight) for function, _ in layers.values()))
     bound = 1e-2 if x.dtype == torch.bfloat16 or x.is_cuda else 1e-5
-    for name, actual in zip(layers, others, strict=False):
-        if not relative_error(actual, expected) <= bound:
-            raise ValueError(f'{name!r} differs from the convolutions by more than {bound}')
+    if not error <= bound:
+        raise ValueError(f'the forms of the pyramid differ by {error:.1e}, more than {bound}')
     return layers
 
 
@@ -80,32 +74,36 @@ def alone(rate: int) -> str:
     return f'rate {rate} alone'
 
 
-def inference(layer: Layer, x: Tensor) -> Run:
-    return torch.no_grad()(lambda: layer[0](x, layer[1]))
-
-
-def training(layer: Layer, x: Tensor) -> Run:
+def inference(layer: Layer, features: list[Tensor]) -> InTurn:
     function, weight = layer
-    grad = torch.randn_like(function(x, weight).detach())
-    return lambda: torch.autograd.grad(function(x, weight), (x, weight), grad)
+    return InTurn(torch.no_grad()(lambda x: function(x, weight)), features)
+
+
+def training(layer: Layer, features: list[Tensor]) -> InTurn:
+    """Forward and backward, with the same gradient of the output for every form."""
+    function, weight = layer
+    torch.manual_seed(0)
+    grad = torch.randn_like(function(features[0], weight).detach())
+    return InTurn(lambda x: torch.autograd.grad(function(x, weight), (x, weight), grad), features)
 
 
 MODES: dict[str, Callable] = {'forward': inference, 'forward+backward': training}
-TITLES = {'forward': 'forward', 'forward+backward': 'forward + backward'}
 
 
 def inputs(
     channels: tuple[int, int], size: int, batch: int, device: str, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
-    """Features and a filter as the module holds it; channels_last on CUDA, cuDNN's best."""
-    generator = torch.Generator().manual_seed(0)
+) -> tuple[list[Tensor], Tensor]:
+    """Features in turn and a filter, as the module holds it; channels_last on CUDA."""
     c_in, c_out = channels
-    x = torch.randn(batch, c_in, size, size, generator=generator)
+    layout = torch.contiguous_format if device == 'cpu' else torch.channels_last
+
+    def features(generator: torch.Generator) -> Tensor:
+        x = torch.randn(batch, c_in, size, size, generator=generator).to(device, dtype)
+        return x.contiguous(memory_format=layout).requires_grad_()
+
+    generator = torch.Generator().manual_seed(0)
     weight = torch.randn(c_out, c_in, 3, 3, generator=generator) / (9 * c_in) ** 0.5
-    x, weight = x.to(device, dtype), outputs_innermost(weight.to(device, dtype))
-    if device != 'cpu':
-        x = x.contiguous(memory_format=torch.channels_last)
-    return x.requires_grad_(), weight.requires_grad_()
+    return fresh(features), outputs_innermost(weight.to(device, dtype)).requires_grad_()
 
 
 def gemm_share(run: Run) -> float:
@@ -116,26 +114,6 @@ def gemm_share(run: Run) -> float:
     return sum(spent.get(name, 0) for name in GEMM) / sum(spent.values())
 
 
-def accuracy(dtype: str, device: str) -> dict:
-    """Norm of the error against float64, relative, of output and both gradients."""
-    # float16 convolutions take minutes on CPU: a small size.
-    x, weight = inputs((256, 64), 17, 1, device, getattr(torch, dtype))
-    exact = [tensor.detach().double().requires_grad_() for tensor in (x, weight)]
-    grad = torch.randn_like(x[:, :64])
-
-    def results(backend: str, x: Tensor, weight: Tensor) -> list[Tensor]:
-        out = pyramid_atrous_conv2d(x, weight, RATES, backend=backend)
-        return [out, *torch.autograd.grad(out, (x, weight), grad.to(out.dtype))]
-
-    expected = results('reference', *exact)
-    backends = {'factorized': 'triton' if device != 'cpu' else 'factorized', FIVE: 'reference'}
-    errors = {}
-    for name, backend in backends.items():
-        actual = results(backend, x, weight)
-        errors[name] = [relative_error(a, e) for a, e in zip(actual, expected, strict=True)]
-    return dict(dtype=dtype, errors=errors)
-
-
 # Tables
 
 
@@ -143,13 +121,13 @@ def cases(record: dict) -> list[tuple[list[str], dict, dict, dict]]:
     """Batch, size and pass as cells, median seconds, memory and all else, of every case."""
     return [
         (
-            [f'{case["batch"]}, {case["size"]}x{case["size"]}', title],
-            {name: median(times) for name, times in case[mode]['times'].items()},
+            [f'{case["batch"]}, {case["size"]}x{case["size"]}', mode.replace('+', ' + ')],
+            {name: times['p50'] for name, times in case[mode]['times'].items()},
             case[mode]['memory'],
             case[mode],
         )
         for case in record['results']['cases']
-        for mode, title in TITLES.items()
+        for mode in MODES
     ]
 
 
@@ -174,33 +152,6 @@ def table(record: dict) -> str:
     head += ['factorized / mean one', 'factorized / quickest one', 'memory, factorized and five']
     head += ['in products']
     return to_markdown(head, rows, left=2) + source(record)
-
-
-def autograd_table(record: dict) -> str:
-    """What the factorized form gains over shifted sums that autograd differentiates."""
-    rows = [
-        [
-            *where,
-            *(f'{1e3 * seconds[name]:.0f} ms' for name in ('factorized', AUTOGRAD, FIVE)),
-            f'{seconds[AUTOGRAD] / seconds["factorized"]:.2f}',
-            f'{seconds[FIVE] / seconds[AUTOGRAD]:.2f}',
-            *(f'{memory[name] / 1e6:.0f} MB' for name in ('factorized', AUTOGRAD)),
-        ]
-        for where, seconds, memory, _ in cases(record)
-    ]
-    head = ['batch, size', 'pass', 'factorized', 'plain', 'five', 'plain / factorized']
-    head += ['five / plain', 'memory, factorized', 'memory, plain']
-    return to_markdown(head, rows, left=2) + source(record)
-
-
-def accuracy_table(record: dict) -> str:
-    rows = [
-        [entry['dtype'], name, *(f'{error:.1e}' for error in errors)]
-        for entry in record['results']['accuracy']
-        for name, errors in entry['errors'].items()
-    ]
-    head = ['dtype', 'form', 'output', 'gradient of x', 'gradient of the filter']
-    return to_markdown(head, rows, left=2)
 
 
 def singles(seconds: dict[str, float]) -> list[float]:
@@ -231,6 +182,5 @@ def summary(record: dict) -> dict[str, str]:
 
 
 if __name__ == '__main__':
-    tables = (table, autograd_table, accuracy_table)
     batches = '16' if torch.cuda.is_available() else '1,2'
-    main(__file__, __doc__, measure, *tables, sizes='33,65', batches=batches)
+    main(__file__, __doc__, measure, table, sizes='33,65', batches=batches)

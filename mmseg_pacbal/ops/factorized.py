@@ -35,8 +35,8 @@ def choose_by_rule(channels: int, rates: Sequence[int]) -> str:
 
     For every pixel, tap and output it saves C_in * (rates - 1) multiplications and costs one
     addition for each rate, which a convolution does at no extra cost. The saving from which on it
-    is faster was measured on a CPU (``python -m benchmarks.pyramid_atrous_conv_grid``), in
-    inference and in training, in float32 and bfloat16. ``channels`` is C_in.
+    is faster was measured on a CPU, in inference and in training, in float32 and bfloat16
+    (docs/pyramid_atrous_conv.md). ``channels`` is C_in.
     """
     return 'factorized' if channels * (len(rates) - 1) >= MIN_SAVED else 'reference'
 

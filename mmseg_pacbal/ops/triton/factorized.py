@@ -5,7 +5,7 @@ The gradient of a gather over shifts is a gather over the opposite shifts, so on
 both directions.
 
 Block sizes follow from the memory layout alone; in a sweep on an H200 no other ones were much
-faster. ``python -m benchmarks.gather_kernel`` compares the kernel with a copy.
+faster. docs/benchmarks.md compares the kernel with a copy.
 """
 
 from collections.abc import Iterable, Sequence

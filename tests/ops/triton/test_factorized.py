@@ -1,6 +1,5 @@
 """The Triton kernel against the plain form: on a GPU, or in Triton's interpreter on CPU."""
 
-import argparse
 import importlib.util
 import os
 import subprocess
@@ -11,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks import gather_kernel
 from mmseg_pacbal.ops import available_backends, factorized, pyramid_atrous_conv2d
 
 INTERPRETED = os.environ.get('TRITON_INTERPRET') == '1'
@@ -133,20 +131,3 @@ def test_refused_on_cpu():
         pyramid_atrous_conv2d(
             torch.zeros(1, 2, 5, 5), torch.zeros(3, 2, 3, 3), (1,), backend='triton'
         )
-
-
-@needs_triton
-@pytest.mark.parametrize('layout', ['contiguous', 'channels_last'])
-def test_benchmark_of_the_kernel(layout):
-    args = argparse.Namespace(device=DEVICE, repeats=1)
-    result = gather_kernel.case(args, 2, 4, 9, torch.float32, layout)
-    maps = 2 * 4 * 9 * 9 * 4  # bytes
-    assert result['moved'] == dict(copy=18 * maps, outputs=10 * maps, gradients=10 * maps)
-    assert all(times['p50'] > 0 for times in result['times'].values())
-
-
-@needs_triton
-def test_benchmark_refuses_a_wrong_sum():
-    maps = torch.ones(1, 4, 9, 9, device=DEVICE)
-    with pytest.raises(ValueError, match='differs from the convolutions by'):
-        gather_kernel.check_equal(maps, maps)
