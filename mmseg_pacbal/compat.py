@@ -28,10 +28,9 @@ fixed: dict[str, str] = {}
 
 
 def provide_pkg_resources() -> None:
-    """Provide the part of `pkg_resources` that mmengine uses.
+    """Provide the part of `pkg_resources` with which mmengine finds an `mmseg::` base config.
 
-    setuptools 82 removed it; mmengine needs it to find the package of an `mmseg::` base config.
-    Needed while mmengine reads `pkg_resources` (0.10.7 does); the fork does not, see :func:`apply`.
+    Needed with setuptools 82, which removed it, while mmengine reads it (0.10.7, but not the fork).
     """
     if importlib.util.find_spec('pkg_resources') is None:
         sys.meta_path.append(_PkgResources())
@@ -47,26 +46,18 @@ class _PkgResources(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def exec_module(self, module: ModuleType) -> None:
         vars(module).update(
             DistributionNotFound=metadata.PackageNotFoundError,
-            get_distribution=_Distribution,
+            get_distribution=_get_distribution,
             declare_namespace=_declare_namespace,
             fixup_namespace_packages=lambda path, parent=None: None,  # pytest calls it
         )
 
 
-class _Distribution:
-    """The part of `pkg_resources.Distribution` that mmengine reads."""
-
-    def __init__(self, name: str) -> None:
-        distribution = metadata.distribution(name)
-        self.version = distribution.version
-        self.location = str(distribution.locate_file(''))
-        self._read_text = distribution.read_text
-
-    def has_metadata(self, name: str) -> bool:
-        return self._read_text(name) is not None
-
-    def get_metadata(self, name: str) -> str:
-        return self._read_text(name) or ''
+def _get_distribution(name: str) -> metadata.Distribution:
+    found: Any = metadata.distribution(name)
+    found.location = str(found.locate_file(''))
+    found.has_metadata = lambda file: found.read_text(file) is not None
+    found.get_metadata = found.read_text
+    return found
 
 
 def _declare_namespace(name: str) -> None:
@@ -80,8 +71,7 @@ def provide_compiled_ops() -> None:
     A `mmcv._ext` that exists but fails to load (built for another torch, say) keeps its own error.
     The stand-in has a spec without a loader: imports find it, but mmcv and mmengine look for the
     loader to learn whether there are compiled ops, and rightly still find none.
-    Needed while mmseg imports `mmcv.ops` unconditionally (1.2.2 does), with mmcv-lite only. The
-    fork does not, and its mmengine would take the stand-in for compiled ops, see :func:`apply`.
+    Needed with mmcv-lite while mmseg imports `mmcv.ops` unconditionally (1.2.2; the fork does not).
     """
     if importlib.util.find_spec('mmcv._ext') is None:
         sys.modules['mmcv._ext'] = stand_in = _MissingOps('mmcv._ext')
@@ -95,11 +85,10 @@ class _MissingOps(ModuleType):
     def __getattr__(self, name: str) -> Callable[..., str]:
         if name.startswith('__'):
             raise AttributeError(f'module {self.__name__!r} has no attribute {name!r}')
+        if name in ('get_compiler_version', 'get_compiling_cuda_version'):
+            return lambda: 'n/a'  # no ops; mmcv itself says this if it has none
 
         def op(*args: Any, **kwargs: Any) -> str:
-            # Not ops, but reports on the build; mmcv itself says this if it has none.
-            if name in ('get_compiler_version', 'get_compiling_cuda_version'):
-                return 'n/a'
             raise RuntimeError(
                 f'the compiled op {name!r} of mmcv was called, but the installed mmcv has none; '
                 f'install full mmcv: pip uninstall -y mmcv-lite mmcv && {FULL_MMCV}'
@@ -115,12 +104,10 @@ def name_mmsegmentation() -> None:
     """
     from mmengine.config.utils import MODULE2PACKAGE
 
-    versions = installed_versions()
-    present = [name for name in MMSEG if versions.get(name)]
-    if present:
-        MODULE2PACKAGE['mmseg'] = present[0]
-        if present[0] != MMSEG[0]:
-            fixed['mmseg:: configs'] = f'mmengine does not know the distribution {present[0]}'
+    stock, fork = map(installed_versions().get, MMSEG)
+    if fork and not stock:
+        MODULE2PACKAGE['mmseg'] = MMSEG[1]
+        fixed['mmseg:: configs'] = f'mmengine does not know the distribution {MMSEG[1]}'
 
 
 def load_checkpoints_safely() -> None:
@@ -140,82 +127,17 @@ def load_checkpoints_safely() -> None:
     known = serialization.get_safe_globals()
     serialization.add_safe_globals([g for g in _checkpoint_globals() if g not in known])
     CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
-    if not isinstance(checkpoint.load_url, _SafeLoadUrl):
-        checkpoint.load_url = _SafeLoadUrl(checkpoint.load_url)
+    if not hasattr(checkpoint.load_url, 'is_safe'):
+        checkpoint.load_url = functools.partial(_load_url, checkpoint.load_url)
+        checkpoint.load_url.is_safe = True
     fixed['checkpoints'] = 'torch refuses what mmengine stores beside the weights'
 
 
-class _SafeLoadUrl:
-    """`torch.hub.load_state_dict_from_url` with `weights_only=True`."""
-
-    def __init__(self, load: Callable) -> None:
-        self.load = load
-
-    def __call__(self, url: str, **options: Any) -> Any:
-        try:
-            return _without_code(self.load(url, **{**options, 'weights_only': True}))
-        except pickle.UnpicklingError as error:
-            raise _explained(url, error) from error
-
-
-def load_yaml_safely() -> None:
-    """Let a config in YAML hold data alone, as a reader of YAML expects; tuples are data.
-
-    Needed while mmengine reads YAML with `yaml.CLoader`, which calls what a tag names (0.10.7).
-    """
-    import yaml
-    from mmengine.fileio.handlers import yaml_handler
-
-    class Loader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):  # type: ignore[misc]
-        pass
-
-    Loader.add_constructor(
-        'tag:yaml.org,2002:python/tuple',  # written by mmengine's Config.dump
-        lambda loader, node: tuple(loader.construct_sequence(node, deep=True)),
-    )
-    yaml_handler.Loader = Loader
-    fixed['YAML'] = 'mmengine calls what a tag in a config names'
-
-
-@functools.cache
-def _checkpoint_globals() -> Sequence[Callable]:
-    """What mmengine's checkpoints refer to besides tensors, written with numpy 1 or 2.
-
-    The dtypes are those of logged numbers and their counts (int32: numpy 1 on Windows). The
-    object dtype, whose arrays can hold anything, is not among them.
-    """
-    import numpy as np
-    from mmengine.logging import HistoryBuffer
-    from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
-
-    methods = {
-        HistoryBuffer: ('min', 'max', 'current', 'mean'),
-        OneCycleParamScheduler: ('_annealing_cos', '_annealing_linear'),
-    }
-
-    def get_method(owner: Any, name: Any) -> Callable:
-        # Both classes store some of their own functions, which pickle writes as calls of getattr.
-        # The real getattr would give access to everything reachable from an allowed class.
-        if not isinstance(owner, type) or name not in methods.get(owner, ()):
-            raise pickle.UnpicklingError('unsupported GLOBAL builtins.getattr')
-        return getattr(owner, name)
-
-    def named(path: str, function: Callable) -> Callable:
-        def stand_in(*args: Any) -> Any:
-            return function(*args)
-
-        stand_in.__module__, _, stand_in.__name__ = path.rpartition('.')
-        stand_in.__qualname__ = stand_in.__name__
-        return stand_in
-
-    rebuild: tuple[Any, ...] = (np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0])
-    modules = ('numpy.core.multiarray', 'numpy._core.multiarray')  # numpy 1, numpy 2
-    return (
-        *(HistoryBuffer, OneCycleParamScheduler, named('builtins.getattr', get_method)),
-        *(named(f'{module}.{f.__name__}', f) for module in modules for f in rebuild),
-        *(type(np.dtype(code)) for code in ('int32', 'int64', 'float32', 'float64')),
-        *(np.ndarray, np.dtype, _codecs.encode),  # torch 2.5 allows the last one itself
-    )
+def _load_url(load: Callable, url: str, **options: Any) -> Any:
+    try:
+        return _without_code(load(url, **{**options, 'weights_only': True}))
+    except pickle.UnpicklingError as error:
+        raise _explained(url, error) from error
 
 
 def load_from_local(filename: str, map_location: Any = None) -> Any:
@@ -269,6 +191,66 @@ def _explained(filename: str, error: Exception) -> pickle.UnpicklingError:
         f'{filename} could not be read as a checkpoint ({reason}); it is truncated or was '
         'not written by torch.save: copy or download it again'
     )
+
+
+@functools.cache
+def _checkpoint_globals() -> Sequence[Callable]:
+    """What mmengine's checkpoints refer to besides tensors, written with numpy 1 or 2.
+
+    The dtypes are those of logged numbers and their counts (int32: numpy 1 on Windows). The
+    object dtype, whose arrays can hold anything, is not among them.
+    """
+    import numpy as np
+    from mmengine.logging import HistoryBuffer
+    from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
+
+    methods = {
+        HistoryBuffer: ('min', 'max', 'current', 'mean'),
+        OneCycleParamScheduler: ('_annealing_cos', '_annealing_linear'),
+    }
+
+    def get_method(owner: Any, name: Any) -> Callable:
+        # Both classes store some of their own functions, which pickle writes as calls of getattr.
+        # The real getattr would give access to everything reachable from an allowed class.
+        if not isinstance(owner, type) or name not in methods.get(owner, ()):
+            raise pickle.UnpicklingError('unsupported GLOBAL builtins.getattr')
+        return getattr(owner, name)
+
+    def named(path: str, function: Callable) -> Callable:
+        def stand_in(*args: Any) -> Any:
+            return function(*args)
+
+        stand_in.__module__, _, stand_in.__name__ = path.rpartition('.')
+        stand_in.__qualname__ = stand_in.__name__
+        return stand_in
+
+    rebuild: tuple[Any, ...] = (np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0])
+    modules = ('numpy.core.multiarray', 'numpy._core.multiarray')  # numpy 1, numpy 2
+    return (
+        *(HistoryBuffer, OneCycleParamScheduler, named('builtins.getattr', get_method)),
+        *(named(f'{module}.{f.__name__}', f) for module in modules for f in rebuild),
+        *(type(np.dtype(code)) for code in ('int32', 'int64', 'float32', 'float64')),
+        *(np.ndarray, np.dtype, _codecs.encode),  # torch 2.5 allows the last one itself
+    )
+
+
+def load_yaml_safely() -> None:
+    """Let a config in YAML hold data alone, as a reader of YAML expects; tuples are data.
+
+    Needed while mmengine reads YAML with `yaml.CLoader`, which calls what a tag names (0.10.7).
+    """
+    import yaml
+    from mmengine.fileio.handlers import yaml_handler
+
+    class Loader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):  # type: ignore[misc]
+        pass
+
+    Loader.add_constructor(
+        'tag:yaml.org,2002:python/tuple',  # written by mmengine's Config.dump
+        lambda loader, node: tuple(loader.construct_sequence(node, deep=True)),
+    )
+    yaml_handler.Loader = Loader
+    fixed['YAML'] = 'mmengine calls what a tag in a config names'
 
 
 def apply() -> None:

@@ -1,6 +1,5 @@
 """The versions that are installed, those that are accepted, and a clear error where they differ.
 
-pip resolves what the project declares, but it cannot know everything, see :func:`check_versions`.
 OpenMMLab is not imported here, so that the versions are checked before it can fail on them.
 """
 
@@ -12,13 +11,11 @@ from typing import NoReturn
 FULL_MMCV = 'pip install "setuptools<82" wheel && pip install --no-build-isolation "mmcv==2.1.0"'
 LITE_MMCV = f'pip install "mmcv-lite==2.1.0" (for the compiled ops, instead: {FULL_MMCV})'
 MMSEG = ('mmsegmentation', 'onedl-mmsegmentation')
+MMENGINE = ('mmengine', 'mmengine-lite', 'onedl-mmengine')
 # module: distributions that provide it, what installs one
 NEEDS = {
     'torch': (('torch',), 'pip install "torch>=2.4"'),
-    'mmengine': (
-        ('mmengine', 'mmengine-lite', 'onedl-mmengine'),
-        'pip install "mmengine==0.10.7"',
-    ),
+    'mmengine': (MMENGINE, 'pip install "mmengine==0.10.7"'),
     'mmcv': (('mmcv', 'mmcv-lite', 'mmcv-full', 'onedl-mmcv'), LITE_MMCV),
     'mmseg': (MMSEG, 'pip install "mmsegmentation==1.2.2"'),
     'ftfy': (('ftfy',), 'pip install ftfy regex'),
@@ -39,12 +36,12 @@ def version(name: str) -> str | None:
 
 
 def installed_versions() -> dict[str, str | None]:
-    """Read the version of every distribution that matters, None if it is not installed.
+    """The version of every distribution that matters, None if it is not installed.
 
-    A module that can be imported without a distribution known here (a source tree on the path,
-    a renamed build) has no version to check: its names are left out.
+    The names of a module that can be imported without a distribution known here (a source tree on
+    the path, a renamed build) are left out: there is no version to check.
     """
-    versions = {'numpy': version('numpy')}
+    versions: dict[str, str | None] = {}
     for module, (names, _) in NEEDS.items():
         found = {name: version(name) for name in names}
         # A folder that an uninstall left behind has a spec, but no origin.
@@ -54,10 +51,9 @@ def installed_versions() -> dict[str, str | None]:
 
 
 def declared_versions() -> dict[str, str]:
-    """Read which versions this project accepts: distribution name -> specifiers.
+    """Distribution name -> specifiers that the metadata of the installed project accepts.
 
-    They are declared in one place, the metadata of the installed project; the result is empty for
-    a source tree that was never installed.
+    Empty for a source tree that was never installed.
     """
     from packaging.requirements import Requirement
 
@@ -84,6 +80,9 @@ def check_versions(installed: dict[str, str | None], declared: dict[str, str]) -
     Raises:
         UnsupportedStackError: a distribution is missing, installed twice, or out of range.
     """
+    from packaging.specifiers import SpecifierSet
+
+    stock = installed.get('mmsegmentation')
     for module, (names, command) in NEEDS.items():
         present = [name for name in names if installed.get(name)]
         if not present and any(name in installed for name in names):
@@ -94,27 +93,20 @@ def check_versions(installed: dict[str, str | None], declared: dict[str, str]) -
             found = ' and '.join(f'{name} {installed[name]}' for name in present)
             command = f'pip uninstall -y {" ".join(present)} && {command}'
             _refuse(f'{found} overwrite each other', f'one of them as {module}', command)
-    stock = installed.get('mmsegmentation')
-    for module, (names, command) in NEEDS.items():
-        for name in names:
+        for name in present:
             wanted = name if name in declared else names[0]
-            accepted = declared.get(wanted, '')
-            if _within(installed.get(name), accepted):
+            wanted += declared.get(wanted, '')
+            accepted = SpecifierSet(declared.get(name, declared.get(names[0], '')))
+            # The fork numbers its versions differently, and brings an mmcv that suits it.
+            own = name.startswith('onedl-') if module != 'mmcv' else not stock
+            if own or accepted.contains(str(installed[name]), prereleases=True):
                 continue
-            if module == 'mmcv' and stock:
-                found = f'{name} {installed[name]} is installed with mmsegmentation {stock}'
+            found = f'{name} {installed[name]} is installed'
+            if module == 'mmcv':
+                found += f' with mmsegmentation {stock}'
                 command = f'pip uninstall -y {name} && {command}'
-                _refuse(found, f'{wanted}{accepted} there', command)
-            # The fork numbers its versions differently.
-            if module != 'mmcv' and not name.startswith('onedl-'):
-                _refuse(f'{name} {installed[name]} is installed', name + accepted, command)
+            _refuse(found, wanted, command)
 
 
 def _refuse(found: str, accepted: str, command: str) -> NoReturn:
     raise UnsupportedStackError(f'{found}, but mmseg-pacbal needs {accepted}; to fix it: {command}')
-
-
-def _within(version: str | None, accepted: str) -> bool:
-    from packaging.specifiers import SpecifierSet
-
-    return version is None or SpecifierSet(accepted).contains(version, prereleases=True)

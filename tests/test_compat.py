@@ -35,16 +35,14 @@ from mmengine.runner import CheckpointLoader, Runner  # noqa: E402
 from packaging.version import Version  # noqa: E402
 
 TORCH = Version(Version(torch.__version__).base_version)
-STAND_IN_OPS = 'mmcv._ext' in sys.modules and sys.modules['mmcv._ext'].__spec__.loader is None
 needs_lite = pytest.mark.skipif(
-    not STAND_IN_OPS, reason='mmcv has its compiled ops, or this is the fork, which needs none'
+    'mmcv.ops' not in compat.fixed,
+    reason='mmcv has its compiled ops, or this is the fork, which needs none',
 )
-STAND_IN_RESOURCES = any(isinstance(f, compat._PkgResources) for f in sys.meta_path)
 needs_new_setuptools = pytest.mark.skipif(
-    not STAND_IN_RESOURCES,
+    'pkg_resources' not in compat.fixed,
     reason='setuptools still has pkg_resources, or this is the fork, which does not read it',
 )
-INSTALLED = installed_versions()
 
 
 def run_python(code: str, *path: object) -> subprocess.CompletedProcess:
@@ -54,15 +52,17 @@ def run_python(code: str, *path: object) -> subprocess.CompletedProcess:
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
 
 
-def load_compat(*calls: str) -> str:
+def after(*calls: str, code: str) -> str:
     """Code that loads compat.py, but not the package, which would apply it, and calls it."""
-    return textwrap.dedent(f"""
+    loading = f"""
         import sys, types
         package = sys.modules['mmseg_pacbal'] = types.ModuleType('mmseg_pacbal')
         package.__path__ = [{str(pathlib.Path(compat.__file__).parent)!r}]
         from mmseg_pacbal import compat
         finders = list(sys.meta_path)
-        """) + '\n'.join(f'compat.{call}()' for call in calls)
+        """
+    parts = [textwrap.dedent(loading), *(f'compat.{call}()' for call in calls)]
+    return '\n'.join([*parts, textwrap.dedent(code)])
 
 
 # --- the fork ------------------------------------------------------------------------------
@@ -86,29 +86,28 @@ def test_the_fork_is_not_given_what_it_does_without(installed, fixes, monkeypatc
 
 # --- compiled ops -----------------------------------------------------------------------------
 
+CALL_AN_OP = """
+    import json, mmseg.models, torch
+    from mmcv.ops import nms
+    from mmcv.utils import collect_env
+    from mmengine.utils.dl_utils import mmcv_full_available
+    try:
+        nms(torch.rand(3, 4), torch.rand(3), 0.5)
+    except RuntimeError as error:
+        message = str(error)
+    print(json.dumps({
+        'message': message,
+        'heads': 'ASPPHead' in mmseg.models.HEADS or 'ASPPHead' in dir(mmseg.models),
+        'full': mmcv_full_available(),
+        'compiler': collect_env()['MMCV Compiler'],
+        'finders': sum(isinstance(f, compat._PkgResources) for f in sys.meta_path),
+    }))
+"""
+
 
 @needs_lite
 def test_models_import_and_a_called_op_names_itself():
-    result = run_python(
-        load_compat('apply', 'apply')
-        + textwrap.dedent("""
-        import json, mmseg.models, torch
-        from mmcv.ops import nms
-        from mmcv.utils import collect_env
-        from mmengine.utils.dl_utils import mmcv_full_available
-        try:
-            nms(torch.rand(3, 4), torch.rand(3), 0.5)
-        except RuntimeError as error:
-            message = str(error)
-        print(json.dumps({
-            'message': message,
-            'heads': 'ASPPHead' in mmseg.models.HEADS or 'ASPPHead' in dir(mmseg.models),
-            'full': mmcv_full_available(),
-            'compiler': collect_env()['MMCV Compiler'],
-            'finders': sum(isinstance(f, compat._PkgResources) for f in sys.meta_path),
-        }))
-        """)
-    )
+    result = run_python(after('apply', 'apply', code=CALL_AN_OP))
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout.splitlines()[-1])
     assert "the compiled op 'nms' of mmcv was called" in found['message']
@@ -117,6 +116,7 @@ def test_models_import_and_a_called_op_names_itself():
     assert found['full'] is False  # the stand-in does not pass for compiled ops
     assert found['compiler'] == 'n/a'
     assert found['finders'] <= 1  # after two calls of apply
+    assert not hasattr(compat._MissingOps('mmcv._ext'), '__file__')
 
 
 @pytest.mark.slow
@@ -126,35 +126,31 @@ def test_models_do_not_import_without_compat():
     assert "No module named 'mmcv._ext'" in result.stderr
 
 
-def test_missing_ops_has_no_special_attributes():
-    assert not hasattr(compat._MissingOps('mmcv._ext'), '__file__')
-
-
-@pytest.fixture
-def sound_stack(tmp_path):
-    """A tree with a real `mmcv._ext` and a real `pkg_resources`."""
+@pytest.mark.parametrize(
+    ('ext', 'printed', 'error'),
+    [
+        ('nms = "compiled"', ['compiled', 'real'], ''),
+        # A broken binary keeps its own error.
+        (
+            'raise ImportError("undefined symbol: _Z1x")',
+            [],
+            'ImportError: undefined symbol: _Z1x',
+        ),
+    ],
+)
+def test_sound_stack_is_left_alone(ext, printed, error, tmp_path):
     (tmp_path / 'mmcv').mkdir()
     (tmp_path / 'mmcv' / '__init__.py').touch()
-    (tmp_path / 'mmcv' / '_ext.py').write_text('nms = "compiled"')
+    (tmp_path / 'mmcv' / '_ext.py').write_text(ext)
     (tmp_path / 'pkg_resources.py').write_text('get_distribution = "real"')
-    return tmp_path
-
-
-def test_sound_stack_is_left_alone(sound_stack):
     code = """
-    assert sys.meta_path == finders and 'mmcv._ext' not in sys.modules
-    import mmcv._ext, pkg_resources
-    print(mmcv._ext.nms, pkg_resources.get_distribution)
+        assert sys.meta_path == finders and 'mmcv._ext' not in sys.modules
+        import mmcv._ext, pkg_resources
+        print(mmcv._ext.nms, pkg_resources.get_distribution)
     """
-    calls = load_compat('provide_pkg_resources', 'provide_compiled_ops')
-    result = run_python(calls + textwrap.dedent(code), sound_stack)
-    assert result.stdout.split() == ['compiled', 'real'], result.stderr
-
-
-def test_broken_binary_keeps_its_own_error(sound_stack):
-    (sound_stack / 'mmcv' / '_ext.py').write_text('raise ImportError("undefined symbol: _Z1x")')
-    result = run_python(load_compat('provide_compiled_ops') + '\nimport mmcv._ext', sound_stack)
-    assert result.stderr.splitlines()[-1] == 'ImportError: undefined symbol: _Z1x'
+    result = run_python(after('provide_pkg_resources', 'provide_compiled_ops', code=code), tmp_path)
+    assert result.stdout.split() == printed
+    assert result.stderr.endswith(f'{error}\n' if error else ''), result.stderr
 
 
 # --- pkg_resources ----------------------------------------------------------------------------
@@ -170,7 +166,7 @@ def test_base_config_of_mmseg_is_found(tmp_path):
 
 
 @needs_new_setuptools
-def test_pkg_resources_stand_in_answers_what_mmengine_asks():
+def test_pkg_resources_stand_in_answers_what_mmengine_asks(monkeypatch, tmp_path):
     pkg_resources = importlib.reload(importlib.import_module('pkg_resources'))
     distribution = pkg_resources.get_distribution('mmengine')
     assert distribution.version == importlib.metadata.version('mmengine')
@@ -180,16 +176,11 @@ def test_pkg_resources_stand_in_answers_what_mmengine_asks():
     assert not distribution.has_metadata('no_such_file.txt')
     with pytest.raises(pkg_resources.DistributionNotFound):
         pkg_resources.get_distribution('no-such-distribution')
-
-
-@needs_new_setuptools
-def test_namespace_package_of_pkg_resources_spans_two_folders(monkeypatch, tmp_path):
-    for part in ('one', 'two'):
+    for part in ('one', 'two'):  # a namespace package spans two folders
         package = tmp_path / part / 'namespace_of_test'
         package.mkdir(parents=True)
-        (package / '__init__.py').write_text(
-            "__import__('pkg_resources').declare_namespace(__name__)"
-        )
+        declare = "__import__('pkg_resources').declare_namespace(__name__)"
+        (package / '__init__.py').write_text(declare)
         (package / f'{part}.py').touch()
         monkeypatch.syspath_prepend(str(tmp_path / part))
     importlib.import_module('namespace_of_test.one')
@@ -369,7 +360,7 @@ def test_checkpoint_with_one_cycle_schedule_loads(tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(Version('2.6') > TORCH, reason='torch before 2.6 loads anything')
 @pytest.mark.skipif(
-    bool(INSTALLED.get('onedl-mmengine')),
+    bool(installed_versions().get('onedl-mmengine')),
     reason='onedl-mmengine loads what weights_only=True refuses with weights_only=False',
 )
 def test_checkpoint_does_not_load_without_compat(checkpoint):
@@ -425,19 +416,11 @@ def test_hostile_checkpoint_is_refused_and_not_run(tmp_path, make, named):
     assert not mark.exists()
 
 
-@pytest.mark.parametrize('kept', [0.0, 0.001, 0.1, 0.5, 0.999])
-def test_truncated_checkpoint_says_so(checkpoint, tmp_path, kept):
+@pytest.mark.parametrize('kept', [0.0, 0.001, 0.1, 0.5, 0.999, b'<html>not found</html>'])
+def test_what_is_no_whole_checkpoint_says_so(checkpoint, tmp_path, kept):
     file, data = tmp_path / 'cut.pth', checkpoint.read_bytes()
-    file.write_bytes(data[: int(kept * len(data))])
+    file.write_bytes(kept if isinstance(kept, bytes) else data[: int(kept * len(data))])
     with pytest.raises(pickle.UnpicklingError, match=r'cut\.pth could not be read .* truncated'):
-        compat.load_from_local(str(file))
-
-
-@pytest.mark.parametrize('data', [b'version https://git-lfs.github.com/spec/v1', b'hello world\n'])
-def test_file_of_another_kind_says_so(tmp_path, data):
-    file = tmp_path / 'text.pth'
-    file.write_bytes(data)
-    with pytest.raises(pickle.UnpicklingError, match=r'was not written by torch\.save'):
         compat.load_from_local(str(file))
 
 

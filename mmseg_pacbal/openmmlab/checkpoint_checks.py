@@ -24,42 +24,14 @@ def check_checkpoint(model: nn.Module, path: str | Path, *, resume: bool = False
             missing.
         pickle.UnpicklingError: The file is broken or holds more than a checkpoint may.
     """
-    return _meta(_checked(model, path, resume))
+    return _checked(model, path, resume)[1]
 
 
 def load_weights(model: nn.Module, path: str | Path) -> dict:
-    """Load the weights of a checkpoint that passes :func:`check_checkpoint`.
-
-    Returns:
-        What the checkpoint says of itself, its ``meta``.
-    """
-    checkpoint = _checked(model, path)
-    model.load_state_dict(_weights(checkpoint), strict=False)  # old norms do not count batches
-    return _meta(checkpoint)
-
-
-def _checked(model: nn.Module, path: str | Path, resume: bool = False) -> dict:
-    checkpoint = _read_checkpoint(path)
-    absent = [name for name in ('meta', 'optimizer', 'message_hub') if name not in checkpoint]
-    if resume and absent:
-        raise ValueError(
-            f'checkpoint {path} has no {", ".join(absent)}, so training cannot continue from it; '
-            'to start a new run from its weights, set load_from=... and do not resume'
-        )
-    weights = _weights(checkpoint)
-    problems = _misfits(model, weights)
-    if problems:
-        raise ValueError(
-            f'checkpoint {path} does not belong to this config: {_first(problems)}; give the '
-            'config that it was trained with, or another checkpoint'
-        )
-    _check_finite(model, weights, path)
-    return checkpoint
-
-
-def _meta(checkpoint: dict) -> dict:
-    meta = checkpoint.get('meta')
-    return meta if isinstance(meta, dict) else {}
+    """Load weights that pass :func:`check_checkpoint`; the result is the checkpoint's ``meta``."""
+    weights, meta = _checked(model, path)
+    model.load_state_dict(weights, strict=False)  # old norms do not count batches
+    return meta
 
 
 def check_initial_weights(model: nn.Module, load_from: str | None) -> None:
@@ -92,30 +64,59 @@ def check_initial_weights(model: nn.Module, load_from: str | None) -> None:
                 f'{name} starts from {path}, but there is no such file; set the path of its '
                 'weights (python tools/convert_lite0.py makes those of configs/*_lite0.py)'
             )
-        found = _weights(_read_checkpoint(path))
+        _, weights = _read(path)
         if prefix:
             prefix = prefix.rstrip('.') + '.'
-            found = {k.removeprefix(prefix): v for k, v in found.items() if k.startswith(prefix)}
-        problems = _misfits(module, found)
-        if not any(_shape(found.get(k)) == v.shape for k, v in module.state_dict().items()):
+            weights = {
+                name.removeprefix(prefix): value
+                for name, value in weights.items()
+                if name.startswith(prefix)
+            }
+        if not any(_shape(weights.get(k)) == v.shape for k, v in module.state_dict().items()):
             raise ValueError(
-                f'no weight in {path} fits {name}: {_first(problems)}; give weights of the same '
-                'model'
+                f'no weight in {path} fits {name}: {_first(_misfits(module, weights))}; give '
+                'weights of the same model'
             )
-        _check_finite(module, found, path)
+        _check_finite(module, weights, path)
 
 
-def _read_checkpoint(path: str | Path) -> dict:
+def _read(path: str | Path) -> tuple[dict, dict[str, object]]:
+    """A checkpoint and the weights in it."""
     checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location='cpu', logger='silent')
     state = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
     if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
         raise ValueError(f'checkpoint {path} holds no weights; give one written by training')
-    return checkpoint
+    return checkpoint, {name.removeprefix('module.'): value for name, value in state.items()}
 
 
-def _weights(checkpoint: dict) -> dict[str, object]:
-    state = checkpoint.get('state_dict', checkpoint)
-    return {name.removeprefix('module.'): value for name, value in state.items()}
+def _checked(model: nn.Module, path: str | Path, resume: bool = False) -> tuple[dict, dict]:
+    """Weights and meta of a checkpoint."""
+    checkpoint, weights = _read(path)
+    absent = [name for name in ('meta', 'optimizer', 'message_hub') if name not in checkpoint]
+    if resume and absent:
+        raise ValueError(
+            f'checkpoint {path} has no {", ".join(absent)}, so training cannot continue from it; '
+            'to start a new run from its weights, set load_from=... and do not resume'
+        )
+    problems = _misfits(model, weights)
+    if problems:
+        raise ValueError(
+            f'checkpoint {path} does not belong to this config: {_first(problems)}; give the '
+            'config that it was trained with, or another checkpoint'
+        )
+    _check_finite(model, weights, path)
+    meta = checkpoint.get('meta')
+    return weights, meta if isinstance(meta, dict) else {}
+
+
+def _misfits(model: nn.Module, weights: dict[str, object]) -> list[str]:
+    problems = [f'{name} is unknown' for name in weights.keys() - model.state_dict().keys()]
+    for name, value in model.state_dict().items():
+        if name not in weights:
+            problems.append(f'{name} is missing')
+        elif _shape(weights[name]) != value.shape:
+            problems.append(f'{name} is {_shape(weights[name])} instead of {tuple(value.shape)}')
+    return [p for p in sorted(problems) if 'num_batches_tracked' not in p]
 
 
 def _shape(value: object) -> tuple | None:
@@ -135,19 +136,6 @@ def _check_finite(model: nn.Module, weights: dict[str, object], path: str | Path
             f'checkpoint {path} holds numbers that are not finite: {_first(wrong)}; the training '
             'that wrote it diverged, so give an earlier checkpoint'
         )
-
-
-def _misfits(model: nn.Module, weights: dict[str, object]) -> list[str]:
-    found = {name: _shape(value) for name, value in weights.items()}
-    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    problems = [f'{name} is missing' for name in expected.keys() - found.keys()]
-    problems += [f'{name} is unknown' for name in found.keys() - expected.keys()]
-    problems += [
-        f'{name} is {found[name]} instead of {expected[name]}'
-        for name in expected.keys() & found.keys()
-        if found[name] != expected[name]
-    ]
-    return [p for p in sorted(problems) if 'num_batches_tracked' not in p]
 
 
 def _first(problems: list[str]) -> str:

@@ -11,11 +11,10 @@ from pathlib import Path
 import torch
 
 from .. import cli
-from . import ops, speed, training
-from .examination import examine
-from .report import facts, pasteable, print_findings, print_fixed
+from . import ops, training
+from .examination import examine, facts, pasteable, print_findings, print_fixed
 
-CHECKS = (*ops.CHECKS, *training.CHECKS, *speed.CHECKS)
+CHECKS = (*ops.CHECKS, *training.CHECKS, *ops.SPEEDS)
 
 
 def main() -> None:
@@ -40,7 +39,7 @@ def run(args: argparse.Namespace) -> None:
     known = facts()
     # Some containers switch TF32 on for products, which rounds more than the checks allow for.
     torch.set_float32_matmul_precision('highest')
-    print_fixed(known)
+    print_fixed(known['fixed_by_compat'])
     findings = []
     for finding in examine(CHECKS):  # a line each, since all of them may take two minutes
         print(f'{finding.name} on {finding.device}: {finding.status}', flush=True)

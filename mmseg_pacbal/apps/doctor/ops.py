@@ -1,12 +1,12 @@
-"""Every op, forward and backward, in every dtype that the device computes, against float64."""
+"""Every op in every dtype that the device computes, against float64; and how fast the ops are."""
 
 import copy
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.benchmark import Timer
 
 from ...datasets.palette import VOID
 from ...losses import BoundaryAwareLoss
@@ -14,21 +14,16 @@ from ...ops import (
     available_backends,
     border_weight_map,
     boundary_weight_map,
+    gpu_trials,
     lean_cross_entropy,
     pyramid_atrous_conv2d,
 )
-from ...ops.gpu_trials import (
-    Problem,
-    agree,
-    expected_and_tolerance,
-    probe_gradient,
-    reference_form,
-)
+from ...ops.factorized import outputs_innermost
+from ...ops.gpu_trials import Problem, agree, expected_and_tolerance, probe_gradient, reference_form
 from ...ops.reference import boundary_weight_map_reference
 from .examination import Check, Skip
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
-RATES = (1, 3, 5)
 CLASSES = 5
 EPS = torch.finfo(torch.float32).eps
 
@@ -72,26 +67,22 @@ def check_pyramid(device: torch.device) -> str:
         device, lambda t: F.conv2d(t[None, None], t[None, None, :3, :3], padding=3, dilation=3)
     )
     for dtype in done:
-        x, weight = values.to(device, dtype), filters.to(device, dtype)
+        x, weight = (t.to(device, dtype).requires_grad_() for t in (values, filters))
         for merge in ('sum', 'concat'):
-            problem = Problem(x, weight, RATES, merge == 'concat', None)
-            problem = problem._replace(grad=probe_gradient(problem.solve(reference_form)[0]))
-            place: Any = dict(device='cpu', dtype=torch.float64)
-            exact = expected_and_tolerance(problem, reference_form, **place)
+            problem = Problem(x.detach(), weight.detach(), (1, 3, 5), merge == 'concat', None)
+            grad = probe_gradient(problem.solve(reference_form)[0])
+            exact = expected_and_tolerance(
+                problem._replace(grad=grad), reference_form, device='cpu', dtype=torch.float64
+            )
             for backend in backends:
-                actual = _output_and_gradients(problem, merge, backend)
+                out = pyramid_atrous_conv2d(x, weight, problem.rates, merge=merge, backend=backend)
+                actual = [out.detach(), *torch.autograd.grad(out, (x, weight), grad)]
                 if not agree([t.cpu() for t in actual], *exact):
                     raise ArithmeticError(
                         f'backend {backend}, merge {merge}, {dtype}: output or gradients differ '
                         'from float64 by more than rounding'
                     )
     return f'backends {", ".join(backends)}; {_names(done)}'
-
-
-def _output_and_gradients(problem: Problem, merge: str, backend: str) -> list[Tensor]:
-    x, weight = (t.detach().requires_grad_() for t in (problem.x, problem.weight))
-    out = pyramid_atrous_conv2d(x, weight, problem.rates, merge=merge, backend=backend)
-    return [out.detach(), *torch.autograd.grad(out, (x, weight), problem.grad)]
 
 
 def check_border_weight_map(device: torch.device) -> str:
@@ -179,6 +170,54 @@ def _names(dtypes: Iterable[torch.dtype]) -> str:
     return ', '.join(str(dtype).removeprefix('torch.') for dtype in dtypes)
 
 
+def time_pyramid(device: torch.device) -> str:
+    """PAC of five rates against five convolutions, in the memory format where those are fastest."""
+    c_in, c_out = (1024, 256) if device.type == 'cuda' else (512, 64)
+    x = torch.randn(2, c_in, 33, 33, device=device)
+    weight = torch.randn(c_out, c_in, 3, 3, device=device)
+    formats = [torch.contiguous_format, torch.channels_last][: 2 if device.type == 'cuda' else 1]
+
+    def step(x: Tensor, weight: Tensor, backend: str) -> None:
+        x, weight = x.detach().requires_grad_(), weight.detach().requires_grad_()
+        out = pyramid_atrous_conv2d(x, weight, (1, 3, 5, 7, 9), backend=backend)
+        torch.autograd.grad(out.sum(), (x, weight))
+
+    def fastest(own_format: bool, backend: str) -> float:
+        times = []
+        for f in formats:
+            there = x.contiguous(memory_format=f)
+            w = outputs_innermost(weight) if own_format else weight.contiguous(memory_format=f)
+            times.append(_milliseconds(step, there, w, backend))
+        return min(times)
+
+    benchmark, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, True
+    try:
+        plain, ours = fastest(False, 'reference'), fastest(True, 'auto')
+    finally:
+        torch.backends.cudnn.benchmark = benchmark
+    choices = gpu_trials.choices.items()
+    auto = ', '.join(sorted({name for key, name in choices if key[0] == device}))
+    return (
+        f'forward and backward, {c_in} to {c_out} channels at 33x33, batch 2: {ours:.1f} ms against'
+        f' {plain:.1f} ms of five convolutions, {plain / ours:.1f} times as fast'
+        f'{f"; auto chose {auto}" if auto else ""}'
+    )
+
+
+def time_weight_map(device: torch.device) -> str:
+    label = blocks((257, 257)).to(device)
+    ours = _milliseconds(boundary_weight_map, label)
+    plain = _milliseconds(boundary_weight_map_reference, label)
+    return f'257x257, batch 2: {ours:.1f} ms against {plain:.1f} ms of the plain definition'
+
+
+def _milliseconds(function: Callable, *args: object) -> float:
+    """Median over half a second, after a warm-up."""
+    threads = torch.get_num_threads()
+    timer = Timer('f(*args)', globals=dict(f=function, args=args), num_threads=threads)
+    return 1000 * timer.blocked_autorange(min_run_time=0.5).median
+
+
 _REPORT = 'Please report it with the block below; until then '
 _BACKEND = 'set the environment variable MMSEG_PACBAL_BACKEND=reference'
 CHECKS = (
@@ -187,4 +226,9 @@ CHECKS = (
     Check('border_weight_map', check_border_weight_map, _REPORT + 'do without BorderWeightLoss'),
     Check('lean_cross_entropy', check_lean_cross_entropy, _REPORT + 'do without LeanHead'),
     Check('BoundaryAwareLoss', check_loss, _REPORT + "use MMSegmentation's CrossEntropyLoss"),
+)
+_TIMING = 'Only the timing failed; report it with the block below'
+SPEEDS = (
+    Check('speed of PAC', time_pyramid, _TIMING),
+    Check('speed of the weight map', time_weight_map, _TIMING),
 )

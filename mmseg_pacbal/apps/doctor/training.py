@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.runner import Runner
+from mmengine.model import revert_sync_batchnorm
 from torch import Tensor, nn
 
 from ...configs import config, load_config
@@ -21,50 +21,42 @@ from .ops import CLASSES, blocks
 ITERATIONS = 4
 
 
-def small_model(device: torch.device) -> nn.Sequential:
-    """PAC and a classifier, on three channels."""
+def small_problem(device: torch.device) -> tuple[nn.Sequential, Tensor, Tensor]:
+    """PAC and a classifier, images in which every class has a different colour, their label."""
     torch.manual_seed(0)
     pac = PyramidAtrousConv(32, 16, norm=nn.BatchNorm2d)
-    return nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), pac, nn.Conv2d(16, CLASSES, 1)).to(device)
-
-
-def images(label: Tensor) -> Tensor:
-    """Images in which every class has a different colour, (N, 3, H, W)."""
-    shades = torch.linspace(-1, 1, 256)[label] * 40  # of values 0..255
-    return torch.stack([shades, shades.sin(), shades.cos()], dim=1)
+    model = nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), pac, nn.Conv2d(16, CLASSES, 1))
+    shades = torch.linspace(-1, 1, 256)[blocks()] * 40  # of values 0..255
+    images = torch.stack([shades, shades.sin(), shades.cos()], dim=1)
+    return model.to(device), images.to(device), blocks().to(device)
 
 
 def check_autocast(device: torch.device) -> str:
     """Six steps under autocast: the loss is float32 and falls."""
-    dtypes = {'bfloat16': torch.bfloat16}
-    if device.type == 'cuda':
-        dtypes['float16'] = torch.float16
-    for name, dtype in dtypes.items():
-        first, *_, last = _losses_under_autocast(device, dtype)
-        if not last < first:
-            raise ArithmeticError(f'{name}: in six steps the loss went from {first} to {last}')
-    return f'{", ".join(dtypes)}; loss in float32, with loss scaling where it is float16'
-
-
-def _losses_under_autocast(device: torch.device, dtype: torch.dtype) -> list[float]:
-    model, loss = small_model(device), BoundaryAwareLoss(normalize='mean').to(device)
-    label = blocks().to(device)
-    x = images(label.cpu()).to(device)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
-    scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
-    values = []
-    for _ in range(6):
-        with torch.autocast(device.type, dtype):
-            logits = model(x)
-            value = loss(logits, label)
-        if logits.dtype != dtype or value.dtype != torch.float32:
-            raise ArithmeticError(f'logits are {logits.dtype} and the loss {value.dtype}')
-        optimizer.zero_grad()
-        scaler.scale(value).backward()
-        scaler.step(optimizer)
-        scaler.update()
-        values.append(float(value.detach()))
-    return values
+    dtypes = [torch.bfloat16, torch.float16][: 2 if device.type == 'cuda' else 1]
+    for dtype in dtypes:
+        model, images, label = small_problem(device)
+        loss = BoundaryAwareLoss(normalize='mean').to(device)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+        scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
+        values = []
+        for _ in range(6):
+            with torch.autocast(device.type, dtype):
+                logits = model(images)
+                value = loss(logits, label)
+            if logits.dtype != dtype or value.dtype != torch.float32:
+                raise ArithmeticError(f'logits are {logits.dtype} and the loss {value.dtype}')
+            optimizer.zero_grad()
+            scaler.scale(value).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            values.append(float(value.detach()))
+        if not values[-1] < values[0]:
+            raise ArithmeticError(
+                f'{dtype}: in six steps the loss went from {values[0]} to {values[-1]}'
+            )
+    names = ', '.join(str(dtype).removeprefix('torch.') for dtype in dtypes)
+    return f'{names}; loss in float32, with loss scaling where it is float16'
 
 
 def check_compile(device: torch.device) -> str:
@@ -72,21 +64,20 @@ def check_compile(device: torch.device) -> str:
 
     In float64: what a GPU computes in TF32, one of the two may compute in float32.
     """
-    model, loss = small_model(device).double(), BoundaryAwareLoss().to(device)
-    label = blocks().to(device)
-    x = images(label.cpu()).to(device).double()
+    model, images, label = small_problem(device)
+    model, images, loss = model.double(), images.double(), BoundaryAwareLoss().to(device)
     compiled = torch.compile(model)
     try:
-        value = loss(compiled(x), label)
+        value = loss(compiled(images), label)
         value.backward()
     except Exception as error:
         missing = [name for name in ('InvalidCxxCompiler', 'TritonMissing') if name in repr(error)]
         if missing:
             raise Skip(f'torch.compile finds no compiler here ({missing[0]})') from error
         raise
-    expected = loss(model(x), label)
+    expected = loss(model(images), label)
     # The compiler may reorder sums; the longest is that of the norm, over 2 * 65 * 97 values.
-    bound = 2 * (2 * 65 * 97) ** 0.5 * torch.finfo(x.dtype).eps
+    bound = 2 * (2 * 65 * 97) ** 0.5 * torch.finfo(images.dtype).eps
     if not abs(float(value - expected)) <= bound * abs(float(expected)):
         raise ArithmeticError(
             f'the loss is {float(value)} compiled, but {float(expected)} without compilation'
@@ -96,8 +87,6 @@ def check_compile(device: torch.device) -> str:
 
 def check_norm(device: torch.device) -> str:
     """The norm of the configs, SyncBN, in a single process."""
-    from mmengine.model import revert_sync_batchnorm
-
     norm = nn.SyncBatchNorm(8)
     model = revert_sync_batchnorm(nn.Sequential(norm)) if device.type == 'cpu' else norm
     out = model.to(device)(torch.randn(4, 8, 9, 9, device=device))
@@ -114,19 +103,17 @@ def check_label(device: torch.device) -> str:
     wrong[0, 0, 0] = CLASSES
     for before in ([], [good]):
         loss = BoundaryAwareLoss().to(device)
-        found = _step_of_error(loss, logits, [*before, wrong, *[good] * 64]) - len(before)
-    return f'found after {found} more steps' if found else 'found at once'
-
-
-def _step_of_error(loss: BoundaryAwareLoss, logits: Tensor, labels: list[Tensor]) -> int:
-    for step, label in enumerate(labels):
+        late = -len(before) - 1
         try:
-            loss(logits, label)
+            for label in [*before, wrong, *[good] * 64]:
+                late += 1
+                loss(logits, label)
         except ValueError as error:
             if f'label holds {CLASSES}' not in str(error):
                 raise
-            return step
-    raise AssertionError('a label that is not a class was not found in 65 steps')
+        else:
+            raise AssertionError('a label that is not a class was not found in 65 steps')
+    return f'found after {late} more steps' if late else 'found at once'
 
 
 def check_pinned_memory(device: torch.device) -> str:
@@ -138,15 +125,13 @@ def check_pinned_memory(device: torch.device) -> str:
     return 'a label is the same after a copy to the GPU and back'
 
 
-@cache
-def demo(folder: str) -> tuple[Config, Path]:
-    """Train pac_bal_demo for a few iterations on generated data; its config and work dir."""
-    cfg = _demo_config(Path(folder), 'unbroken')
-    _run(cfg)
-    return cfg, Path(cfg.work_dir)
+# One folder for all checks of a process; it is removed when the process ends.
+_FOLDER = tempfile.TemporaryDirectory(prefix='mmseg_pacbal_doctor_')
 
 
-def _demo_config(folder: Path, name: str) -> Config:
+def train(name: str, checkpoint: Path | None = None) -> Config:
+    """Train pac_bal_demo for a few iterations on generated data, in a work dir of that name."""
+    folder = Path(_FOLDER.name)
     options = {
         'data_root': str(folder / 'VOC2012'),
         'crop_size': (64, 64),
@@ -161,19 +146,17 @@ def _demo_config(folder: Path, name: str) -> Config:
     }
     cfg = load_config(config('pac_bal_demo.py'), options)
     cfg.work_dir = str(folder / name)
-    return cfg
-
-
-def _run(cfg: Config, checkpoint: Path | None = None) -> Runner:
     runner = build_runner(cfg)
     if checkpoint:
         resume_from(runner, checkpoint)
     runner.train()
-    return runner
+    return cfg
 
 
-# One folder for all checks of a process; it is removed when the process ends.
-_FOLDER = tempfile.TemporaryDirectory(prefix='mmseg_pacbal_doctor_')
+@cache
+def demo() -> Config:
+    """The config of an uninterrupted run; its work dir has the checkpoints."""
+    return train('unbroken')
 
 
 def _only_on_the_device_of_training(device: torch.device) -> None:
@@ -184,8 +167,9 @@ def _only_on_the_device_of_training(device: torch.device) -> None:
 def check_demo(device: torch.device) -> str:
     """Train the demo's model and predict an image with it."""
     _only_on_the_device_of_training(device)
-    cfg, folder = demo(_FOLDER.name)
-    inferencer = init_inferencer(cfg, folder / f'iter_{ITERATIONS}.pth', device=str(device))
+    cfg = demo()
+    checkpoint = Path(cfg.work_dir, f'iter_{ITERATIONS}.pth')
+    inferencer = init_inferencer(cfg, checkpoint, device=str(device))
     image = next(Path(cfg.data_root, 'JPEGImages').glob('*.jpg'))
     predicted = inferencer(str(image))['predictions']
     if predicted.min() < 0 or predicted.max() >= 7:
@@ -198,14 +182,13 @@ def check_demo(device: torch.device) -> str:
 def check_resume(device: torch.device) -> str:
     """A run that is resumed halfway ends with the same weights as an uninterrupted one."""
     _only_on_the_device_of_training(device)
-    _, folder = demo(_FOLDER.name)
-    cfg = _demo_config(Path(_FOLDER.name), 'resumed')
-    _run(cfg, folder / f'iter_{ITERATIONS // 2}.pth')
-    ends = [
+    unbroken = Path(demo().work_dir)
+    resumed = Path(train('resumed', unbroken / f'iter_{ITERATIONS // 2}.pth').work_dir)
+    first, second = (
         torch.load(path / f'iter_{ITERATIONS}.pth', map_location='cpu', weights_only=True)
-        for path in (folder, Path(cfg.work_dir))
-    ]
-    first, second = (end['state_dict'] for end in ends)
+        for path in (unbroken, resumed)
+    )
+    first, second = first['state_dict'], second['state_dict']
     differing = [name for name, value in first.items() if not torch.equal(value, second[name])]
     if differing and device.type == 'cpu':
         raise ArithmeticError(

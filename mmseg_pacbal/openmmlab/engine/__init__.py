@@ -4,18 +4,18 @@ Configs name its parts, as ``configs/_base_/runtime.py`` does; no part is used u
 """
 
 from . import hooks
-from .config_changes import changed_settings
+from .checkpoints import (
+    changed_settings,
+    find_checkpoints,
+    last_whole_checkpoint,
+    latest_intact_checkpoint,
+    resume_from,
+)
 from .mixed_precision import (
     BFloat16OptimWrapper,
     inference_autocast,
     use_amp_in_testing,
     use_amp_in_training,
-)
-from .resume import (
-    find_checkpoints,
-    last_whole_checkpoint,
-    latest_intact_checkpoint,
-    resume_from,
 )
 from .runner import CheckedRunner, build_runner
 from .seeding import SeededDataset, SeededSampler, derived_seed

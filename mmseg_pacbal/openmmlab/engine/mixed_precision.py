@@ -64,7 +64,7 @@ def use_amp_in_training(cfg: Config, device: str | None = None) -> None:
 
 
 def use_amp_in_testing(cfg: Config, device: str | None = None) -> None:
-    """Make mmengine's loop test under autocast; on a CPU its option ``fp16`` means bfloat16.
+    """Test under autocast, by the option ``fp16`` of mmengine's loop; on a CPU it means bfloat16.
 
     Args:
         cfg: Changed in place; every change is printed.

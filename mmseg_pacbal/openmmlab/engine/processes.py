@@ -77,16 +77,11 @@ def fresh_store_prefix(store: 'dist.Store', rank: int, size: int) -> 'dist.Store
     """The same part of a store for all processes, one that earlier processes have not used.
 
     When torchrun starts lost processes again, they share the store of their predecessors. From
-    torch 2.13 on (and before it, where the agents count restarts differently), a process could
-    read the address of a dead one there, and wait for it until gloo's timeout of half an hour.
+    torch 2.13 on, a process could read the address of a dead one there, and wait for it until
+    gloo's timeout of half an hour.
 
-    Rank 0 names the part. Each other rank reports under its own new name until rank 0 answers to
-    that name: what was read from a predecessor of rank 0 is never answered.
-
-    Args:
-        store: Shared by all processes.
-        rank: Of this process.
-        size: Number of processes.
+    Rank 0 names the part. Each other rank reports under a new name until rank 0 answers to that
+    name: what was read from a predecessor of rank 0 is never answered.
     """
     own = uuid.uuid4().hex
     if rank == 0:
@@ -105,9 +100,8 @@ def fresh_store_prefix(store: 'dist.Store', rank: int, size: int) -> 'dist.Store
 
 def _set_torchrun_variables(environment: MutableMapping[str, str]) -> None:
     """Set torchrun's variables from Slurm's, as mmengine does for GPUs."""
-    nodes = environment['SLURM_NODELIST']
     if 'MASTER_ADDR' not in environment:
-        command = ['scontrol', 'show', 'hostname', nodes]
+        command = ['scontrol', 'show', 'hostname', environment['SLURM_NODELIST']]
         listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         environment['MASTER_ADDR'] = listed.split()[0]
     environment.setdefault('MASTER_PORT', '29500')
@@ -127,7 +121,7 @@ def ignore_stop_signals(then: Callable[[int], None] | None, ending: Any, worker:
     """Start a worker of a data loader that outlives a signal to its whole process group.
 
     The training process reacts to the signal by writing a checkpoint, and until then it still
-    reads data. If it has not ended the worker after two minutes, the worker ends itself.
+    reads data. A worker that it has not ended after two minutes ends itself.
 
     Args:
         then: The loader's own ``worker_init_fn``.
@@ -150,20 +144,13 @@ def ignore_stop_signals(then: Callable[[int], None] | None, ending: Any, worker:
 def end_process(code: int) -> None:
     """End this process with an exit code; under gloo, skip Python's own shutdown.
 
-    Threads of gloo release a collective's tensors some time after the collective has returned. A
-    thread that waits for the interpreter during shutdown aborts the process, and
-    ``destroy_process_group`` does not wait for such threads, since ``DistributedDataParallel``
-    keeps the group. This does not wait for other processes, since after an error they may be
-    waiting for this one.
+    Threads of gloo release tensors some time after a collective has returned, and one that then
+    waits for the interpreter aborts the process. Other processes may be waiting for this one.
     """
     if get_backend() == 'gloo':
-        _leave_at_once(code)
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     if code:
         sys.exit(code)
-
-
-def _leave_at_once(code: int) -> NoReturn:
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)

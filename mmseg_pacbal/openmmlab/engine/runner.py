@@ -2,9 +2,11 @@
 
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 from torch import nn
@@ -37,15 +39,12 @@ class CheckedRunner(Runner):
     def train(self) -> nn.Module:
         """Lock the work dir, write the config there unless it is the user's own file, and train."""
         with locked(self.work_dir) if is_main_process() else nullcontext():
-            self._write_config()
+            source = self.cfg.filename
+            target = Path(self.work_dir, Path(source or '').name)
+            here = source is not None and target.is_file() and target.samefile(source)
+            if not here or target.read_text() == Config.fromfile(source).pretty_text:
+                super().dump_config()
             return super().train()
-
-    def _write_config(self) -> None:
-        source = self.cfg.filename
-        target = Path(self.work_dir, Path(source or '').name)
-        here = source is not None and target.is_file() and target.samefile(source)
-        if not here or target.read_text() == Config.fromfile(source).pretty_text:
-            super().dump_config()
 
     @staticmethod
     def build_dataloader(
@@ -64,3 +63,8 @@ def build_runner(cfg: Config) -> Runner:
     if 'runner_type' not in cfg:
         set_values([('', cfg)], 'runner_type', 'CheckedRunner')
     return RUNNERS.build(cfg)
+
+
+def unwrapped(runner: Runner) -> Any:
+    """The model of a runner, without the wrapper that several processes need."""
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model

@@ -46,11 +46,10 @@ def seed_iteration(seed: int, iteration: int) -> None:
 
 
 def seed_cpu(seed: int) -> None:
-    """Seed Python, NumPy and torch's generator of the CPU.
+    """mmengine's ``set_random_seed`` for draws on the CPU, but for its cost.
 
-    For draws on the CPU this is mmengine's ``set_random_seed``, but for its cost: in a process
-    that has not used a GPU, ``torch.manual_seed`` formats the whole call stack as text, once for
-    each kind of device. In a worker that takes longer than all checks of the sample.
+    In a process that has not used a GPU, ``torch.manual_seed`` formats the whole call stack as
+    text, which takes a worker longer than all checks of a sample.
     """
     random.seed(seed)
     np.random.seed(seed)

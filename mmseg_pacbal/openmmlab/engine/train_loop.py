@@ -1,5 +1,6 @@
 """A training loop that can be resumed at any iteration without changing the result."""
 
+import warnings
 from collections.abc import Sequence
 
 from mmengine.logging import print_log
@@ -8,7 +9,6 @@ from mmseg.registry import DATASETS, LOOPS
 from torch import nn
 from torch.utils.data import DataLoader
 
-from .schedule import follow_schedule
 from .seeding import SeededDataset, SeededSampler, seed_iteration, shared_seed
 
 # The key under which a checkpoint stores the last iteration whose validation was finished.
@@ -76,9 +76,8 @@ class ResumableTrainLoop(IterBasedTrainLoop):
                 logger='current',
             )
         if self._iter >= self._max_iters:
-            print_log(
-                f'iteration {self._iter} of {self._max_iters} is already reached', logger='current'
-            )
+            reached = f'iteration {self._iter} of {self._max_iters} is already reached'
+            print_log(reached, logger='current')
         self._validate_if_due()
 
     def _validate_if_due(self) -> None:
@@ -104,3 +103,23 @@ def _seeded_loader(runner: Runner, dataloader: dict) -> DataLoader:
         )
     dataset = SeededDataset(DATASETS.build(dataloader['dataset']))
     return runner.build_dataloader(dict(dataloader, dataset=dataset), seed=shared_seed(runner.seed))
+
+
+def follow_schedule(runner: Runner, iterations: int) -> None:
+    """Replay the config's schedule from its start, in place, as in a run started with this config.
+
+    A checkpoint holds the schedule it was trained with, including its end, beyond which the
+    learning rate would stay at its last value: zero for PolyLR.
+    """
+    if not isinstance(runner.param_schedulers, list):
+        return
+    for group in runner.optim_wrapper.param_groups:
+        group.update({k.removeprefix('initial_'): v for k, v in group.items() if 'initial_' in k})
+    runner.param_schedulers = runner.build_param_scheduler(runner.cfg.param_scheduler)
+    by_iteration = [scheduler for scheduler in runner.param_schedulers if not scheduler.by_epoch]
+    with warnings.catch_warnings():
+        # "scheduler.step() before optimizer.step()", which is intended here
+        warnings.simplefilter('ignore', UserWarning)
+        for _ in range(iterations):
+            for scheduler in by_iteration:
+                scheduler.step()

@@ -10,10 +10,10 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 try:
-    from filelock import LeaseCompromise as Lost
-    from filelock import OwnerRecord, SoftFileLease, Timeout
+    from filelock import LeaseCompromise, OwnerRecord, SoftFileLease, Timeout
 except ImportError:  # openmim 0.3.9 brings filelock 3.14, which has no leases
     HAS_LEASES = False
 else:
@@ -28,11 +28,9 @@ LEASE, RENEWAL = 60.0, 5.0
 def locked(folder: str | Path) -> Iterator[None]:
     """Keep other trainings out of a work dir; within one process, this may be nested.
 
-    A file in the folder names the process. Locks of the file system are not used, since they work
-    differently on every system. The lock of a process that is gone is taken over, and a printed
-    line says so: on the same machine at once, else after a minute without a renewal. What a
-    training that was killed had half written is removed.
-
+    A file in the folder names the process: locks of the file system work differently on every
+    system. The lock of a process that is gone is taken over, on the same machine at once, else
+    after a minute without a renewal. What a training that was killed had half written is removed.
     With a filelock older than 3.30, nothing is locked, and a warning says so.
 
     Raises:
@@ -48,14 +46,7 @@ def locked(folder: str | Path) -> Iterator[None]:
         yield
         return
     path = Path(folder).resolve() / 'training.lock'
-    lease = SoftFileLease(
-        path,
-        lease_duration=LEASE,
-        heartbeat_interval=RENEWAL,
-        on_compromise=_end_if_taken_over,
-        timeout=0,
-        is_singleton=True,
-    )
+    lease = _lease(path, on_compromise=_end_if_taken_over, timeout=0, is_singleton=True)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         acquired = _acquire(lease, path)
@@ -77,19 +68,24 @@ def locked(folder: str | Path) -> Iterator[None]:
         lease.release()
 
 
+def _lease(path: Path, **options: Any) -> SoftFileLease:
+    return SoftFileLease(path, lease_duration=LEASE, heartbeat_interval=RENEWAL, **options)
+
+
 def _acquire(lease: SoftFileLease, path: Path) -> bool:
-    """Whether the lock is this process's now; else another process is alive and holds it."""
-    owner, nested = lease.owner, lease.is_locked
-    if not _is_acquired(lease):
-        print(
-            f'{path.parent} is locked by {_name(owner)}: looking whether it still runs', flush=True
-        )
-        if _is_renewed(lease, path):
+    """Acquire the lock; False if its owner renews it, and so is alive."""
+    owner, nested, before = lease.owner, lease.is_locked, _renewal(path)
+    start = time.monotonic()
+    said = f'{path.parent} is locked by {_name(owner)}: looking whether it still runs'
+    while not _is_acquired(lease):
+        if said:
+            print(said, flush=True)
+            said = ''
+        if _renewal(path) not in (before, None):
             return False
-        if not lease.is_locked:
-            # NFS, for one, cannot exchange two files, by which filelock takes over.
-            lease.force_break()
-            lease.acquire()
+        if time.monotonic() - start > LEASE + RENEWAL:
+            lease.force_break()  # NFS, for one, cannot exchange two files, as filelock would
+        time.sleep(min(0.5, RENEWAL / 2))
     if owner and not nested:
         print(f'{path.parent} was locked by {_name(owner)}, which is gone: the lock is taken over')
     return True
@@ -99,18 +95,6 @@ def _is_acquired(lease: SoftFileLease) -> bool:
     with suppress(Timeout):
         lease.acquire()
         return True
-    return False
-
-
-def _is_renewed(lease: SoftFileLease, path: Path) -> bool:
-    """Wait until the lock is acquired, or its owner renews it, or has not for LEASE seconds."""
-    before, since = _renewal(path), time.monotonic()
-    while time.monotonic() - since < LEASE:
-        time.sleep(min(0.5, RENEWAL / 2))
-        if _is_acquired(lease):
-            return False
-        if _renewal(path) != before:
-            return True
     return False
 
 
@@ -126,20 +110,19 @@ def _name(owner: OwnerRecord | None) -> str:
     return f'process {owner.pid} on {owner.hostname.partition("?")[0]}' if owner else 'a process'
 
 
-def _end_if_taken_over(lost: Lost) -> None:
+def _end_if_taken_over(lost: LeaseCompromise) -> None:
     """Called from another thread if the lock could not be renewed, or was removed."""
     path = Path(lost.lock_file)
-    owner = SoftFileLease(path, lease_duration=LEASE, heartbeat_interval=RENEWAL).owner
+    owner = _lease(path).owner
     if owner is None or owner.token == lost.token:
-        print(
+        said = (
             f'the lock {path} was removed or could not be renewed: a second training in its '
-            'folder will not be refused',
-            file=sys.stderr,
+            'folder will not be refused'
         )
-        return
-    print(
-        f'error: {_name(owner)} has taken over {path.parent}, since this process had not renewed '
-        'its lock for a minute; this training ends, to not write into the folder of another',
-        file=sys.stderr,
-    )
-    _thread.interrupt_main()
+    else:
+        said = (
+            f'error: {_name(owner)} has taken over {path.parent}, since this process had not '
+            'renewed its lock for a minute; this training ends'
+        )
+        _thread.interrupt_main()
+    print(said, file=sys.stderr)

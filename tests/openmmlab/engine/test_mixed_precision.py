@@ -6,7 +6,7 @@ from mmengine.config import Config
 from mmseg.registry import OPTIM_WRAPPERS
 from torch import nn
 
-from mmseg_pacbal.openmmlab.engine.mixed_precision import (
+from mmseg_pacbal.openmmlab.engine import (
     BFloat16OptimWrapper,
     inference_autocast,
     use_amp_in_testing,
@@ -28,8 +28,9 @@ def test_a_step_is_that_of_autocast(generator):
     model = nn.Conv2d(3, 4, 3)
     before = model.weight.detach().clone()
     x = torch.randn(2, 3, 8, 8, generator=generator)
-    with torch.autocast('cpu', torch.bfloat16):
+    with inference_autocast(model):
         out = model(x)
+    assert out.dtype == torch.bfloat16
     (gradient,) = torch.autograd.grad(out.float().square().mean(), model.weight)
     # SGD's own operation, since a fused multiply-add rounds once on some CPUs.
     expected = model.weight.detach().clone().add_(gradient, alpha=-0.1)
@@ -75,31 +76,36 @@ def test_gradients_accumulate(generator):
 
 @pytest.mark.parametrize('dtype', ['float16', torch.float16, 'float32'])
 def test_other_dtypes_are_refused(dtype):
-    with pytest.raises(
-        ValueError, match=r"is 'float\d\d', but .* supports 'bfloat16' only; set optim"
-    ):
+    message = r"is 'float\d\d', but .* supports 'bfloat16' only; set optim.* in float16 on a GPU"
+    with pytest.raises(ValueError, match=message):
         wrapper(nn.Linear(1, 1), dtype=dtype)
+    with pytest.raises(ValueError, match=message):
+        use_amp_in_training(config(dtype=dtype), 'cpu')
 
 
-def test_cpu_trains_in_bfloat16(capsys):
-    cfg = config(loss_scale=512.0)
-    use_amp_in_training(cfg, 'cpu')
-    assert cfg.optim_wrapper.type == 'BFloat16OptimWrapper'
-    assert 'loss_scale' not in cfg.optim_wrapper
-    said = capsys.readouterr().out
-    assert "config: optim_wrapper.type = 'BFloat16OptimWrapper'\n" in said
-    assert 'config: optim_wrapper.loss_scale is removed' in said
-
-
-def test_gpu_trains_as_mmsegmentation_has_it(capsys):
-    cfg = config()
-    use_amp_in_training(cfg, 'cuda')
-    assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
-    assert cfg.optim_wrapper.loss_scale == 'dynamic'
-    assert capsys.readouterr().out.count('config: optim_wrapper.') == 2
-    static = config(loss_scale=512.0)
-    use_amp_in_training(static, 'cuda')
-    assert static.optim_wrapper.loss_scale == 512.0
+@pytest.mark.parametrize(
+    ('device', 'given', 'kind', 'scale', 'said'),
+    [
+        (
+            *('cpu', {'loss_scale': 512.0}, 'BFloat16OptimWrapper', None),
+            ["optim_wrapper.type = 'BFloat16OptimWrapper'", 'optim_wrapper.loss_scale is removed'],
+        ),
+        (
+            *('cuda', {}, 'AmpOptimWrapper', 'dynamic'),
+            ["optim_wrapper.type = 'AmpOptimWrapper'", "optim_wrapper.loss_scale = 'dynamic'"],
+        ),
+        (
+            *('cuda', {'loss_scale': 512.0}, 'AmpOptimWrapper', 512.0),
+            ["optim_wrapper.type = 'AmpOptimWrapper'"],
+        ),
+    ],
+)
+def test_a_config_trains_in_the_dtype_of_its_device(device, given, kind, scale, said, capsys):
+    cfg = config(**given)
+    use_amp_in_training(cfg, device)
+    assert (cfg.optim_wrapper.type, cfg.optim_wrapper.get('loss_scale')) == (kind, scale)
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line.startswith(f'config: {s}') for line, s in zip(lines, said, strict=True))
 
 
 def test_testing_is_mmengines_own(capsys):
@@ -107,14 +113,3 @@ def test_testing_is_mmengines_own(capsys):
     use_amp_in_testing(cfg)
     assert cfg.test_cfg.fp16
     assert capsys.readouterr().out == 'config: test_cfg.fp16 = True\n'
-
-
-def test_inference_on_a_cpu_is_in_bfloat16():
-    model = nn.Linear(1, 1)
-    with inference_autocast(model):
-        assert model(torch.ones(1, 1)).dtype == torch.bfloat16
-
-
-def test_float16_on_a_cpu_is_refused():
-    with pytest.raises(ValueError, match='or train in float16 on a GPU'):
-        use_amp_in_training(config(dtype='float16'), 'cpu')

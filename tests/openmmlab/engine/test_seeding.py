@@ -9,14 +9,12 @@ import pytest
 import torch
 from mmengine.dataset import InfiniteSampler
 from mmengine.runner import set_random_seed
-from mmseg.registry import DATASETS
 from torch.utils.data import DataLoader, Dataset
 
 from mmseg_pacbal.openmmlab.engine import SeededDataset, SeededSampler, derived_seed
 from mmseg_pacbal.openmmlab.engine.seeding import seed_iteration
 
 
-@DATASETS.register_module()
 class Draws(Dataset):
     """Each sample is its index and a number from each of the three generators."""
 
@@ -30,16 +28,14 @@ class Draws(Dataset):
         return index, random.random(), np.random.rand(), torch.rand(()).item()
 
 
-def loader(start: int = 0, workers: int = 0) -> DataLoader:
+def batches(start: int, count: int, workers: int = 0) -> list:
     dataset = SeededDataset(Draws())
+    assert (len(dataset), dataset.metainfo) == (7, dict(classes=('a',)))
     sampler = SeededSampler(dataset, seed=5)
     sampler.start = start
-    return DataLoader(dataset, batch_size=4, sampler=sampler, num_workers=workers)
-
-
-def batches(start: int, count: int, workers: int = 0) -> list:
+    loader = DataLoader(dataset, batch_size=4, sampler=sampler, num_workers=workers)
     # tolist: of what a worker sends, the memory goes with it
-    return [[column.tolist() for column in b] for b in islice(loader(start, workers), count)]
+    return [[column.tolist() for column in b] for b in islice(loader, count)]
 
 
 def test_seeds_differ_and_stay():
@@ -51,15 +47,12 @@ def test_seeds_differ_and_stay():
     assert derived_seed(0, 1, 2) == 1016617948
 
 
-def test_samples_are_seeded_as_mmengine_seeds_without_its_cost():
+def test_seeds_are_those_of_mmengine_without_their_cost():
     set_random_seed(9)
     expected = Draws()[0]
     with mock.patch('traceback.format_stack') as stack:  # what makes torch.manual_seed slow
         assert SeededDataset(Draws())[9, 0] == expected
     assert not stack.called
-
-
-def test_iterations_are_seeded_as_mmengine_seeds():
     set_random_seed(derived_seed(0, 1, 5))
     expected = Draws()[0]
     seed_iteration(0, 5)
@@ -67,15 +60,10 @@ def test_iterations_are_seeded_as_mmengine_seeds():
     assert torch.initial_seed() == derived_seed(0, 1, 5)
 
 
-def test_order_is_that_of_infinite_sampler():
-    dataset = Draws()
-    ours = [index for _, index in islice(SeededSampler(dataset, seed=5), 30)]
-    assert ours == list(islice(InfiniteSampler(dataset, seed=5), 30))
-
-
-def test_sampler_starts_anywhere_and_anew():
+def test_order_is_that_of_infinite_sampler_from_anywhere():
     sampler = SeededSampler(Draws(), seed=5)
     whole = list(islice(sampler, 40))
+    assert [index for _, index in whole] == list(islice(InfiniteSampler(Draws(), seed=5), 40))
     assert list(islice(sampler, 40)) == whole
     sampler.start = 23
     assert list(islice(sampler, 17)) == whole[23:]
@@ -98,9 +86,3 @@ def test_samples_do_not_depend_on_the_start_nor_on_workers(workers):
     whole = batches(0, 6)
     assert len({draw for batch in whole for draw in batch[1]}) == 24
     assert batches(12, 3, workers) == whole[3:]
-
-
-def test_data_set_behaves_as_the_one_inside():
-    dataset = SeededDataset(Draws())
-    assert len(dataset) == 7
-    assert dataset.metainfo == dict(classes=('a',))

@@ -11,10 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.visualization.utils import img_from_canvas
-from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
 from torch import nn
@@ -32,6 +30,7 @@ from ...inspection import (
     spaced_indices,
     weight_name,
 )
+from ..runner import unwrapped
 
 
 @HOOKS.register_module()
@@ -77,24 +76,17 @@ class BoundaryVisualizationHook(Hook):
 
     @master_only
     def after_train_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: dict,
-        outputs: dict | None = None,
+        self, runner: Runner, batch_idx: int, data_batch: dict, outputs: dict | None = None
     ) -> None:
-        if not self.every_n_train_iters(runner, self.interval):
-            return
-        step = runner.iter + 1
-        model = _unwrapped(runner.model)
-        mean = mean_weight(
-            boundary_loss(model), data_batch['data_samples'], last_head(model).ignore_index
-        )
-        runner.visualizer.add_scalar('mean_E_G', mean, step)
-        self._add_pictures(runner, step)
+        if self.every_n_train_iters(runner, self.interval):
+            step, model = runner.iter + 1, unwrapped(runner)
+            loss, ignore_index = boundary_loss(model), last_head(model).ignore_index
+            mean = mean_weight(loss, data_batch['data_samples'], ignore_index)
+            runner.visualizer.add_scalar('mean_E_G', mean, step)
+            self._add_pictures(runner, step)
 
     def _add_pictures(self, runner: Runner, step: int) -> None:
-        model = _unwrapped(runner.model)
+        model = unwrapped(runner)
         dataset = runner.val_loop.dataloader.dataset
         meta = dataset.metainfo['classes'], dataset.metainfo['palette']
         names = pixel_loss_name(last_head(model)), weight_name(boundary_loss(model))
@@ -139,7 +131,3 @@ def rendered(figure: Figure) -> np.ndarray:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return img_from_canvas(canvas)
-
-
-def _unwrapped(model: nn.Module) -> BaseSegmentor:
-    return model.module if is_model_wrapper(model) else model

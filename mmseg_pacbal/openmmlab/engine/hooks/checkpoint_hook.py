@@ -61,15 +61,14 @@ class AtomicCheckpointHook(CheckpointHook):
     def _remove_obsolete(self) -> None:
         if isinstance(self.file_backend, _OwnFolder):
             best = getattr(self, 'best_ckpt_path_dict', {}).values()
-            self.file_backend.clear({self.last_ckpt, getattr(self, 'best_ckpt_path', None), *best})
+            current = {self.last_ckpt, getattr(self, 'best_ckpt_path', None), *best}
+            for path in self.file_backend.obsolete - current:
+                Path(path).unlink(missing_ok=True)
+            self.file_backend.obsolete.clear()
 
 
 class _OwnFolder(LocalBackend):
-    """Local files, of which those in one folder alone may be removed, by :meth:`clear`.
-
-    Args:
-        folder: Of the run's checkpoints.
-    """
+    """Local files; what is to be removed from one folder is noted, and elsewhere nothing is."""
 
     def __init__(self, folder: str) -> None:
         super().__init__()
@@ -77,15 +76,8 @@ class _OwnFolder(LocalBackend):
         self.obsolete: set[str] = set()
 
     def remove(self, filepath: str | Path) -> None:
-        """Note a file that is to be removed."""
         if os.path.realpath(Path(filepath).parent) == self.folder:
             self.obsolete.add(str(filepath))
 
     def rmtree(self, dir_path: str | Path) -> None:
         """Leave a folder alone: no checkpoint of ours is one."""
-
-    def clear(self, current: set) -> None:
-        """Remove what was noted, but for files that were written again since."""
-        for path in self.obsolete - current:
-            Path(path).unlink(missing_ok=True)
-        self.obsolete.clear()

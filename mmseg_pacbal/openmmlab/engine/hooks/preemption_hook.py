@@ -42,11 +42,15 @@ class PreemptionHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         self._earlier = {number: signal.signal(number, self._note) for number in SIGNALS}
-        if not _checkpoint_hooks(runner):
+        self._hooks = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
+        self._by_iteration = isinstance(runner.train_loop, IterBasedTrainLoop)
+        # Those that can write, after any iteration, a checkpoint to continue from.
+        self._within_epoch = [h for h in self._hooks if self._by_iteration or not h.by_epoch]
+        if not self._hooks:
             runner.logger.warning(
                 'the config has no CheckpointHook: if this training is stopped, all of it is lost'
             )
-        elif not _within_epoch(runner):
+        elif not self._within_epoch:
             runner.logger.warning(
                 f'{type(runner.train_loop).__name__} cannot continue within an epoch: if this '
                 'training is stopped there, what it did since the last checkpoint is lost; '
@@ -55,8 +59,8 @@ class PreemptionHook(Hook):
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Stop a loop that counts epochs between two of them, after the validation."""
-        if runner.epoch > 0 and not _counts_iterations(runner) and self._told():
-            self._stop(runner, runner.iter, _checkpoint_hooks(runner))
+        if runner.epoch > 0 and not self._by_iteration and self._told():
+            self._stop(runner, runner.iter, self._hooks)
 
     def after_train_iter(
         self,
@@ -67,11 +71,10 @@ class PreemptionHook(Hook):
     ) -> None:
         if is_distributed() and not self.every_n_train_iters(runner, self.interval):
             return
-        hooks = _within_epoch(runner)
-        if not hooks and self.end_of_epoch(runner.train_dataloader, batch_idx):
+        if not self._within_epoch and self.end_of_epoch(runner.train_dataloader, batch_idx):
             return  # nothing is lost if it stops before the next epoch
         if self._told() and runner.optim_wrapper.should_update():
-            self._stop(runner, runner.iter + 1, hooks)
+            self._stop(runner, runner.iter + 1, self._within_epoch)
 
     def after_train(self, runner: Runner) -> None:
         for number, handler in self._earlier.items():
@@ -87,12 +90,12 @@ class PreemptionHook(Hook):
 
     def _stop(self, runner: Runner, done: int, hooks: list[CheckpointHook]) -> NoReturn:
         for hook in hooks:
-            _write_checkpoint(runner, hook, done)
+            self._write_checkpoint(runner, hook, done)
         barrier()  # until the main process has written it
         name = self._received.name if self._received else 'a signal to another process'
         lost = ''
         if not hooks:
-            last = [hook.last_ckpt for hook in _checkpoint_hooks(runner) if hook.last_ckpt]
+            last = [hook.last_ckpt for hook in self._hooks if hook.last_ckpt]
             lost = f'what was done since {last[0] if last else "its start"} is lost; '
         runner.logger.info(
             f'stopped by {name} after iteration {done}; {lost}resume the run to continue'
@@ -102,29 +105,13 @@ class PreemptionHook(Hook):
             time.sleep(3)
         raise SystemExit(STOPPED if is_main_process() else 0)
 
-
-def _counts_iterations(runner: Runner) -> bool:
-    """Whether the loop can continue after any iteration; else it can only begin an epoch."""
-    return isinstance(runner.train_loop, IterBasedTrainLoop)
-
-
-def _checkpoint_hooks(runner: Runner) -> list[CheckpointHook]:
-    return [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
-
-
-def _within_epoch(runner: Runner) -> list[CheckpointHook]:
-    """The hooks that can write a checkpoint after any iteration."""
-    hooks = _checkpoint_hooks(runner)
-    return hooks if _counts_iterations(runner) else [hook for hook in hooks if not hook.by_epoch]
-
-
-def _write_checkpoint(runner: Runner, hook: CheckpointHook, done: int) -> None:
-    """Make a hook write a checkpoint to resume from, unless it just did; then the run ends."""
-    complete = hook.save_optimizer and hook.save_param_scheduler
-    hook.save_optimizer = hook.save_param_scheduler = True
-    if hook.by_epoch and _counts_iterations(runner):  # its own comes at the end of training only
-        hook.by_epoch, hook.filename_tmpl, hook.max_keep_ckpts = False, 'iter_{}.pth', -1
-    step = runner.epoch if hook.by_epoch else done
-    if not complete or Path(hook.last_ckpt or '').name != hook.filename_tmpl.format(step):
-        meta = dict(epoch=runner.epoch, iter=done)
-        hook._save_checkpoint_with_step(runner, step, meta)
+    def _write_checkpoint(self, runner: Runner, hook: CheckpointHook, done: int) -> None:
+        """Make a hook write a checkpoint to resume from, unless it just did; then the run ends."""
+        complete = hook.save_optimizer and hook.save_param_scheduler
+        hook.save_optimizer = hook.save_param_scheduler = True
+        if hook.by_epoch and self._by_iteration:  # its own comes at the end of training only
+            hook.by_epoch, hook.filename_tmpl, hook.max_keep_ckpts = False, 'iter_{}.pth', -1
+        step = runner.epoch if hook.by_epoch else done
+        if not complete or Path(hook.last_ckpt or '').name != hook.filename_tmpl.format(step):
+            meta = dict(epoch=runner.epoch, iter=done)
+            hook._save_checkpoint_with_step(runner, step, meta)

@@ -72,46 +72,44 @@ def events(runner: Runner):
     return accumulator.Reload()
 
 
-def state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    return {name: value.clone() for name, value in model.state_dict().items()}
-
-
 def test_training_is_bit_equal_without_the_hook(folder, watched):
     plain = train(folder, 'plain', None)
-    expected, actual = state(plain.model), state(watched.model)
+    expected, actual = plain.model.state_dict(), watched.model.state_dict()
     assert any('running_mean' in name for name in expected)
     assert all(torch.equal(expected[name], actual[name]) for name in expected)
-    assert [m.training for m in plain.model.modules()] == [
-        m.training for m in watched.model.modules()
-    ]
+    modes = [[m.training for m in runner.model.modules()] for runner in (plain, watched)]
+    assert modes[0] == modes[1]
 
 
-def test_tensorboard_holds_the_pictures_of_the_model(watched):
+def shown(runner: Runner, index: int, *names: str) -> np.ndarray:
+    """The picture that the model gives now, BGR."""
+    dataset = runner.val_loop.dataloader.dataset
+    row = inspect_sample(runner.model, dataset, index, own_loss=True)
+    meta = dataset.metainfo['classes'], dataset.metainfo['palette']
+    return rendered(panel_figure([row], *meta, *names))[..., ::-1]
+
+
+def decoded(picture) -> np.ndarray:
+    data = np.frombuffer(picture.encoded_image_string, np.uint8)
+    return cv2.imdecode(data, cv2.IMREAD_COLOR)
+
+
+def test_tensorboard_holds_the_pictures_of_the_model_and_the_mean_weight(watched):
     logged = events(watched)
     tags = ['boundary_2011_000001', 'boundary_2011_000003']
     assert [tag for tag in logged.Tags()['images'] if tag.startswith('boundary')] == tags
-    dataset = watched.val_loop.dataloader.dataset
-    meta = dataset.metainfo['classes'], dataset.metainfo['palette']
-    names = rf'{WEIGHT} $\cdot$ cross entropy', WEIGHT
     for tag, index in zip(tags, (0, 2), strict=True):
         pictures = logged.Images(tag)
         assert [picture.step for picture in pictures] == [0, 2, 4]
-        data = np.frombuffer(pictures[-1].encoded_image_string, np.uint8)
-        actual = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
-        row = inspect_sample(watched.model, dataset, index, own_loss=True)
-        assert np.array_equal(actual, rendered(panel_figure([row], *meta, *names)))
+        expected = shown(watched, index, rf'{WEIGHT} $\cdot$ cross entropy', WEIGHT)
+        assert np.array_equal(decoded(pictures[-1]), expected)
     first, last = (logged.Images(tags[0])[i].encoded_image_string for i in (0, -1))
     assert first != last
-
-
-def test_files_hold_the_same_pictures(watched):
     files = sorted(Path(watched.work_dir).rglob('vis_image/*.png'))
     names = [f'boundary_2011_00000{image}_{step}.png' for image in (1, 3) for step in (0, 2, 4)]
     assert [file.name for file in files] == names
 
-
-def test_mean_weight_is_logged(watched):
-    scalars = events(watched).Scalars('mean_E_G')
+    scalars = logged.Scalars('mean_E_G')
     assert [scalar.step for scalar in scalars] == [2, 4]
     assert all(0.5 < scalar.value < 20 for scalar in scalars)
     assert scalars[0].value != scalars[1].value  # another batch
@@ -138,12 +136,8 @@ def test_baseline_is_watched_too(folder):
     runner = train(folder, 'baseline', hook, dict(type='CrossEntropyLoss'))
     logged = events(runner)
     assert [scalar.step for scalar in logged.Scalars('mean_E_G')] == [4]
-    data = np.frombuffer(logged.Images('boundary_2011_000001')[-1].encoded_image_string, np.uint8)
-    dataset = runner.val_loop.dataloader.dataset
-    row = inspect_sample(runner.model, dataset, 0, own_loss=True)
-    meta = dataset.metainfo['classes'], dataset.metainfo['palette']
-    expected = rendered(panel_figure([row], *meta, 'cross entropy'))
-    assert np.array_equal(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1], expected)
+    picture = logged.Images('boundary_2011_000001')[-1]
+    assert np.array_equal(decoded(picture), shown(runner, 0, 'cross entropy'))
 
 
 @pytest.mark.parametrize(

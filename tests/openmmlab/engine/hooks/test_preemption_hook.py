@@ -10,12 +10,13 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 from torch.utils.data import DataLoader
 
 from mmseg_pacbal.openmmlab.engine import processes
-from tests.openmmlab.engine.test_train_loop import assert_same_run, checkpoint, train
+from tests.openmmlab.engine.tiny_run import assert_same_run, train
 
 PREEMPTION = {'default_hooks.preemption': dict(type='PreemptionHook')}
 SPARSE = {'default_hooks.checkpoint.interval': 4, 'randomness': dict(seed=7)}
@@ -45,46 +46,33 @@ def names(folder: Path) -> list[str]:
 def handlers():
     """Those of the test's process, put back where training did not end."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
-    yield before
+    yield
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
+def stop_and_resume(folder: Path, iteration: int, options: dict, stopped: dict | None = None):
+    """A stopped run, continued from its last checkpoint, is the run that was not stopped."""
+    before = [signal.getsignal(number) for number in processes.SIGNALS]
+    whole = train(folder / 'whole', **PREEMPTION, **options)
+    assert [signal.getsignal(number) for number in processes.SIGNALS] == before
+    with pytest.raises(SystemExit) as ended:
+        train(folder / 'stopped', **PREEMPTION, **options | (stopped or {}))
+    assert ended.value.code == os.EX_TEMPFAIL
+    last = Path((folder / 'stopped' / 'last_checkpoint').read_text())
+    assert last.name == f'iter_{iteration}.pth'
+    assert_same_run(train(folder / 'resumed', last, **PREEMPTION, **options), whole)
+
+
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1])
 def test_signal_leaves_a_checkpoint_and_code_75(number, handlers, tmp_path):
-    whole = train(tmp_path / 'whole', **PREEMPTION, **SPARSE)
-    assert {n: signal.getsignal(n) for n in handlers} == handlers
-
-    with pytest.raises(SystemExit) as ended:
-        train(tmp_path / 'stopped', **PREEMPTION, **SPARSE, **sent(number, 6))
-    assert ended.value.code == os.EX_TEMPFAIL
+    stop_and_resume(tmp_path, 6, SPARSE, sent(number, 6))
     assert names(tmp_path / 'stopped') == ['iter_4.pth', 'iter_6.pth']
-    resumed = train(
-        tmp_path / 'resumed', tmp_path / 'stopped' / 'iter_6.pth', **PREEMPTION, **SPARSE
-    )
-    assert_same_run(resumed, whole)
-
-
-def test_a_checkpoint_of_the_iteration_is_not_written_twice(handlers, tmp_path, caplog):
-    keep = {'default_hooks.checkpoint.max_keep_ckpts': 1, 'log_level': 'INFO'}
-    with pytest.raises(SystemExit):
-        train(tmp_path, **PREEMPTION, **SPARSE, **keep, **sent(signal.SIGTERM, 4))
-    assert names(tmp_path) == ['iter_4.pth']
-    log = next(tmp_path.glob('*/*.log')).read_text()
-    assert log.count('Saving checkpoint') == 1
-    assert 'stopped by SIGTERM after iteration 4; resume the run to continue' in log
 
 
 def test_accumulated_gradients_are_not_lost(handlers, tmp_path):
     options = {'optim_wrapper.accumulative_counts': 3, **SPARSE}
-    whole = train(tmp_path / 'whole', **PREEMPTION, **options)
-    with pytest.raises(SystemExit):
-        train(tmp_path / 'stopped', **PREEMPTION, **options, **sent(signal.SIGTERM, 4))
-    assert names(tmp_path / 'stopped') == ['iter_4.pth', 'iter_6.pth']
-    resumed = train(
-        tmp_path / 'resumed', tmp_path / 'stopped' / 'iter_6.pth', **PREEMPTION, **options
-    )
-    assert_same_run(resumed, whole)
+    stop_and_resume(tmp_path, 6, options, sent(signal.SIGTERM, 4))
 
 
 @pytest.mark.parametrize(
@@ -93,16 +81,18 @@ def test_accumulated_gradients_are_not_lost(handlers, tmp_path):
     ids=str,
 )
 def test_whatever_the_checkpoint_hook_writes_it_continues(options, handlers, tmp_path):
-    checkpoints = {f'default_hooks.checkpoint.{name}': value for name, value in options.items()}
-    stopped = SPARSE | checkpoints | sent(signal.SIGTERM, 4)
+    stopped = {f'default_hooks.checkpoint.{name}': value for name, value in options.items()}
+    stop_and_resume(tmp_path, 4, SPARSE, stopped | sent(signal.SIGTERM, 4))
+
+
+def test_a_checkpoint_of_the_iteration_is_not_written_twice(handlers, tmp_path):
+    keep = {'default_hooks.checkpoint.max_keep_ckpts': 1, 'log_level': 'INFO'}
     with pytest.raises(SystemExit):
-        train(tmp_path / 'stopped', **PREEMPTION, **stopped)
-    assert (tmp_path / 'stopped' / 'last_checkpoint').read_text().endswith('/iter_4.pth')
-    whole = train(tmp_path / 'whole', **PREEMPTION, **SPARSE)
-    resumed = train(
-        tmp_path / 'resumed', tmp_path / 'stopped' / 'iter_4.pth', **PREEMPTION, **SPARSE
-    )
-    assert_same_run(resumed, whole)
+        train(tmp_path, **PREEMPTION, **SPARSE, **keep, **sent(signal.SIGTERM, 4))
+    assert names(tmp_path) == ['iter_4.pth']
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert log.count('Saving checkpoint') == 1
+    assert 'stopped by SIGTERM after iteration 4; resume the run to continue' in log
 
 
 def test_a_name_that_ends_like_another_is_written(handlers, tmp_path):
@@ -166,12 +156,6 @@ def test_without_a_checkpoint_hook_it_says_so_before(handlers, tmp_path):
     assert warned < stopped
 
 
-def test_without_the_hook_nothing_is_changed(handlers, tmp_path):
-    runner = train(tmp_path, max_iters=2)
-    assert not any(type(hook).__name__ == 'PreemptionHook' for hook in runner.hooks)
-    assert checkpoint(runner).exists()
-
-
 class OwnProcess:
     """A data set of the ids of the processes that read it."""
 
@@ -184,7 +168,10 @@ class OwnProcess:
 
 
 def test_workers_outlive_a_signal_to_the_group():
-    loader = DataLoader(OwnProcess(), batch_size=1, num_workers=1)
+    started = torch.zeros(1).share_memory_()
+    loader = DataLoader(
+        OwnProcess(), batch_size=1, num_workers=1, worker_init_fn=lambda _: started.fill_(1)
+    )
     processes.protect_workers(loader)
     readers = []
     for batch in loader:
@@ -194,6 +181,7 @@ def test_workers_outlive_a_signal_to_the_group():
     assert len(readers) == 50
     assert len(set(readers)) == 1
     assert readers[0] != os.getpid()
+    assert started.item() == 1  # the loader's own function was called
 
 
 # References in a module keep loaders and iterators, and so workers, to the end of the process.
@@ -225,16 +213,3 @@ def test_workers_end_with_their_process():
     assert result.stdout == '[0, 0]\n'
     assert result.returncode == 0
     assert 'Traceback' not in result.stderr
-
-
-def test_own_start_of_a_worker_is_called():
-    started = []
-    loader = DataLoader(range(2), worker_init_fn=started.append)
-    processes.protect_workers(loader)
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
-    try:
-        loader.worker_init_fn(3)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    assert started == [3]

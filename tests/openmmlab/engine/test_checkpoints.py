@@ -1,4 +1,4 @@
-"""The checkpoint to continue from: the one last_checkpoint names, or the newest intact one."""
+"""Which checkpoints are intact, which one a run continues from, how its config differs."""
 
 import io
 import os
@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from mmseg_pacbal.openmmlab.engine import (
+    changed_settings,
     find_checkpoints,
     last_whole_checkpoint,
     latest_intact_checkpoint,
 )
-from mmseg_pacbal.openmmlab.engine.checkpoint_files import AtomicBackend, is_intact
+from mmseg_pacbal.openmmlab.engine.checkpoints import AtomicBackend, is_intact
 
 
 @pytest.fixture
@@ -32,23 +33,21 @@ def cut(path, share=0.5):
     path.write_bytes(content[: int(share * len(content))])
 
 
-@pytest.mark.parametrize('share', [0, 0.5, 0.999])
-def test_cut_off_file_is_not_whole(work_dir, share):
+def test_a_file_that_is_cut_off_or_changed_is_not_intact(work_dir):
     path = work_dir / 'iter_2.pth'
+    whole = path.read_bytes()
     assert is_intact(path)
-    cut(path, share)
-    assert not is_intact(path)
-    assert not is_intact(work_dir / 'none.pth')
-    assert not is_intact(work_dir)
-
-
-def test_file_with_a_changed_byte_is_not_whole(work_dir):
-    path = work_dir / 'iter_2.pth'
-    content = bytearray(path.read_bytes())
-    content[content.index(torch.arange(1000.0).numpy().tobytes()) + 1000] ^= 1
-    path.write_bytes(content)
+    changed = bytearray(whole)
+    changed[whole.index(torch.arange(1000.0).numpy().tobytes()) + 1000] ^= 1
+    path.write_bytes(changed)
     torch.load(path, weights_only=True)  # which does not notice
     assert not is_intact(path)
+    for share in (0, 0.5, 0.999):
+        path.write_bytes(whole)
+        cut(path, share)
+        assert not is_intact(path)
+    assert not is_intact(work_dir / 'none.pth')
+    assert not is_intact(work_dir)
 
 
 def test_newest_first_and_training_only(work_dir):
@@ -59,46 +58,36 @@ def test_newest_first_and_training_only(work_dir):
     assert find_checkpoints(work_dir / 'none') == []
 
 
-def test_named_one_is_taken_silently(work_dir, capsys):
-    name(work_dir, work_dir / 'iter_4.pth')
-    assert latest_intact_checkpoint(work_dir) == work_dir / 'iter_4.pth'
-    assert capsys.readouterr().out == ''
+@pytest.mark.parametrize(
+    ('named', 'expected', 'passed_over'),
+    [
+        ('{}/iter_4.pth', 'iter_4.pth', None),
+        ('/before/the/move/iter_4.pth', 'iter_4.pth', None),
+        ('', 'iter_10.pth', None),
+        ('elsewhere/iter_7.pth', 'iter_10.pth', 'iter_7.pth'),
+        ('{}/damaged_12.pth', 'iter_10.pth', 'damaged_12.pth'),
+    ],
+)
+def test_the_named_one_is_taken_and_what_is_passed_over_is_said(
+    named, expected, passed_over, work_dir, capsys
+):
+    if 'damaged' in named:
+        content = (work_dir / 'iter_10.pth').read_bytes()
+        (work_dir / 'damaged_12.pth').write_bytes(content.replace(b'PK\1\2', b'PK\1\x89'))
+    name(work_dir, named.format(work_dir))
+    assert latest_intact_checkpoint(work_dir) == work_dir / expected
+    said = f'{work_dir}/{passed_over} missing, cut off or damaged: continuing from {work_dir}/'
+    assert capsys.readouterr().out == (f'{said}{expected}\n' if passed_over else '')
 
 
-def test_damaged_one_is_passed_over_and_said(work_dir, capsys):
-    cut(work_dir / 'iter_10.pth')
-    assert latest_intact_checkpoint(work_dir) == work_dir / 'iter_4.pth'
-    assert capsys.readouterr().out == (
-        f'{work_dir}/iter_10.pth missing, cut off or damaged: '
-        f'continuing from {work_dir}/iter_4.pth\n'
-    )
-
-
-@pytest.mark.parametrize('content', ['', 'elsewhere/iter_7.pth'])
-def test_last_checkpoint_names_nothing(work_dir, content, capsys):
-    name(work_dir, content)
-    assert latest_intact_checkpoint(work_dir) == work_dir / 'iter_10.pth'
-    assert ('iter_7.pth' in capsys.readouterr().out) == bool(content)
-
-
-def test_moved_folder(work_dir, capsys):
-    name(work_dir, '/before/the/move/iter_4.pth')
-    assert latest_intact_checkpoint(work_dir) == work_dir / 'iter_4.pth'
-    assert capsys.readouterr().out == ''
-
-
-def test_nothing_whole(work_dir):
+def test_nothing_intact_or_nothing_there(work_dir):
+    assert latest_intact_checkpoint(work_dir / 'none') is None
     for path in find_checkpoints(work_dir):
         cut(path)
     with pytest.raises(
         ValueError, match=f'no checkpoint in {work_dir} is intact: .*iter_2.pth missing'
     ):
         latest_intact_checkpoint(work_dir)
-
-
-def test_nothing_there(tmp_path):
-    assert latest_intact_checkpoint(tmp_path) is None
-    assert latest_intact_checkpoint(tmp_path / 'none') is None
 
 
 # --- every bit counts ---
@@ -151,14 +140,6 @@ def test_an_earlier_checkpoint_is_loaded_to_see(work_dir):
             torch.load(path, weights_only=True)
 
 
-def test_a_damaged_directory_is_passed_over(work_dir, capsys):
-    damaged = work_dir / 'iter_10.pth'
-    content = damaged.read_bytes()
-    damaged.write_bytes(content.replace(b'PK\1\2', b'PK\1\x89'))
-    assert latest_intact_checkpoint(work_dir) == work_dir / 'iter_4.pth'
-    assert 'iter_10.pth missing, cut off or damaged' in capsys.readouterr().out
-
-
 def test_a_copied_folder_continues_from_its_own_files(work_dir, tmp_path):
     copy = tmp_path.with_name(f'{tmp_path.name}_copy')
     shutil.copytree(work_dir, copy)
@@ -168,3 +149,33 @@ def test_a_copied_folder_continues_from_its_own_files(work_dir, tmp_path):
 def test_earlier_name(work_dir):
     with pytest.warns(DeprecationWarning, match='named latest_intact_checkpoint now; version 2'):
         assert last_whole_checkpoint(work_dir) == latest_intact_checkpoint(work_dir)
+
+
+# --- the config that a checkpoint carries is compared, never executed ---
+
+
+def test_settings_that_changed():
+    saved = """
+crop_size = (161, 161)
+hooks = [dict(type='A', interval=5), dict(type='B')]
+model = dict(head=dict({'a b': 1, 'c': dict(d=[1, 2])}, loss=dict(beta=0.5)), name='x')
+"""
+    now = saved.replace('161, 161', '321, 321').replace('interval=5', 'interval=7')
+    assert changed_settings(saved, now + 'extra = None\n') == [
+        'crop_size: (161, 161) -> (321, 321)',
+        'hooks.0.interval: 5 -> 7',
+        'extra: not set -> None',
+    ]
+    assert changed_settings(saved, saved.replace('beta=0.5', 'beta=1')) == [
+        'model.head.loss.beta: 0.5 -> 1'
+    ]
+    assert changed_settings(saved, saved) == []
+    assert changed_settings('no config, but words', now) == []
+    assert changed_settings('__import__("os").abort()', now)  # is not executed
+
+
+@pytest.mark.parametrize(
+    'cfg', ['a = ' + '[' * 9000 + ']' * 9000, 'a = ' + '-' * 99999 + '1', '\0']
+)
+def test_an_absurd_config_is_passed_over(cfg):
+    assert changed_settings(cfg, 'a = 1') == []
