@@ -12,16 +12,13 @@ import mmseg_pacbal.apps  # noqa: F401 (first: it says what to install)
 import argparse
 from pathlib import Path
 
-import numpy as np
 import torch
-from mmengine.model import BaseModel
 from mmengine.runner import set_random_seed
 from mmseg.registry import DATASETS, MODELS
 
 from mmseg_pacbal.apps import cli
 from mmseg_pacbal.openmmlab.completion import load_complete_config
 from mmseg_pacbal.openmmlab.data_checks.loaders import check_data
-from mmseg_pacbal.openmmlab.inference import converts_bgr_to_rgb
 from mmseg_pacbal.openmmlab.inspection import last_head, spaced_indices, weigh_sample
 from mmseg_pacbal.visualization import weight_figure
 
@@ -34,13 +31,6 @@ def parse_args() -> argparse.Namespace:
     cli.add_overwrite(parser)
     parser.add_argument('--seed', type=int, default=0, help='seed of the random crops and flips')
     return parser.parse_args()
-
-
-def pixels(packed: dict, model: BaseModel) -> np.ndarray:
-    """RGB, uint8 (H, W, 3), before the data preprocessor normalises and pads it."""
-    image = packed['inputs'].permute(1, 2, 0).clamp(0, 255).byte().numpy()
-    bgr = converts_bgr_to_rgb(model)
-    return np.ascontiguousarray(image[..., ::-1] if bgr else image)
 
 
 @torch.no_grad()
@@ -61,8 +51,7 @@ def main(args: argparse.Namespace) -> None:
     palette, ignore_index = dataset.metainfo['palette'], last_head(model).ignore_index
     set_random_seed(args.seed)
     for index, path in files.items():
-        packed = dataset[index]
-        sample = weigh_sample(model, packed, pixels(packed, model))
+        sample = weigh_sample(model, dataset[index])
         figure = weight_figure(sample, palette, ignore_index)
         figure.savefig(path, dpi=90)
         print(

@@ -1,5 +1,5 @@
 """Data that the package generates, for examples, demo and tests; without OpenMMLab."""
 
-from .synthetic_scenes import SyntheticScenes
+from .synthetic_scene import SyntheticScenes
 
 __all__ = ['SyntheticScenes']

@@ -1,14 +1,19 @@
-"""Synthetic scenes with every hard case of the paper's section 3.1.
+"""Synthetic scenes with every hard case of the paper's section 3.1, also as a data set of PyTorch.
 
 Boundaries everywhere; complicated outlines and thin parts (star, ring, bar); objects that
 overlap, touch or leave the frame; objects under 100 pixels.
 """
 
 from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
 import cv2
 import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
 
+from ..ops.arguments import POSITIVE_INT, check_arguments, int_from
 from .palette import VOID, voc_colormap
 
 CLASSES = ('background', 'disk', 'box', 'ring', 'bar', 'star', 'triangle')
@@ -21,13 +26,9 @@ _TEXTURES = ('', 'checks', 'stripes', 'dots', 'coarse', 'fine', 'gradient')
 
 
 def void_rim(label: np.ndarray) -> np.ndarray:
-    """Mark outlines as void: a band of 2 pixels, one on either side of every change of class.
+    """A copy of a label, uint8 (H, W), with 255 wherever one of the 4 neighbours has another value.
 
-    Args:
-        label: uint8 (H, W).
-
-    Returns:
-        A copy with 255 wherever one of the 4 neighbours has another value.
+    This marks outlines as void, a band of 2 pixels, one on either side of every change of class.
     """
     # The cross keeps thin diagonals, yet leaves no two classes in contact, not even at a corner.
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
@@ -46,8 +47,7 @@ def _texture(rng: np.random.Generator, family: str, size: tuple[int, int]) -> np
     if family in ('coarse', 'fine'):
         return _noise(rng, size, 3.0 if family == 'coarse' else 0.7)
     y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
-    # The orientation is characteristic of the family, so it varies little.
-    angle = rng.uniform(-0.35, 0.35)
+    angle = rng.uniform(-0.35, 0.35)  # it varies little, being characteristic of the family
     period = rng.uniform(60, 120) if family == 'gradient' else rng.uniform(5, 8)
     u = (x * np.cos(angle) + y * np.sin(angle)) * (2 * np.pi / period) + rng.uniform(0, 6)
     v = (y * np.cos(angle) - x * np.sin(angle)) * (2 * np.pi / period) + rng.uniform(0, 6)
@@ -62,9 +62,7 @@ def _texture(rng: np.random.Generator, family: str, size: tuple[int, int]) -> np
 
 def _colour(rng: np.random.Generator, hue: float, value: float) -> np.ndarray:
     """An RGB colour near a hue in degrees and a value in 0..255, float32 (3,)."""
-    # Hues are 60 degrees apart and spread by 25, so neighbours overlap and colour alone does not
-    # give the class away.
-    hue = rng.normal(hue, 25) % 360 / 2
+    hue = rng.normal(hue, 25) % 360 / 2  # 60 apart and spread by 25: neighbours overlap
     hsv = np.array([[[hue, rng.uniform(70, 200), value]]]).astype(np.uint8)
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0].astype(np.float32)
 
@@ -158,10 +156,7 @@ def _centres(label: np.ndarray, patch: np.ndarray, class_id: int, relation: str)
 
 
 def _plan(rng: np.random.Generator, side: int) -> Iterator[tuple[int, float, str]]:
-    """Yield class, radius in pixels and relation of 3 to 7 objects, the small ones last.
-
-    Large objects scale with the shorter side of the image; small ones have a fixed size in pixels.
-    """
+    """Class, radius in pixels and relation of 3 to 7 objects, the small ones of fixed size last."""
     count = int(rng.integers(3, 8))
     kinds = rng.permutation(np.arange(1, len(CLASSES)))
     small = int(rng.integers(1, 3)) if count > 3 else int(rng.integers(0, 2))
@@ -175,10 +170,7 @@ def _plan(rng: np.random.Generator, side: int) -> Iterator[tuple[int, float, str
 
 
 def render_scene(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Paint one scene, later objects over earlier ones.
-
-    Args:
-        size: Height and width in pixels, each at least `MIN_SIDE`.
+    """Paint one scene, height and width at least `MIN_SIDE`, later objects over earlier ones.
 
     Returns:
         The RGB image, uint8 (H, W, 3), and the crisp label without void, uint8 (H, W).
@@ -194,12 +186,48 @@ def render_scene(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.nd
             continue  # only a second object of a class can have no place at all
         y, x = rng.choice(centres)
         reach = patch.shape[0] // 2
-        canvas = np.pad(np.zeros_like(label), reach)
-        canvas[y : y + patch.shape[0], x : x + patch.shape[1]] = patch
-        mask = canvas[reach:-reach, reach:-reach]
+        mask = np.pad(np.zeros_like(label), reach)
+        mask[y : y + patch.shape[0], x : x + patch.shape[1]] = patch
+        mask = mask[reach:-reach, reach:-reach]
         label[mask > 0] = class_id
         alpha = cv2.GaussianBlur(mask.astype(np.float32), (3, 3), 0.6)[..., None]
         texture = _texture(rng, _TEXTURES[class_id], size)
         image += alpha * (_coloured(rng, texture, 60 * class_id) - image)
     image += rng.normal(0, 10, image.shape)
     return image.clip(0, 255).astype(np.uint8), label
+
+
+class SyntheticScenes(Dataset):
+    """Images with their labels, rendered once; see :mod:`mmseg_pacbal.datasets.synthetic_scene`.
+
+    An element is an image, (3, H, W), float32 with mean 0 and standard deviation 1, and its
+    label, (H, W), int64: a class, or 255 (void) along every outline.
+
+    Args:
+        length: Number of images.
+        size: Height and width, in pixels.
+        seed: Data sets of another seed hold other images.
+
+    Raises:
+        ValueError: An argument is not one of those above.
+    """
+
+    classes: ClassVar[tuple[str, ...]] = CLASSES
+    ignore_index: ClassVar[int] = VOID
+
+    def __init__(self, length: int, size: int = 96, seed: int = 0) -> None:
+        accepted = dict(length=POSITIVE_INT, size=int_from(MIN_SIDE), seed=int_from(0))
+        check_arguments(accepted, length=length, size=size, seed=seed)
+        self._samples = [self._render(size, seed, index) for index in range(length)]
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return self._samples[index]
+
+    @staticmethod
+    def _render(size: int, seed: int, index: int) -> tuple[Tensor, Tensor]:
+        scene, crisp = render_scene(np.random.default_rng((seed, index)), (size, size))
+        image = torch.from_numpy(scene).permute(2, 0, 1).float()
+        return (image - image.mean()) / image.std(), torch.from_numpy(void_rim(crisp)).long()

@@ -6,7 +6,6 @@ from mmseg.registry import DATASETS
 
 from ..configs import datasets, heads, load_config, set_values, walk
 from ..losses.class_weight import read_class_weight
-from .datasets.classes_file import Classes
 from .datasets.folder import reads_classes_file
 from .timm_backbone import follow_timm
 
@@ -40,34 +39,32 @@ def infer_settings(cfg: Config) -> None:
     for _, node in walk(cfg.model):
         if isinstance(name := node.get('class_weight'), str):
             read_class_weight(name)  # losses of MMSegmentation would run a pickle
-    follow_classes(cfg)
+    _follow_classes(cfg)
     follow_timm(cfg)
 
 
-def follow_classes(cfg: Config) -> None:
-    """Give all heads as many classes as ``classes.txt`` names; see :func:`infer_settings`."""
-    named = {
-        path: classes.names
-        for loader in LOADERS
-        for path, dataset in (datasets(cfg, loader) if cfg.get(loader) else ())
-        if (classes := _classes_of(cfg, dataset))
-    }
-    for path, names in named.items():
-        first, expected = next(iter(named.items()))
-        if names != expected:
-            raise ValueError(
-                f'{first} has the classes {", ".join(expected)}, but {path} has '
-                f'{", ".join(names)}; give both the same classes.txt'
-            )
-        set_values(heads(cfg), 'num_classes', len(names))
+def _follow_classes(cfg: Config) -> None:
+    """Give all heads as many classes as ``classes.txt`` names."""
+    first, expected = '', None
+    for loader in LOADERS:
+        for path, dataset in datasets(cfg, loader) if cfg.get(loader) else ():
+            names = _names_in_file(cfg, dataset)
+            if expected and names and names != expected:
+                raise ValueError(
+                    f'{first} has the classes {", ".join(expected)}, but {path} has '
+                    f'{", ".join(names)}; give both the same classes.txt'
+                )
+            if names and not expected:
+                first, expected = path, names
+                set_values(heads(cfg), 'num_classes', len(names))
 
 
-def _classes_of(cfg: Config, dataset: ConfigDict) -> Classes | None:
+def _names_in_file(cfg: Config, dataset: ConfigDict) -> tuple[str, ...] | None:
     cls = DATASETS.get(dataset.get('type'))
     if not reads_classes_file(cls):
         return None
     try:
-        return cls.classes_of(dataset)
+        return cls.classes_of(dataset).names
     except FileNotFoundError:
         if all(head.num_classes for _, head in heads(cfg)):
             return None  # a config that was completed earlier can predict without the data

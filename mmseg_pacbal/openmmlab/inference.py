@@ -24,11 +24,9 @@ def init_inferencer(
     """Load a model into MMSegmentation's ``MMSegInferencer``; its data set is not needed.
 
     ``inferencer(image)['predictions']`` is the class of every pixel, (H, W). The image is a path
-    or a BGR array, (H, W, 3) uint8; a list of images returns a list.
-
-    Two things differ from MMSegmentation: a checkpoint of another model is refused rather than
-    loaded as far as the names match, and classes and palette are those of the config's test data
-    set even if the checkpoint does not name them.
+    or a BGR array, (H, W, 3) uint8; a list of images returns a list. Unlike in MMSegmentation, a
+    checkpoint of another model is refused rather than loaded as far as the names match, and classes
+    and palette are those of the config's test data set even if the checkpoint does not name them.
 
     Args:
         config: Path of a config, or a config.
@@ -85,14 +83,13 @@ def converts_bgr_to_rgb(model: BaseSegmentor) -> bool:
     return preprocessor._channel_conversion  # mmengine, onedl-mmsegmentation
 
 
-def dataset_meta(cfg: Config, of_checkpoint: object = None) -> dict:
+def dataset_meta(cfg: Config, of_checkpoint: Any = None) -> dict:
     """Classes and palette of a config's test data set, without reading the data.
 
     Args:
         cfg: A config.
-        of_checkpoint: The ``dataset_meta`` of a checkpoint. It is used if the data set is a
-            ``FolderDataset``, so that ``classes.txt`` is not needed; None and what names no
-            classes and colours is ignored.
+        of_checkpoint: The ``dataset_meta`` of a checkpoint, used in place of the ``classes.txt`` of
+            a ``FolderDataset`` if it names classes and a colour for each.
 
     Raises:
         FileNotFoundError: The classes are found neither in a checkpoint nor in ``classes.txt``.
@@ -100,18 +97,13 @@ def dataset_meta(cfg: Config, of_checkpoint: object = None) -> dict:
     dataset = cfg.test_dataloader.dataset
     cls = DATASETS.get(dataset.type)
     if reads_classes_file(cls):
-        meta = _named_classes(of_checkpoint) or cls.classes_of(dataset).metainfo
+        try:
+            named = np.shape(of_checkpoint['palette']) == (len(of_checkpoint['classes']), 3)
+        except (KeyError, TypeError, ValueError):
+            named = False
+        meta = of_checkpoint if named else cls.classes_of(dataset).metainfo
     else:
         # The class itself may look for its files when it is constructed.
         bare = type('Bare', (BaseSegDataset,), dict(METAINFO=cls.METAINFO))
         meta = bare(metainfo=dataset.get('metainfo'), lazy_init=True).metainfo
     return {name: meta[name] for name in ('classes', 'palette')}
-
-
-def _named_classes(meta: Any) -> dict | None:
-    """The ``dataset_meta`` of a checkpoint, if it names classes and a colour for each."""
-    try:
-        complete = np.shape(meta['palette']) == (len(meta['classes']), 3)
-    except (KeyError, TypeError, ValueError):
-        return None
-    return meta if complete else None

@@ -3,7 +3,7 @@
 import inspect
 from pathlib import Path
 
-import mmcv
+import cv2
 import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
@@ -16,7 +16,7 @@ from ..losses import BoundaryAwareLoss
 from ..ops import boundary_edges
 from ..visualization import PanelRow, WeightSample
 from .heads import head_losses
-from .inference import require_finite
+from .inference import converts_bgr_to_rgb, require_finite
 
 
 @torch.no_grad()
@@ -57,37 +57,47 @@ def inspect_sample(
     else:
         loss = BoundaryAwareLoss(use_sigmoid=binary).unweighted(logits, label, head.ignore_index)
     seen = weigh_sample(model, sample)
-    return PanelRow(
-        *(seen.name, seen.image, seen.label, seen.weight),
-        loss=_array(loss),
-        prediction=_array(result.pred_sem_seg.data.long()),
-    )
+    prediction = _array(result.pred_sem_seg.data.long())
+    return PanelRow(seen.name, seen.image, seen.label, seen.weight, _array(loss), prediction)
 
 
-def weigh_sample(
-    model: BaseSegmentor, sample: dict, image: np.ndarray | None = None
-) -> WeightSample:
+def weigh_sample(model: BaseSegmentor, sample: dict) -> WeightSample:
     """The edges and the boundary weights of one image's label; nothing is predicted.
 
     Args:
         model: Its :func:`boundary_loss` is used.
         sample: What a pipeline of MMSegmentation packs.
-        image: RGB, uint8 (H, W, 3), of the label's size; None reads the image file, which is
-            right if the pipeline keeps the original size.
     """
     data_sample = sample['data_samples']
     label = data_sample.gt_sem_seg.data.long()  # (1, H, W)
-    if image is None:
-        image = mmcv.imread(data_sample.img_path, channel_order='rgb')
+    pixels = sample['inputs'].permute(1, 2, 0).numpy()
     loss, ignore_index = boundary_loss(model), last_head(model).ignore_index
     edge_args = {name: loss.map_args[name] for name in ('void_edges', 'ignore_padding')}
     return WeightSample(
         name=Path(data_sample.img_path).stem,
-        image=image,
+        image=picture_of(pixels, label.shape[1:], converts_bgr_to_rgb(model)),
         label=_array(label),
         edges=_array(boundary_edges(label, ignore_index=ignore_index, **edge_args)),
         weight=_array(loss.weight_map(label, ignore_index)),
     )
+
+
+def picture_of(pixels: np.ndarray, size: tuple[int, int], bgr: bool = True) -> np.ndarray:
+    """Pixels as RGB, uint8 (*size, 3): the first three channels, or grey of the first.
+
+    Args:
+        pixels: (H, W) or (H, W, C); those of another type than uint8 are stretched to 0..255.
+        size: Height and width of the picture.
+        bgr: Whether the order is that of OpenCV.
+    """
+    channels = np.atleast_3d(pixels)[..., :3]
+    if channels.shape[2] < 3:
+        channels = channels[..., :1].repeat(3, axis=2)
+    if channels.dtype != np.uint8:
+        span = channels.min(), max(channels.max(), channels.min() + 1)
+        channels = np.interp(channels, span, (0, 255)).astype(np.uint8)
+    picture = np.ascontiguousarray(channels[..., ::-1] if bgr else channels)
+    return picture if picture.shape[:2] == size else cv2.resize(picture, size[::-1])
 
 
 def spaced_indices(length: int, num: int) -> list[int]:
@@ -122,22 +132,20 @@ def pixel_loss(head: BaseDecodeHead, logits: Tensor, label: Tensor) -> Tensor:
     Raises:
         ValueError: A loss does not give a value for every pixel.
     """
-    values = [_loss_of_pixels(loss, logits, label, head.ignore_index) for loss in head_losses(head)]
-    return torch.stack(values).sum(0)
-
-
-def _loss_of_pixels(loss: nn.Module, logits: Tensor, label: Tensor, ignore_index: int) -> Tensor:
-    value = torch.zeros(())
-    if 'reduction_override' in inspect.signature(loss.forward).parameters:
-        value = loss(logits, label, reduction_override='none', ignore_index=ignore_index)
-    value = value.mean(dim=1) if value.dim() == 4 else value
-    if value.shape != label.shape:
-        raise ValueError(
-            f'a loss image needs a loss for every pixel, which {type(loss).__name__} does not '
-            "give; accepted in loss_decode are losses that take reduction_override='none', "
-            'such as BoundaryAwareLoss and CrossEntropyLoss'
-        )
-    return value
+    total = torch.zeros(())
+    for loss in head_losses(head):
+        value = torch.zeros(())
+        if 'reduction_override' in inspect.signature(loss.forward).parameters:
+            value = loss(logits, label, reduction_override='none', ignore_index=head.ignore_index)
+        value = value.mean(dim=1) if value.dim() == 4 else value
+        if value.shape != label.shape:
+            raise ValueError(
+                f'a loss image needs a loss for every pixel, which {type(loss).__name__} does not '
+                "give; accepted in loss_decode are losses that take reduction_override='none', "
+                'such as BoundaryAwareLoss and CrossEntropyLoss'
+            )
+        total = total + value
+    return total
 
 
 def pixel_loss_name(head: BaseDecodeHead) -> str:

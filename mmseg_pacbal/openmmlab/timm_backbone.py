@@ -12,19 +12,20 @@ from mmengine.config import Config, ConfigDict
 from ..configs import get_setting, heads, set_values
 
 # Arguments that MMSegmentation's TIMMBackbone does not pass on to timm under the same name.
-_NOT_TIMM = {'type', '_scope_', 'init_cfg', 'norm_layer', 'model_name', 'pretrained'}
-_NOT_TIMM |= {'checkpoint_path', 'in_channels'}
+_NOT_TIMM = (
+    *('type', '_scope_', 'init_cfg', 'norm_layer', 'model_name', 'pretrained'),
+    *('checkpoint_path', 'in_channels'),
+)
 _TRIAL = (97, 161)  # height and width in pixels: odd, as images of a data set may be
-_GOOD = 'resnet50, efficientnet_b0, mobilenetv3_large_100 or convnext_tiny'
 
 
 class Feature(NamedTuple):
-    """A feature of a timm model, as its ``feature_info`` describes it, and its shape in a trial."""
+    """A feature of a timm model: ``feature_info``, and its shape for an image of _TRIAL pixels."""
 
     channels: int
     stride: int  # pixels of the image for one pixel of the feature, in either direction
     number: int  # in out_indices
-    shape: tuple[int, ...]  # (C, H, W) for an image of _TRIAL pixels
+    shape: tuple[int, ...]  # (C, H, W)
 
 
 def follow_timm(cfg: Config) -> None:
@@ -47,7 +48,14 @@ def follow_timm(cfg: Config) -> None:
     backbone = model.get('backbone')  # a model of your own may have none
     if not backbone or backbone.get('type') != 'TIMMBackbone':
         return
-    timm, stride, name = _import_timm(), backbone.get('output_stride'), backbone.model_name
+    try:
+        import timm
+    except Exception as error:  # torchvision, which it needs, raises RuntimeError
+        raise ImportError(
+            "model.backbone.type='TIMMBackbone' needs timm, and a torchvision that fits torch, but "
+            f'timm cannot be imported ({error}); pip install timm'
+        ) from error
+    name, stride = backbone.model_name, backbone.get('output_stride')
     _check_name(timm, name)
     features = _features(timm, backbone, stride)
     if not features:
@@ -67,17 +75,6 @@ def follow_timm(cfg: Config) -> None:
             set_values([('model.data_preprocessor', model.data_preprocessor)], key, value)
 
 
-def _import_timm() -> ModuleType:
-    try:
-        import timm
-    except Exception as error:  # torchvision, which it needs, raises RuntimeError
-        raise ImportError(
-            "model.backbone.type='TIMMBackbone' needs timm, and a torchvision that fits torch, but "
-            f'timm cannot be imported ({error}); pip install timm'
-        ) from error
-    return timm
-
-
 def _check_name(timm: ModuleType, name: str) -> None:
     if ':' not in name and not timm.is_model(name):  # such as hf-hub:...
         close = difflib.get_close_matches(name, timm.list_models(), n=3)
@@ -85,6 +82,13 @@ def _check_name(timm: ModuleType, name: str) -> None:
         raise ValueError(
             f'timm has no model.backbone.model_name={name!r}; {hint}timm.list_models() names all'
         )
+
+
+def _unsuitable(name: str, reason: str) -> ValueError:
+    return ValueError(
+        f'model.backbone.model_name={name!r} {reason}, or choose another, such as resnet50, '
+        'efficientnet_b0, mobilenetv3_large_100 or convnext_tiny'
+    )
 
 
 @torch.no_grad()
@@ -99,50 +103,39 @@ def _features(timm: ModuleType, backbone: ConfigDict, stride: int | None) -> lis
         except Exception as error:
             if stride is not None:
                 return []
-            raise ValueError(
-                f'timm cannot build a backbone from model.backbone.model_name={name!r} '
-                f'({type(error).__name__}: {error}); choose another, such as {_GOOD}'
-            ) from error
+            reason = f'cannot be built ({type(error).__name__}: {error}); correct its options'
+            raise _unsuitable(name, reason) from error
         info = model.feature_info
         if stride is not None and info.reduction()[-1] != stride:
             return []
         try:
             outputs = model(torch.zeros(1, in_channels, *_TRIAL))
         except Exception as error:
-            raise ValueError(
-                f'model.backbone.model_name={name!r} does not take images of any size '
-                f'({str(error).rstrip(".")}); choose one that does, such as {_GOOD}, or set the '
-                'options that make this one accept them (for a ViT '
-                'model.backbone.dynamic_img_size=True model.backbone.dynamic_img_pad=True)'
-            ) from error
-    shapes = [tuple(output.shape[1:]) for output in outputs]
-    described = zip(info.channels(), info.reduction(), info.out_indices, shapes, strict=True)
-    return [Feature(*each) for each in described]
+            reason = f'does not take images of any size ({str(error).rstrip(".")}); for a ViT set '
+            reason += 'model.backbone.dynamic_img_size=True model.backbone.dynamic_img_pad=True'
+            raise _unsuitable(name, reason) from error
+    shapes = (tuple(output.shape[1:]) for output in outputs)
+    return [*map(Feature, info.channels(), info.reduction(), info.out_indices, shapes)]
 
 
 def _up_to_stride(name: str, features: list[Feature], stride: int) -> list[Feature]:
     """Features up to the last one of a stride."""
     strides = [feature.stride for feature in features]
     if stride not in strides:
-        raise ValueError(
-            f'model.backbone.model_name={name!r} cannot be built with output_stride={stride}, and '
-            f'its own features have strides {", ".join(map(str, strides))}; give one of these as '
-            f'model.backbone.output_stride, or choose another model, such as {_GOOD}'
-        )
+        reason = f'cannot be built with output_stride={stride}, and its own features have strides '
+        reason += f'{", ".join(map(str, strides))}; give one of these as model.backbone.'
+        raise _unsuitable(name, f'{reason}output_stride')
     return features[: len(strides) - strides[::-1].index(stride)]
 
 
 def _check_grid(name: str, features: Sequence[Feature]) -> None:
     """Check that features are (C, H, W), and that their pixels cover the image evenly."""
-    height, width = _TRIAL
     for channels, stride, _, shape in features:
         rows, columns = ({side // stride, math.ceil(side / stride)} for side in _TRIAL)
         if len(shape) != 3 or shape[0] != channels or {shape[1]} - rows or {shape[2]} - columns:
-            raise ValueError(
-                f'model.backbone.model_name={name!r} turns {width}x{height} pixels into a feature '
-                f'of shape {shape}, but one that covers the image evenly would have '
-                f'({channels}, {max(rows)}, {max(columns)}); choose another, such as {_GOOD}'
-            )
+            reason = f'turns {_TRIAL[1]}x{_TRIAL[0]} pixels into a feature of shape {shape}, but '
+            reason += f'an even cover of the image has ({channels}, {max(rows)}, {max(columns)})'
+            raise _unsuitable(name, reason)
 
 
 def _channels(path: str, in_index: Any, features: Sequence[Feature]) -> Any:

@@ -10,7 +10,7 @@ from PIL import Image
 from mmseg_pacbal import BoundaryAwareLoss, configs
 from mmseg_pacbal.openmmlab.inspection import weigh_sample
 from mmseg_pacbal.visualization import WeightSample, weight_figure
-from tests.running import DEMO, ROOT, load_tool, mistake, run_tool
+from tests.running import DEMO, ROOT, mistake, run_tool
 
 
 @pytest.mark.slow
@@ -55,8 +55,7 @@ def test_sample_is_what_the_pipeline_gives():
     label = torch.zeros(1, 4, 6, dtype=torch.uint8)
     label[..., 3:] = 1
     sample = SegDataSample(gt_sem_seg=PixelData(data=label), metainfo=dict(img_path='a/b.jpg'))
-    packed = dict(inputs=image, data_samples=sample)
-    made = weigh_sample(model, packed, load_tool('browse_weights')['pixels'](packed, model))
+    made = weigh_sample(model, dict(inputs=image, data_samples=sample))
     assert made.name == 'b'
     assert np.array_equal(made.image, image.permute(1, 2, 0).numpy()[..., ::-1])
     assert made.label.tolist() == [[0, 0, 0, 1, 1, 1]] * 4

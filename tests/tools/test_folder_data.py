@@ -148,15 +148,6 @@ def test_test_tool_and_figure(trained, data, tmp_path, capsys):
     assert (tmp_path / 'weights.png').is_file()
 
 
-def test_check_of_sound_data(capsys, tmp_path):
-    data = write_folder(tmp_path / 'data', 'rgb')
-    call_tool('train', *arguments(data, '--check'))
-    out = capsys.readouterr().out
-    void = np.mean([label(seed) == 255 for seed in range(3)])
-    line = f'train_dataloader, {data}/images/train: 3 images, 0 with problems, {void:.2%} void\n'
-    assert line in out
-
-
 @pytest.mark.parametrize('name', FOLDER_CONFIGS)
 def test_every_config_reads_each_split_and_its_masks(name):
     cfg = Config.fromfile(ROOT / 'configs' / name)
@@ -176,12 +167,17 @@ def test_check_names_a_wrong_argument_of_the_loss(data, capsys):
     assert 'kernal_size' in sentence and 'kernel_size' in sentence
 
 
-def test_check_names_classes_that_never_occur(data, capsys):
-    for path in sorted((data / 'labels' / 'train').rglob('*.png')):
-        save_mask(path, np.where(label() == 1, 255, 0).astype(np.uint8))
+@pytest.mark.parametrize('kind', ['rgb', 'absent classes'])
+def test_check_of_sound_data(kind, capsys, tmp_path):
+    data = write_folder(tmp_path / 'data', 'rgb')
+    void, absent = np.mean([label(seed) == 255 for seed in range(3)]), ''
+    if kind == 'absent classes':
+        void, absent = np.mean(label() == 1), ', no pixel of traffic light, car'
+        for path in sorted((data / 'labels' / 'train').rglob('*.png')):
+            save_mask(path, np.where(label() == 1, 255, 0).astype(np.uint8))
     call_tool('train', *arguments(data, '--check'))
-    share = f'{np.mean(label() == 1):.2%} void, no pixel of traffic light, car\n'
-    assert f'0 with problems, {share}' in capsys.readouterr().out
+    line = f'train_dataloader, {data}/images/train: 3 images, 0 with problems, {void:.2%} void'
+    assert f'{line}{absent}\n' in capsys.readouterr().out
 
 
 def test_one_of_two_classes_that_never_occurs_is_a_problem(data, capsys):
@@ -203,59 +199,47 @@ def save(pixels: np.ndarray) -> Callable[[Path], None]:
 
 WRONG_COLOUR = in_colours(label())
 WRONG_COLOUR[0, 0] = (9, 8, 7)
-# What is done to the mask of image "a b", and the sentence on it.
-BROKEN = {
-    'no mask': (Path.unlink, 'mask {mask} is missing'),
-    'another size': (
-        save(label()[:40, :50]),
-        'mask {mask} is 50x40 pixels, but its image {image} is 64x48',
-    ),
-    'unknown colour': (
+# What is done to a mask, and the sentence on it.
+BROKEN = [
+    (Path.unlink, 'mask {mask} is missing'),
+    (save(label()[:40, :50]), 'mask {mask} is 50x40 pixels, but its image {image} is 64x48'),
+    (
         save(WRONG_COLOUR),
         'mask {mask} holds colour 9 8 7 at x=0, y=0, and 1 of 3072 pixels have none of the 4 ',
     ),
-    '16 bits': (
+    (
         save(np.where(label() == 2, 300, label().astype(np.uint16))),
         'mask {mask} holds 300, but accepted are 0..2 and 255',
     ),
-    'no class': (
+    (
         save(np.where(label() == 2, 3, label()).astype(np.uint8)),
         'mask {mask} holds 3, but accepted are 0..2 and 255',
     ),
-}
-
-
-def break_mask(data: Path, kind: str, split: str = 'train', name: str = 'a b') -> str:
-    """Break the mask of an image; the sentence on it."""
-    image, mask = data / f'images/{split}/{name}.jpg', data / f'labels/{split}/{name}.png'
-    damage, sentence = BROKEN[kind]
-    damage(mask)
-    return sentence.format(image=image, mask=mask)
+]
 
 
 def test_check_lists_every_mask_that_does_not_fit(data, capsys):
     places = [(split, name) for split in ('train', 'val') for name in NAMES]
-    broken = zip(places, BROKEN, strict=False)
-    expected = [f'{s}_dataloader: {break_mask(data, kind, s, n)}' for (s, n), kind in broken]
+    expected = []
+    for (split, name), (damage, sentence) in zip(places, BROKEN, strict=False):
+        image, mask = data / f'images/{split}/{name}.jpg', data / f'labels/{split}/{name}.png'
+        damage(mask)
+        expected.append(f'{split}_dataloader: {sentence.format(image=image, mask=mask)}')
+    (data / f'images/val/{NAMES[2]}.jpg').unlink()
+    unused = f'{data}/labels/val/{NAMES[2]}.png has no image in {data}/images/val'
+    expected.append(f'val_dataloader: mask {unused}')
     out, last = failure(capsys, 'train', *arguments(data, '--check'))
     listed = [line for line in out.splitlines() if 'dataloader: ' in line]
-    assert len(listed) == len(BROKEN)
+    assert len(listed) == len(expected)
     for line, sentence in zip(listed, expected, strict=True):
         assert line.startswith(sentence)
-    assert last.startswith(f'{len(BROKEN)} problems were found in the data')
+    assert last.startswith(f'{len(expected)} problems were found in the data')
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('kind', BROKEN)
-def test_training_names_the_mask(kind, data, capsys):
-    sentence = break_mask(data, kind).removeprefix('mask ')
-    assert sentence in failure(capsys, 'train', *arguments(data))[1]
-
-
-def test_check_names_masks_without_images(data, capsys):
-    (data / 'images/val/a b.jpg').unlink()
-    out, _ = failure(capsys, 'train', *arguments(data, '--check'))
-    assert f'mask {data}/labels/val/a b.png has no image in {data}/images/val\n' in out
+def test_training_names_the_mask(data, capsys):
+    mask = data / 'labels' / 'train' / 'c.png'
+    save(WRONG_COLOUR)(mask)
+    assert f'{mask} holds colour 9 8 7 at' in failure(capsys, 'train', *arguments(data))[1]
 
 
 def rename(pattern: str, new_name: str) -> Callable[[Path], None]:
@@ -268,38 +252,30 @@ def rename(pattern: str, new_name: str) -> Callable[[Path], None]:
     return damage
 
 
-def classes(text: str) -> Callable[[Path], object]:
-    return lambda data: (data / 'classes.txt').write_text(text)
-
-
-REFUSED = {
-    'no data': (
-        lambda data: data.rename(data.with_name('elsewhere')),
-        'data_root {data} does not exist; put the data set there or give --cfg-options data',
-    ),
-    'no classes': (
-        rename('classes.txt', 'names.txt'),
-        '{data}/classes.txt does not exist; write the name of a class on each line',
-    ),
-    'one class': (classes('car'), '{data}/classes.txt names 1 class, but accepted are 2 to 255'),
-    'no validation': (
-        rename('images/val', 'test'),
-        'val_dataloader: img_path {data}/images/val does not exist; complete',
-    ),
-    'no images': (
-        rename('images/train/**/*.jpg', '{}.heic'),
-        'train_dataloader: {data}/images/train holds no images (.jpg, .jpeg, .png, ',
-    ),
-    'no masks': (
-        rename('labels/train/**/*.png', '{}.npy'),
-        'train_dataloader: {data}/labels/train holds no masks (.png, .bmp, .tif, ',
-    ),
-}
-
-
-@pytest.mark.parametrize('kind', REFUSED)
-def test_data_that_does_not_fit_is_refused(kind, data, capsys):
-    damage, sentence = REFUSED[kind]
+@pytest.mark.parametrize(
+    ('damage', 'sentence'),
+    [
+        (lambda data: data.rename(data.with_name('elsewhere')), 'data_root {data} does not exist;'),
+        (rename('classes.txt', 'names.txt'), '{data}/classes.txt does not exist; write the name'),
+        (
+            lambda data: (data / 'classes.txt').write_text('car'),
+            '{data}/classes.txt names 1 class, but accepted are 2 to 255',
+        ),
+        (
+            rename('images/val', 'test'),
+            'val_dataloader: img_path {data}/images/val does not exist; complete',
+        ),
+        (
+            rename('images/train/**/*.jpg', '{}.heic'),
+            'train_dataloader: {data}/images/train holds no images (.jpg, .jpeg, .png, ',
+        ),
+        (
+            rename('labels/train/**/*.png', '{}.npy'),
+            'train_dataloader: {data}/labels/train holds no masks (.png, .bmp, .tif, ',
+        ),
+    ],
+)
+def test_data_that_does_not_fit_is_refused(damage, sentence, data, capsys):
     damage(data)
     _, last = failure(capsys, 'train', *arguments(data))
     assert last.startswith(sentence.format(data=data))

@@ -16,7 +16,7 @@ from ...datasets.palette import voc_colormap
 from ...openmmlab.data_checks.files import SampleFiles as Files
 from ...openmmlab.data_checks.files import check_size, read_image
 from ...openmmlab.data_checks.loaders import check_data
-from ...openmmlab.data_checks.pipeline import CheckedPipeline, base_datasets
+from ...openmmlab.data_checks.samples import CheckedPipeline, base_datasets
 from ...openmmlab.datasets.classes_file import Classes, read_classes
 from ...openmmlab.datasets.folder import IMAGE_SUFFIXES, MASK_SUFFIXES
 from ...openmmlab.datasets.folder_masks import LoadMask

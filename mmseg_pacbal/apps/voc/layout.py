@@ -86,7 +86,7 @@ def check_tree(root: Path) -> list[str]:
             problems.append(str(error))
     problems += list_problems(lists)
     for name, names in lists.items():
-        verdicts = verify_samples(samples(root, name, names), RULES, f'Checking {name}')
-        print(summary(f'{name}, {MASKS_OF[name]}', verdicts))
-        problems += [problem for verdict in verdicts for problem in verdict.problems]
+        found = verify_samples(samples(root, name, names), RULES, f'Checking {name}')
+        print(summary(f'{name}, {MASKS_OF[name]}', found, RULES))
+        problems += found.problems
     return list(dict.fromkeys(problems))

@@ -1,13 +1,12 @@
-"""Checks of images, masks and lists of any data set; every error is one sentence naming the file.
+"""Checks of images, masks and lists of any data set.
 
-Files are read as MMSegmentation's ``LoadImageFromFile`` and ``LoadAnnotations`` read them: images
-by OpenCV, which converts any mode to colour and applies an EXIF rotation, and masks by Pillow (see
-:mod:`.masks`).
+Images are read by OpenCV as by MMSegmentation's ``LoadImageFromFile``, which converts any mode to
+colour and applies an EXIF rotation; masks by Pillow (see :mod:`.masks`). What is wrong is raised as
+FileNotFoundError or ValueError, one sentence that names the file.
 """
 
 import io
 from collections.abc import Sequence
-from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -27,34 +26,38 @@ class SampleFiles(NamedTuple):
     mask: str | None = None
 
 
-def read_list(path: str | Path, kind: str = 'image') -> list[str]:
-    """The names in a list file, one per line; errors say that they are names of a ``kind``.
+class UnknownToPillowError(ValueError):
+    """Pillow does not read files of a kind or size, however sound they are."""
 
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is not text, is empty or has an empty line.
-    """
+
+def read_bytes(what: str, path: str | Path, remedy: str = 'copy or download it again') -> bytes:
+    """The content of a file; errors call it ``what``, and have a remedy for an empty one."""
     try:
-        text = Path(path).read_text(encoding='utf-8-sig')  # on Windows it may begin with a BOM
+        data = Path(path).read_bytes()
     except FileNotFoundError:
-        raise FileNotFoundError(f'list {path} is missing') from None
+        raise FileNotFoundError(f'{what} {path} is missing') from None
+    except OSError as error:
+        raise ValueError(f'{what} {path} cannot be read: {error.strerror}') from error
+    if not data:
+        raise ValueError(f'{what} {path} is empty; {remedy}')
+    return data
+
+
+def read_list(path: str | Path, kind: str = 'image') -> list[str]:
+    """The names in a list file, one per line; errors say that they are names of a ``kind``."""
+    remedy = f'write one {kind} name per line'
+    try:  # on Windows it may begin with a BOM
+        text = read_bytes('list', path, remedy).decode('utf-8-sig')
     except UnicodeDecodeError:
-        raise ValueError(f'list {path} is not text; write one {kind} name per line') from None
+        raise ValueError(f'list {path} is not text; {remedy}') from None
     names = [line.strip() for line in text.splitlines()]
-    if not names:
-        raise ValueError(f'list {path} is empty; write one {kind} name per line')
     if '' in names:
         raise ValueError(f'list {path} has an empty line ({names.index("") + 1}); remove it')
     return names
 
 
 def read_image(path: str) -> np.ndarray:
-    """The pixels of an image file, uint8 (H, W, 3), BGR.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is empty, truncated or not an image.
-    """
+    """The pixels of an image file, uint8 (H, W, 3), BGR."""
     data = read_bytes('image', path)
     try:
         pixels = mmcv.imfrombytes(data, flag='color', backend='cv2')
@@ -80,12 +83,53 @@ def read_image(path: str) -> np.ndarray:
     return pixels
 
 
-def check_size(sample: SampleFiles, image: Sequence[int], mask: Sequence[int]) -> None:
-    """Check that a mask and its image have the same size; sizes are (H, W) in pixels.
+def open_image(what: str, path: str, data: bytes) -> Image.Image:
+    """Decode the content of a file by Pillow; may raise UnknownToPillowError."""
+    Image.init()
+    safe = [name for name in Image.ID if name != 'EPS']  # a program, which Ghostscript would run
+    reason = 'is not an image'
+    try:
+        image = Image.open(io.BytesIO(data), formats=safe)
+        image.load()
+        return image
+    except UnidentifiedImageError:
+        if 258 in (tags := _tiff_tags(data)):
+            kind = _tiff_kind(tags)
+            reason = f'is a TIFF of {kind}, which Pillow cannot read; save it with 8 bits, as PNG'
+    except Image.DecompressionBombError:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        reason = f'has more than {most:,} pixels, which Pillow refuses; cut images and masks '
+        reason += 'into tiles'
+    except Exception as error:  # each image format of Pillow raises its own type
+        raise ValueError(
+            f'{what} {path} is damaged ({error}); copy or download it again'
+        ) from error
+    raise UnknownToPillowError(f'{what} {path} {reason}')
 
-    Raises:
-        ValueError: They differ.
-    """
+
+def _tiff_tags(data: bytes) -> dict:
+    """The tags of a TIFF; none if it is another file."""
+    try:
+        tags = TiffImagePlugin.ImageFileDirectory_v2(data[: 16 if 43 in data[2:4] else 8])
+        file = io.BytesIO(data)
+        file.seek(tags.next)
+        tags.load(file)
+        return dict(tags)
+    except Exception:  # whatever the first bytes of another file lead to
+        return {}
+
+
+def _tiff_kind(tags: dict) -> str:
+    """What a TIFF holds, for Pillow does not say what it lacks."""
+    kinds = {1: 'integers', 2: 'signed integers', 3: 'floating-point numbers'}
+    kind = f'{tags[258][0]}-bit {kinds.get(tags.get(339, (1,))[0], "numbers")}'
+    channels = f' in {tags[277]} channels' if tags.get(277, 1) > 1 else ''
+    packed = {34887: 'LERC', 34712: 'JPEG 2000', 50002: 'JPEG XL'}.get(tags.get(259, 1))
+    return kind + channels + (f', compressed by {packed}' if packed else '')
+
+
+def check_size(sample: SampleFiles, image: Sequence[int], mask: Sequence[int]) -> None:
+    """Check that a mask and its image have the same size; sizes are (H, W) in pixels."""
     if tuple(image) != tuple(mask):
         raise ValueError(
             f'mask {sample.mask} is {mask[1]}x{mask[0]} pixels, but its image {sample.image} is '
@@ -94,16 +138,7 @@ def check_size(sample: SampleFiles, image: Sequence[int], mask: Sequence[int]) -
 
 
 def check_values(path: str, mask: np.ndarray, accepted: np.ndarray) -> None:
-    """Check the values of a mask.
-
-    Args:
-        path: Path of the mask.
-        mask: Integers (H, W).
-        accepted: bool (256,), whether a value may occur.
-
-    Raises:
-        ValueError: Another value occurs.
-    """
+    """Check that a mask, integers (H, W), holds only values v with ``accepted[v]``, bool (256,)."""
     values = mask.astype(np.uint8, copy=False)
     if np.array_equal(values, mask) and cv2.LUT(values, accepted.astype(np.uint8)).all():
         return
@@ -126,83 +161,3 @@ def labels_of_values(
     for old, new in (label_map or {}).items():
         mapped[labels == old] = new
     return mapped.astype(np.uint8)
-
-
-def read_bytes(what: str, path: str) -> bytes:
-    """The content of a file; errors call it ``what``.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It cannot be read, or is empty.
-    """
-    try:
-        data = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise FileNotFoundError(f'{what} {path} is missing') from None
-    except OSError as error:
-        raise ValueError(f'{what} {path} cannot be read: {error.strerror}') from error
-    if not data:
-        raise ValueError(f'{what} {path} is empty; copy or download it again')
-    return data
-
-
-class UnknownToPillowError(ValueError):
-    """Pillow does not read files of a kind or size, however sound they are."""
-
-
-def open_image(what: str, path: str, data: bytes) -> Image.Image:
-    """Decode the content of a file by Pillow.
-
-    Raises:
-        UnknownToPillowError: Pillow does not read such files.
-        ValueError: The file is damaged.
-    """
-    try:
-        image = Image.open(io.BytesIO(data), formats=_formats())
-        image.load()
-    except UnidentifiedImageError:
-        kind = _tiff_kind(data)
-        hint = f'is a TIFF of {kind}, which Pillow cannot read; save it with 8 bits, as PNG'
-        raise UnknownToPillowError(f'{what} {path} {hint if kind else "is not an image"}') from None
-    except Image.DecompressionBombError:
-        raise UnknownToPillowError(
-            f'{what} {path} has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels, which '
-            'Pillow refuses; cut images and masks into tiles'
-        ) from None
-    except Exception as error:  # each image format of Pillow raises its own type
-        raise ValueError(
-            f'{what} {path} is damaged ({error}); copy or download it again'
-        ) from error
-    return image
-
-
-@cache
-def _formats() -> list[str]:
-    """Pillow's formats without EPS: a program, which Pillow has Ghostscript run."""
-    Image.init()
-    return [name for name in Image.ID if name != 'EPS']
-
-
-def _tiff_tags(data: bytes) -> dict:
-    """The tags of a TIFF; none if it is another file."""
-    try:
-        tags = TiffImagePlugin.ImageFileDirectory_v2(data[: 16 if 43 in data[2:4] else 8])
-        file = io.BytesIO(data)
-        file.seek(tags.next)
-        tags.load(file)
-        return dict(tags)
-    except Exception:  # whatever the first bytes of another file lead to
-        return {}
-
-
-def _tiff_kind(data: bytes) -> str | None:
-    """What a TIFF holds, for Pillow does not say what it lacks; None of another file."""
-    tags = _tiff_tags(data)
-    if 258 not in tags:
-        return None
-    kinds = {1: 'integers', 2: 'signed integers', 3: 'floating-point numbers'}
-    kind = f'{tags[258][0]}-bit {kinds.get(tags.get(339, (1,))[0], "numbers")}'
-    if tags.get(277, 1) > 1:
-        kind += f' in {tags[277]} channels'
-    packed = {34887: 'LERC', 34712: 'JPEG 2000', 50002: 'JPEG XL'}.get(tags.get(259, 1))
-    return f'{kind}, compressed by {packed}' if packed else kind

@@ -11,7 +11,7 @@ from mmseg.registry import DATASETS
 from ...configs import datasets, heads
 from ...errors import one_sentence
 from .files import SampleFiles, read_list
-from .samples import MaskRules, absent_classes, sample_of, summary, verify_samples
+from .samples import MaskRules, sample_of, summary, verify_samples
 
 
 def check_data(cfg: Config, *loaders: str) -> None:
@@ -27,7 +27,15 @@ def check_data(cfg: Config, *loaders: str) -> None:
             of classes.
     """
     for loader, dataset_cfg in _dataset_configs(cfg, loaders):
-        _check_files(loader, _samples(_build(cfg, loader, dataset_cfg)))
+        samples = _samples(_build(cfg, loader, dataset_cfg))
+        files = (item for sample in samples for item in sample._asdict().items())
+        missing = [f'{kind} {path}' for kind, path in files if path and not Path(path).is_file()]
+        if missing:
+            more = f', and so are {len(missing) - 1} more files' if len(missing) > 1 else ''
+            raise FileNotFoundError(
+                f'{loader}: {missing[0]} is missing{more}; complete the data set, in which every '
+                'image needs a mask of its name'
+            )
 
 
 def verify_data(cfg: Config, *loaders: str) -> list[str]:
@@ -40,49 +48,48 @@ def verify_data(cfg: Config, *loaders: str) -> list[str]:
     Returns:
         Problems, one sentence each.
     """
-    problems = []
+    problems: list[str] = []
     for loader, dataset_cfg in _dataset_configs(cfg, loaders):
         try:
             dataset = _build(cfg, loader, dataset_cfg)
         except (FileNotFoundError, ValueError) as error:
             problems.append(str(error))
-            continue
-        verdicts = verify_samples(_samples(dataset), MaskRules.of(dataset), loader)
-        folder, classes = dataset.data_prefix['img_path'], dataset.metainfo['classes']
-        absent = absent_classes(classes, verdicts)
-        print(summary(f'{loader}, {folder}', verdicts, absent))
-        if absent and len(classes) == 2:
-            problems.append(
-                f'{loader}: no mask of {folder} marks {" or ".join(absent)}, one of two classes; '
-                'if masks mark it by 255, which is void, save its index instead'
-            )
-        problems += [f'{loader}: {p}' for verdict in verdicts for p in verdict.problems]
-        unused = getattr(dataset, 'unused_masks', ())
-        problems += [f'{loader}: mask {path} has no image in {folder}' for path in unused]
+        else:
+            problems += (f'{loader}: {problem}' for problem in _verify(loader, dataset))
     return list(dict.fromkeys(problems))
+
+
+def _verify(loader: str, dataset: BaseSegDataset) -> list[str]:
+    """Print a line on a data set; its problems."""
+    rules, folder = MaskRules.of(dataset), dataset.data_prefix['img_path']
+    found, classes = verify_samples(_samples(dataset), rules, loader), dataset.metainfo['classes']
+    absent = [name for label, name in enumerate(classes) if not found.counts[label]]
+    print(summary(f'{loader}, {folder}', found, rules, absent))
+    problems = found.problems
+    if absent and len(classes) == 2:
+        problems.append(
+            f'no mask of {folder} marks {" or ".join(absent)}, one of two classes; if masks mark '
+            'it by 255, which is void, save its index instead'
+        )
+    unused = getattr(dataset, 'unused_masks', ())
+    return problems + [f'mask {path} has no image in {folder}' for path in unused]
 
 
 def _dataset_configs(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[str, ConfigDict]]:
     init_default_scope(cfg.get('default_scope', 'mmseg'))  # the runner would do it later
     for loader in loaders:
-        for _, dataset_cfg in datasets(cfg, loader):
-            yield loader, dataset_cfg
+        yield from ((loader, dataset_cfg) for _, dataset_cfg in datasets(cfg, loader))
 
 
 def _build(cfg: Config, loader: str, dataset_cfg: ConfigDict) -> BaseSegDataset:
     """Build a data set after checking its folders, list and classes, but not its files."""
-    cls = DATASETS.get(dataset_cfg.type)
-    if cls is None:
-        raise ValueError(
-            f'{loader}: there is no data set type {dataset_cfg.type!r}; correct the name, or add '
-            'the module that registers it to custom_imports'
-        )
-    if not getattr(cls, 'makes_its_data', False):
-        _check_folders(loader, dataset_cfg)
     try:
+        if not getattr(DATASETS.get(dataset_cfg.type), 'makes_its_data', False):
+            _check_folders(dataset_cfg)
         dataset = DATASETS.build(dataset_cfg)
     except Exception as error:
-        raise ValueError(f'{loader}: {one_sentence(error)}') from error
+        kind = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
+        raise kind(f'{loader}: {one_sentence(error)}') from error
     if not len(dataset):
         raise ValueError(
             f'{loader}: {dataset_cfg.type} finds no images *{dataset.img_suffix} in '
@@ -99,36 +106,17 @@ def _build(cfg: Config, loader: str, dataset_cfg: ConfigDict) -> BaseSegDataset:
     return dataset
 
 
-def _check_folders(loader: str, cfg: Config) -> None:
+def _check_folders(cfg: ConfigDict) -> None:
     root = Path(cfg.get('data_root') or '')
-    if not root.is_dir():
-        raise FileNotFoundError(
-            f'{loader}: data_root {root} does not exist; put the data set there or set '
-            'data_root=...'
-        )
-    for name, folder in cfg.get('data_prefix', {}).items():
+    folders = [('data_root', ''), *cfg.get('data_prefix', {}).items()]
+    for name, folder in folders:
         if folder is not None and not (root / folder).is_dir():
             raise FileNotFoundError(
-                f'{loader}: {name} {root / folder} does not exist; complete the data set or set '
-                'data_root=...'
+                f'{name} {root / folder} does not exist; complete the data set or set data_root=...'
             )
     if cfg.get('ann_file'):
-        try:
-            read_list(root / cfg.ann_file)
-        except (FileNotFoundError, ValueError) as error:
-            raise type(error)(f'{loader}: {error}') from None
+        read_list(root / cfg.ann_file)
 
 
 def _samples(dataset: BaseSegDataset) -> list[SampleFiles]:
     return [sample_of(dataset.get_data_info(index)) for index in range(len(dataset))]
-
-
-def _check_files(loader: str, samples: Sequence[SampleFiles]) -> None:
-    files = ((kind, path) for s in samples for kind, path in s._asdict().items() if path)
-    missing = [f'{kind} {path}' for kind, path in files if not Path(path).is_file()]
-    if missing:
-        more = f', and so are {len(missing) - 1} more files' if len(missing) > 1 else ''
-        raise FileNotFoundError(
-            f'{loader}: {missing[0]} is missing{more}; complete the data set, in which every image '
-            'needs a mask of its name'
-        )

@@ -1,10 +1,10 @@
 """Masks as their files store them, which is not always how an image library shows them."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image, TiffImagePlugin
+from PIL import Image
 
 from .files import open_image, read_bytes
 
@@ -37,25 +37,28 @@ def read_stored(path: str) -> StoredMask:
     """
     data = read_bytes('mask', path)
     image = open_image('mask', path, data)
-    lossy = _LOSSY.get(image.format or '')
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        lossy = _LOSSY_IN_TIFF.get(image.tag_v2.get(_COMPRESSION, 1))
-    if lossy:
-        what = f'a TIFF with {lossy} inside' if image.format == 'TIFF' else f'a {lossy} file'
+    inside = _LOSSY_IN_TIFF.get(_tiff_tag(image, _COMPRESSION))
+    if lossy := f'TIFF with {inside} inside' if inside else _LOSSY.get(image.format or ''):
         raise ValueError(
-            f'mask {path} is {what}, which may not keep the values of pixels; save the original '
-            'mask as PNG'
+            f'mask {path} is a {lossy}{"" if inside else " file"}, which may not keep the values '
+            'of pixels; save the original mask as PNG'
         )
-    palette = None
+    palette, values = None, _stored(path, data, image)
     if image.mode == 'P':
         entries = np.reshape(image.getpalette('RGB') or [], (-1, 3))
         palette = np.full((256, 3), -1)
         palette[: len(entries)] = entries
-    values = _stored(path, data, image)
-    if image.format == 'GIF' and palette is not None:
-        _check_greys(path, values, palette)
-    _check_single(path, image)
-    return StoredMask(values, palette, image.mode)
+        if image.format == 'GIF':
+            _check_greys(path, values, palette)
+    mask = StoredMask(values, palette, image.mode)
+    if getattr(image, 'n_frames', 1) > 1:
+        image.seek(1)
+        if not _tiff_tag(image, _SUBFILE) & 0b101:  # smaller copies, masks of the transparent
+            raise ValueError(
+                f'mask {path} holds several images, of which training would read the first; save '
+                'one mask in each file'
+            )
+    return mask
 
 
 def read_mask(path: str) -> np.ndarray:
@@ -81,11 +84,7 @@ def read_mask(path: str) -> np.ndarray:
 
 
 def check_single_integers(path: str, values: np.ndarray, mode: str) -> np.ndarray:
-    """Return values if they are integers (H, W).
-
-    Raises:
-        ValueError: They are not.
-    """
+    """Return values if they are integers (H, W); else raise ValueError."""
     if values.ndim != 2 or values.dtype.kind not in 'ui':
         raise ValueError(
             f'mask {path} has mode {mode}, but a mask has one channel with the index of a class in '
@@ -94,24 +93,22 @@ def check_single_integers(path: str, values: np.ndarray, mode: str) -> np.ndarra
     return values
 
 
+def _tiff_tag(image: Image.Image, tag: int, default: Any = 0) -> Any:
+    """A tag of a TIFF; the default for other files."""
+    return getattr(image, 'tag_v2', {}).get(tag, default)
+
+
 def _stored(path: str, data: bytes, image: Image.Image) -> np.ndarray:
     """Undo what Pillow does to some kinds of grey and to colours of 16 bits.
 
     It stretches grey of 2 and 4 bits to 0..255, inverts grey of up to 8 bits whose white is 0, and
     keeps the upper byte of colours of 16 bits.
     """
-    pixels, bits, white_is_zero = np.asarray(image), 8, False
-    if image.format == 'PNG':
-        bits = data[24]
-    elif isinstance(image, TiffImagePlugin.TiffImageFile):
-        bits = image.tag_v2.get(_BITS, (1,))[0]
-        white_is_zero = image.tag_v2.get(_PHOTOMETRIC) == 0
-    if image.mode == '1':
-        values = pixels.astype(np.uint8)
-        return 1 - values if white_is_zero else values
-    if image.mode == 'L':
-        largest = 2**bits - 1
-        values = pixels // np.uint8(255 // largest) if bits in (2, 4) else pixels
+    pixels, white_is_zero = np.asarray(image), _tiff_tag(image, _PHOTOMETRIC, 1) == 0
+    bits = data[24] if image.format == 'PNG' else _tiff_tag(image, _BITS, (8,))[0]
+    if image.mode in ('1', 'L'):
+        largest = 1 if image.mode == '1' else 2**bits - 1
+        values = pixels // np.uint8(255 // largest) if bits in (2, 4) else pixels.astype(np.uint8)
         return np.uint8(largest) - values if white_is_zero else values
     if image.mode in ('RGB', 'RGBA') and bits == 16:
         return _deep_colours(path, data)
@@ -133,22 +130,10 @@ def _check_greys(path: str, values: np.ndarray, palette: np.ndarray) -> None:
     """Refuse greys that a writer of GIF has numbered anew; black and white may be two classes."""
     used = np.unique(values)
     shown = palette[used]
-    is_grey = (shown == shown[:, :1]).all()
-    if is_grey and (shown[:, 0] != used).any() and not {*shown[:, 0].tolist()} <= {0, 255}:
-        value = used[shown[:, 0] != used][0]
-        raise ValueError(
-            f'mask {path} is a GIF in which grey {palette[value, 0]} has number {value}, as GIF '
-            'numbers the greys in use anew; save the original mask as PNG'
-        )
-
-
-def _check_single(path: str, image: Image.Image) -> None:
-    """Refuse several masks in one file; smaller copies of the first one are no masks."""
-    if getattr(image, 'n_frames', 1) > 1:
-        image.seek(1)
-        tags = getattr(image, 'tag_v2', {})
-        if not tags.get(_SUBFILE, 0) & 0b101:  # a smaller copy, or a mask of what is transparent
-            raise ValueError(
-                f'mask {path} holds several images, of which training would read the first; save '
-                'one mask in each file'
-            )
+    if (shown == shown[:, :1]).all() and not {*shown[:, 0].tolist()} <= {0, 255}:
+        for value, grey in zip(used, shown[:, 0], strict=True):
+            if value != grey:
+                raise ValueError(
+                    f'mask {path} is a GIF in which grey {grey} has number {value}, as GIF '
+                    'numbers the greys in use anew; save the original mask as PNG'
+                )

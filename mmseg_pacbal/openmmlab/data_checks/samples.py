@@ -1,14 +1,16 @@
-"""Every check of :mod:`.files` on every sample, in threads, with a progress bar."""
+"""The checks of :mod:`.files` on whole data sets, in threads, and on samples as they are loaded."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from mmengine.dataset import Compose
 from mmseg.datasets import BaseSegDataset
 from rich.progress import track
+from torch.utils.data import Dataset
 
 from ...datasets.palette import VOID
 from .files import SampleFiles, check_size, check_values, labels_of_values, read_image
@@ -46,20 +48,13 @@ class MaskRules(NamedTuple):
         return (self.labels < self.num_classes) | (self.labels == self.ignore_index)
 
 
-class Verdict(NamedTuple):
-    """What was found in a sample.
+class Findings(NamedTuple):
+    """What was found in samples: sentences, and how many pixels have each label, int64 (256,)."""
 
-    Attributes:
-        problems: One sentence each.
-        pixels: Number of pixels of the mask.
-        void: How many of them are void.
-        labels: The labels that occur.
-    """
-
-    problems: tuple[str, ...] = ()
-    pixels: int = 0
-    void: int = 0
-    labels: frozenset[int] = frozenset()
+    images: int
+    broken: int
+    problems: list[str]
+    counts: np.ndarray
 
 
 def sample_of(data_info: dict) -> SampleFiles:
@@ -67,9 +62,18 @@ def sample_of(data_info: dict) -> SampleFiles:
     return SampleFiles(data_info['img_path'], data_info.get('seg_map_path'))
 
 
-def verify_sample(sample: SampleFiles, rules: MaskRules) -> Verdict:
-    """Read the files of a sample and run every check on them."""
-    problems = []
+def base_datasets(dataset: Dataset) -> Iterator[BaseSegDataset]:
+    """MMSegmentation's data sets inside wrappers such as ``ConcatDataset``."""
+    if isinstance(dataset, BaseSegDataset):
+        yield dataset
+    else:
+        for part in getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]:
+            yield from base_datasets(part) if part is not None else ()
+
+
+def verify_sample(sample: SampleFiles, rules: MaskRules) -> tuple[list[str], np.ndarray]:
+    """Read the files of a sample and run every check; its problems, and its pixels by label."""
+    problems: list[str] = []
 
     def attempt(check: Callable, *args: object) -> np.ndarray | None:
         try:
@@ -78,57 +82,92 @@ def verify_sample(sample: SampleFiles, rules: MaskRules) -> Verdict:
             problems.append(str(error))
             return None
 
+    counts = np.zeros(256, np.int64)
     image = attempt(read_image, sample.image)
     mask = attempt(rules.read, sample.mask) if sample.mask else None
-    if mask is None:
-        return Verdict(tuple(problems))
-    attempt(check_values, sample.mask, mask, rules.accepted)
-    if image is not None:
-        attempt(check_size, sample, image.shape[:2], mask.shape)
-    values = mask.ravel()
-    if mask.dtype != np.uint8:
-        values = values[(values >= 0) & (values < 256)].astype(np.uint8)  # others are a problem
-    counts = np.bincount(values, minlength=256)
-    void = int(counts[rules.labels == rules.ignore_index].sum())
-    return Verdict(tuple(problems), mask.size, void, frozenset(rules.labels[counts > 0].tolist()))
+    if mask is not None:
+        attempt(check_values, sample.mask, mask, rules.accepted)
+        if image is not None:
+            attempt(check_size, sample, image.shape[:2], mask.shape)
+        # Other values are a problem.
+        values = mask if mask.dtype == np.uint8 else mask[(mask >= 0) & (mask < 256)]
+        np.add.at(counts, rules.labels, np.bincount(values.ravel(), minlength=256))
+    return problems, counts
 
 
 def verify_samples(
     samples: Sequence[SampleFiles], rules: MaskRules, name: str = 'Checking'
-) -> list[Verdict]:
+) -> Findings:
     """:func:`verify_sample` for many samples, in threads, with a named progress bar."""
+    broken, problems, counts = 0, [], np.zeros(256, np.int64)
     pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
     try:
         verdicts = pool.map(partial(verify_sample, rules=rules), samples)
-        return list(track(verdicts, name, total=len(samples)))
+        for found, pixels in track(verdicts, name, total=len(samples)):
+            broken += bool(found)
+            problems += found
+            counts += pixels
     finally:
         pool.shutdown(cancel_futures=True)  # otherwise an interrupt would wait for all the others
+    return Findings(len(samples), broken, problems, counts)
 
 
-def absent_classes(classes: Sequence[str], verdicts: Sequence[Verdict]) -> list[str]:
-    """The classes that no mask holds."""
-    present = frozenset().union(*(v.labels for v in verdicts))
-    return [name for label, name in enumerate(classes) if label not in present]
-
-
-def summary(name: str, verdicts: Sequence[Verdict], absent: Sequence[str] = ()) -> str:
+def summary(name: str, found: Findings, rules: MaskRules, absent: Sequence[str] = ()) -> str:
     """One line: how many images there are, how many have problems, void, and absent classes."""
-    pixels = max(1, sum(v.pixels for v in verdicts))
-    broken = sum(bool(v.problems) for v in verdicts)
-    void = sum(v.void for v in verdicts) / pixels
-    line = f'{name}: {len(verdicts):,} images, {broken:,} with problems, {void:.2%} void'
+    void = found.counts[np.arange(256) == rules.ignore_index].sum() / max(1, found.counts.sum())
+    line = f'{name}: {found.images:,} images, {found.broken:,} with problems, {void:.2%} void'
     more = f' and {len(absent) - 5} more classes' if len(absent) > 5 else ''
     return f'{line}, no pixel of {", ".join(absent[:5])}{more}' if absent else line
 
 
 def report(problems: Sequence[str]) -> None:
-    """Print problems.
-
-    Raises:
-        ValueError: There is a problem.
-    """
+    """Print problems; if there are any, raise ValueError."""
     for problem in problems:
         print(problem)
     if problems:
         found = f'{len(problems):,} problems were' if len(problems) > 1 else '1 problem was'
         raise ValueError(f'{found} found in the data, listed above; fix the files named there')
+
+
+class CheckedPipeline(Compose):
+    """The pipeline of a data set, with a check of each sample as it is loaded.
+
+    MMSegmentation's own pipeline does not report which file it could not read, nor that a mask and
+    its image differ in size (a crop that fits into both would train on the wrong pixels).
+
+    Args:
+        dataset: Its existing pipeline is used; none is built.
+    """
+
+    def __init__(self, dataset: BaseSegDataset) -> None:
+        self.transforms = dataset.pipeline.transforms
+        self.rules = MaskRules.of(dataset)
+
+    def __call__(self, data: dict) -> dict | None:
+        """Load and transform a sample.
+
+        Raises:
+            ValueError: A file is missing or broken, the mask has the wrong size or values, or a
+                transform fails; the message names the file.
+        """
+        sample = sample_of(data)
+        try:
+            return self._run(data, sample)
+        except Exception as error:
+            problems, _ = verify_sample(sample, self.rules)
+            reason = '; '.join(problems) or f'image {sample.image} cannot be used: {error}'
+            # On one line, since only the last line of an error in a loader's worker is shown.
+            raise ValueError(' '.join(reason.split())) from error
+
+    def _run(self, data: dict, sample: SampleFiles) -> dict | None:
+        unchecked = True
+        for transform in self.transforms:
+            data = transform(data)
+            if data is None:
+                return None
+            if unchecked and sample.mask and 'gt_seg_map' in data:
+                check_size(sample, data['ori_shape'], data['gt_seg_map'].shape)
+                loaded = MaskRules(self.rules.num_classes, self.rules.ignore_index)
+                check_values(sample.mask, data['gt_seg_map'], loaded.accepted)
+                unchecked = False
+        return data

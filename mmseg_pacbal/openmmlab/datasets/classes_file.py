@@ -46,9 +46,6 @@ def read_classes(path: str | Path) -> Classes:
     250 170 30``. All classes have a colour or none has. A last line ``void 0 0 0`` is not a class
     but the colour of void in RGB masks.
 
-    Args:
-        path: Path of the file.
-
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It is not text, is empty, or has a line of another form.
@@ -60,13 +57,30 @@ def read_classes(path: str | Path) -> Classes:
             'value 0 of the masks, or set data_root=...'
         )
     entries = [_entry(path, i, line) for i, line in enumerate(read_list(path, 'class'), 1)]
-    void = None
-    if entries[-1][0].lower() == 'void' and entries[-1][1]:
-        void = entries.pop()[1]
+    void = entries.pop()[1] if entries[-1][1] and entries[-1][0].lower() == 'void' else None
     names = tuple(name for name, _ in entries)
     colours = tuple(colour for _, colour in entries if colour)
-    _check_names(path, names)
-    _check_colours(path, names, colours, void)
+    for number, name in enumerate(names, 1):
+        if name.lower() == 'void':
+            raise ValueError(
+                f"line {number} of {path} names 'void', which is not a class but value {VOID} of "
+                'the masks; remove the line, or make it the last one with the colour of void in '
+                "RGB masks: 'void R G B'"
+            )
+    _check_distinct(path, names)
+    _check_distinct(path, [*colours, void] if void else colours)
+    if not 2 <= len(names) <= MAX_CLASSES:
+        raise ValueError(
+            f'{path} names {len(names)} class{"es" * (len(names) != 1)}, but accepted are 2 to '
+            f'{MAX_CLASSES} (values 0..{MAX_CLASSES - 1} of the masks, {VOID} is void)'
+            + '; add the class of all other pixels, such as background'
+            * (len(names) < 2)
+        )
+    if (colours or void) and len(colours) != len(names):
+        raise ValueError(
+            f'{path} gives {len(colours)} of {len(names)} classes a colour; give one to all or to '
+            'none'
+        )
     return Classes(names, colours or None, void)
 
 
@@ -74,51 +88,19 @@ def _entry(path: Path, number: int, line: str) -> tuple[str, Colour | None]:
     """Name and colour on a line; the numbers of the colour come last."""
     words = re.split(r'[\s,]+', line)
     is_number = [word.isdecimal() for word in words]
-    if all(is_number) or (len(words) > 3 and all(is_number[:3])):
-        raise ValueError(
-            f'line {number} of {path} is {line!r}, but a line starts with the name of a class; '
-            "write it as 'name' or 'name R G B'"
-        )
     colour = tuple(map(int, words[-3:])) if all(is_number[-3:]) else None
-    if (not colour and all(is_number[-2:])) or (colour and max(colour) > 255):
+    nameless = all(is_number) or (len(words) > 3 and all(is_number[:3]))
+    if nameless or (max(colour) > 255 if colour else all(is_number[-2:])):
         raise ValueError(
-            f'line {number} of {path} is {line!r}, but a colour is three numbers 0..255; '
-            "write it as 'name R G B'"
+            f"line {number} of {path} is {line!r}; write it as 'name' or 'name R G B', where a "
+            'colour is three numbers 0..255'
         )
     return (' '.join(words[:-3]), colour) if colour else (line, None)
 
 
-def _check_names(path: Path, names: Sequence[str]) -> None:
-    void = next((i for i, name in enumerate(names, 1) if name.lower() == 'void'), None)
-    if void is not None:
-        raise ValueError(
-            f"line {void} of {path} names 'void', which is not a class but "
-            f'value {VOID} of the masks; remove the line, or make it the last one with the '
-            "colour of void in RGB masks: 'void R G B'"
-        )
-    _check_distinct(path, names)
-    if not 2 <= len(names) <= MAX_CLASSES:
-        raise ValueError(
-            f'{path} names {len(names)} class{"" if len(names) == 1 else "es"}, but accepted are '
-            f'2 to {MAX_CLASSES} (values 0..{MAX_CLASSES - 1} of the masks, {VOID} is void)'
-            + ('; add the class of all other pixels, such as background' if len(names) < 2 else '')
-        )
-
-
-def _check_colours(
-    path: Path, names: Sequence[str], colours: Sequence[Colour], void: Colour | None
-) -> None:
-    if (colours or void) and len(colours) != len(names):
-        raise ValueError(
-            f'{path} gives {len(colours)} of {len(names)} classes a colour; give one to all '
-            'or to none'
-        )
-    _check_distinct(path, [*colours, *([void] if void else [])])
-
-
 def _check_distinct(path: Path, items: Sequence) -> None:
-    twice = next((item for i, item in enumerate(items) if item in items[:i]), None)
-    if twice is not None:
-        lines = [str(i) for i, item in enumerate(items, 1) if item == twice]
-        what = twice if isinstance(twice, str) else 'the colour ' + ' '.join(map(str, twice))
-        raise ValueError(f'{path} gives {what!s} twice, on lines {" and ".join(lines)}')
+    for item in items:
+        if items.count(item) > 1:
+            lines = ' and '.join(str(i) for i, other in enumerate(items, 1) if other == item)
+            what = item if isinstance(item, str) else 'the colour ' + ' '.join(map(str, item))
+            raise ValueError(f'{path} gives {what} twice, on lines {lines}')

@@ -33,7 +33,7 @@ class FolderDataset(BaseSegDataset):
         classes_file: Path of ``classes.txt`` below it.
         img_suffix: How the names of images end; a string or several.
         seg_map_suffix: How the names of masks end; what comes before must be the image's name.
-        metainfo: As in ``BaseSegDataset``, but any classes in it must be those of ``classes.txt``.
+        metainfo: As in ``BaseSegDataset``; any classes in it must be those of ``classes.txt``.
         **kwargs: Those of MMSegmentation's ``BaseSegDataset``.
 
     Raises:
@@ -55,13 +55,17 @@ class FolderDataset(BaseSegDataset):
         self.unused_masks: list[str] = []
         if reads_classes_file(type(self)):
             classes = self.classes_of(dict(data_root=data_root, classes_file=classes_file))
-            _check_same_classes(classes, metainfo)
-            self.value_of_colour = classes.value_of_colour
             metainfo = {**classes.metainfo, **(metainfo or {})}
+            if tuple(metainfo['classes']) != classes.names:
+                raise ValueError(
+                    f'metainfo names the classes {", ".join(metainfo["classes"])}, but classes.txt '
+                    f'has {", ".join(classes.names)}; leave them out of metainfo'
+                )
+            self.value_of_colour = classes.value_of_colour
         super().__init__(
             data_root=data_root,
-            img_suffix=_suffixes(img_suffix),
-            seg_map_suffix=_suffixes(seg_map_suffix),
+            img_suffix=(img_suffix,) if isinstance(img_suffix, str) else img_suffix,
+            seg_map_suffix=(seg_map_suffix,) if isinstance(seg_map_suffix, str) else seg_map_suffix,
             metainfo=metainfo,
             **kwargs,
         )
@@ -103,18 +107,14 @@ class FolderDataset(BaseSegDataset):
         if images and labels:
             _check_pairs(images, masks, labels, self.seg_map_suffix)
         self.unused_masks = [masks[stem] for stem in sorted(masks.keys() - images.keys())]
+        shared = dict(label_map=self.label_map, reduce_zero_label=self.reduce_zero_label)
         data_list = []
         for stem in stems:  # a missing file gets the path that it would have
-            info: dict[str, Any] = dict(
-                img_path=images.get(stem) or os.path.join(folder, stem + self.img_suffix[0])
-            )
+            info = dict(img_path=images.get(stem) or f'{folder}/{stem}{self.img_suffix[0]}')
             if labels is not None:
-                mask = masks.get(stem) or os.path.join(labels, stem + self.seg_map_suffix[0])
+                mask = masks.get(stem) or f'{labels}/{stem}{self.seg_map_suffix[0]}'
                 info['seg_map_path'] = mask
-            info['label_map'] = self.label_map
-            info['reduce_zero_label'] = self.reduce_zero_label
-            info['seg_fields'] = []
-            data_list.append(info)
+            data_list.append({**info, **shared, 'seg_fields': []})
         return data_list
 
 
@@ -123,19 +123,6 @@ def reads_classes_file(cls: object) -> bool:
     return (
         isinstance(cls, type) and issubclass(cls, FolderDataset) and not cls.METAINFO.get('classes')
     )
-
-
-def _check_same_classes(classes: Classes, metainfo: dict | None) -> None:
-    named = (metainfo or {}).get('classes')
-    if named is not None and tuple(named) != classes.names:
-        raise ValueError(
-            f'metainfo names the classes {", ".join(named)}, but classes.txt has '
-            f'{", ".join(classes.names)}; leave them out of metainfo'
-        )
-
-
-def _suffixes(value: Suffixes) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
 
 
 def _by_stem(what: str, folder: str, suffixes: Sequence[str]) -> dict[str, str]:
@@ -148,16 +135,12 @@ def _by_stem(what: str, folder: str, suffixes: Sequence[str]) -> dict[str, str]:
     lower = [suffix.lower() for suffix in suffixes]
     for path, name in _files(folder):
         suffix = next(filter(name.lower().endswith, lower), None)
-        if suffix is None:
-            continue
-        stem = name[: -len(suffix)]
-        if stem in paths:
-            first, second = sorted((paths[stem], path))
+        if suffix is not None and paths.setdefault(name[: -len(suffix)], path) != path:
+            first, second = sorted((paths[name[: -len(suffix)]], path))
             raise ValueError(
                 f'{what}s {first} and {second} differ in the suffix only; keep one of them, '
                 f'or rename one together with its {"mask" if what == "image" else "image"}'
             )
-        paths[stem] = path
     return paths
 
 
@@ -187,13 +170,12 @@ def _check_pairs(
             'data_prefix=dict(img_path=..., seg_map_path=...), or img_suffix and seg_map_suffix '
             'that differ'
         )
-    if not images.keys() & masks.keys():
+    if images.keys().isdisjoint(masks):
         stem, image = min(images.items())
         near = next((name for name in sorted(masks) if name.startswith(stem)), None)
-        mask, hint = masks[near or min(masks)], ''
-        if near:
-            hint = f', or set seg_map_suffix={mask[mask.rindex(near) + len(stem) :]}'
+        mask = masks[near or min(masks)]
+        hint = f', or set seg_map_suffix={mask[mask.rindex(near) + len(stem) :]}' if near else ''
         raise ValueError(
             f'no mask has the name of an image: image {image} and mask {mask}, for example, do not '
-            'match; a mask is named like its image except for the suffix: rename them' + hint
+            f'match; a mask is named like its image except for the suffix: rename them{hint}'
         )

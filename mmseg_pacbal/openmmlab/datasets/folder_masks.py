@@ -29,17 +29,18 @@ class LoadMask(BaseTransform):
             FileNotFoundError: There is no such file.
             ValueError: See :func:`read_folder_mask`, or a value is beyond a byte.
         """
-        path = results.get('seg_map_path')
-        if path is None:
+        if 'seg_map_path' not in results:
             return results
+        path = results['seg_map_path']
         values = read_folder_mask(path, results.get('value_of_colour'))
-        if values.min() < 0 or values.max() > 255:
+        labels = values.astype(np.uint8, copy=False)
+        if (labels != values).any():
             raise ValueError(
                 f'mask {path} holds values beyond 0..255, up to {values.max()}; save the index of '
                 'a class in each pixel'
             )
         table = labels_of_values(results['reduce_zero_label'], results['label_map'])
-        results['gt_seg_map'] = cv2.LUT(values.astype(np.uint8), table)
+        results['gt_seg_map'] = cv2.LUT(labels, table)
         results['seg_fields'].append('gt_seg_map')
         return results
 
@@ -74,31 +75,24 @@ def _values_of_colours(path: str, pixels: np.ndarray, table: Mapping[Colour, int
             f'mask {path} is an RGB image, but classes.txt gives no colours; add one to each line '
             "('name R G B'), or save the mask with one channel, the index of a class in each pixel"
         )
-    colours = np.array([*table], np.uint8).reshape(-1, 1, 3)
-    order = np.argsort(_codes(colours)[:, 0])
-    known, values = _codes(colours)[order, 0], np.array([*table.values()], np.uint8)[order]
-    codes = _codes(pixels)
-    index = np.minimum(np.searchsorted(known, codes), len(known) - 1)
-    unknown = known[index] != codes
+    colours = sorted(table)
+    codes, shown = _codes(np.array(colours)), _codes(pixels)
+    index = np.minimum(np.searchsorted(codes, shown), len(codes) - 1)
+    unknown = codes[index] != shown
     if unknown.any():
-        _raise_unknown(path, pixels, unknown, len(table))
-    return values[index]
+        y, x = np.argwhere(unknown)[0].tolist()
+        raise ValueError(
+            f'mask {path} holds colour {" ".join(map(str, pixels[y, x].tolist()))} at x={x}, '
+            f'y={y}, and {np.count_nonzero(unknown)} of {unknown.size} pixels have none of the '
+            f'{len(table)} colours in classes.txt; add the colour there (for void as a last line '
+            "'void R G B'), and save masks without smoothing"
+        )
+    return np.array([table[colour] for colour in colours], np.uint8)[index]
 
 
 def _codes(pixels: np.ndarray) -> np.ndarray:
-    """(..., 3) uint8 -> one integer for each colour."""
-    wide = pixels.astype(np.uint32)
-    return wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
-
-
-def _raise_unknown(path: str, pixels: np.ndarray, unknown: np.ndarray, known: int) -> None:
-    y, x = (int(i) for i in np.argwhere(unknown)[0])
-    colour = ' '.join(map(str, pixels[y, x].tolist()))
-    raise ValueError(
-        f'mask {path} holds colour {colour} at x={x}, y={y}, and {np.count_nonzero(unknown)} of '
-        f'{unknown.size} pixels have none of the {known} colours in classes.txt; add the colour '
-        "there (for void as a last line 'void R G B'), and save masks without smoothing"
-    )
+    """(..., 3) -> one number for each colour, in their order; float32 is exact up to 2^24."""
+    return pixels.astype(np.float32) @ np.array([1 << 16, 1 << 8, 1], np.float32)
 
 
 def _check_one_meaning(
@@ -109,20 +103,18 @@ def _check_one_meaning(
     Tools that turn an RGB mask into a palette image may number the colours in any order. A palette
     is taken as mere decoration if a colour in use belongs to no class, or two belong to the same
     one. Grey masks are checked only if they contain 255, which as the colour white may mean a class
-    rather than void.
+    rather than void: nobody would draw classes in such similar greys otherwise.
     """
-    used = np.unique(values).tolist()
+    used = np.unique(values)
     if palette is not None:
-        used = [value for value in used if value != VOID]
-        shown = [tuple(colour) for colour in palette[used].tolist()]
-    elif VOID in used:
-        shown = [(value, value, value) for value in used]
-    else:
-        return  # nobody would draw classes in such similar greys
-    classes = [table.get(colour) for colour in shown]
+        used = used[used != VOID]
+    elif VOID not in used:
+        return
+    shown = palette[used] if palette is not None else used[:, None].repeat(3, 1)
+    classes = [table.get(tuple(colour)) for colour in shown.tolist()]
     if None in classes or len({*classes}) < len(classes):
         return
-    for value, other in zip(used, classes, strict=True):
+    for value, other in zip(used.tolist(), classes, strict=True):
         if value != other:
             raise ValueError(
                 f'mask {path} holds value {value} in the colour that classes.txt gives to '

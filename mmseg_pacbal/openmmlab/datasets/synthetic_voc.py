@@ -23,9 +23,7 @@ ACCEPTED = dict(
     num_val=int_from(1),
     size=Accepted(
         f'height and width, each {_SIDE.words}',
-        lambda value: (
-            isinstance(value, Sequence) and len(value) == 2 and all(map(_SIDE.test, value))
-        ),
+        lambda size: isinstance(size, Sequence) and len(size) == 2 and all(map(_SIDE.test, size)),
     ),
     seed=int_from(0),
 )
@@ -49,43 +47,38 @@ class SyntheticVOCDataset(BaseSegDataset):
         super().__init__(data_root=data_root, **kwargs)
 
 
-def _lists(num_train: int, num_val: int) -> dict[str, list[str]]:
-    """Image names of every list; alternating keeps an image in its list for any counts."""
-    trainaug = [f'2012_{index:06d}' for index in range(1, num_train + 1)]
-    train, aug = trainaug[::2], trainaug[1::2]
-    val = [f'2011_{index:06d}' for index in range(1, num_val + 1)]
-    return dict(train=train, aug=aug, trainaug=trainaug, val=val, trainval=train + val)
-
-
 def _write(folder: Path, record: dict) -> None:
     """Write the whole data set of a record into a folder that does not exist yet."""
-    lists = _lists(record['num_train'], record['num_val'])
-    images, splits = folder / 'JPEGImages', folder / 'ImageSets' / 'Segmentation'
+    images, lists = folder / 'JPEGImages', folder / 'ImageSets' / 'Segmentation'
     rimmed, rimless = folder / 'SegmentationClass', folder / 'SegmentationClassAug'
-    for path in (images, splits, rimmed, rimless):
+    for path in (images, lists, rimmed, rimless):
         path.mkdir(parents=True)
-    for split, names in enumerate((lists['trainaug'], lists['val'])):
+    trainaug = [f'2012_{index:06d}' for index in range(1, record['num_train'] + 1)]
+    val = [f'2011_{index:06d}' for index in range(1, record['num_val'] + 1)]
+    train, aug = trainaug[::2], trainaug[1::2]  # so an image is in its list for any counts
+    for split, names in enumerate((trainaug, val)):
         for index, name in enumerate(names):
             rng = np.random.default_rng([record['seed'], split, index])
             image, label = render_scene(rng, tuple(record['size']))
             Image.fromarray(image).save(images / f'{name}.jpg', quality=95)
-            if name in lists['trainval']:
+            if name not in aug:
                 palette_image(void_rim(label), voc_colormap()).save(rimmed / f'{name}.png')
-            if name in lists['trainaug']:
+            if name not in val:
                 palette_image(label, voc_colormap()).save(rimless / f'{name}.png')
-    for title, names in lists.items():
-        (splits / f'{title}.txt').write_text(''.join(f'{name}\n' for name in names))
+    titles = dict(train=train, aug=aug, trainaug=trainaug, val=val, trainval=train + val)
+    for title, names in titles.items():
+        (lists / f'{title}.txt').write_text(''.join(f'{name}\n' for name in names))
     (folder / _RECORD).write_text(json.dumps(record, indent=2) + '\n')
 
 
 def _require_same(root: Path, record: dict) -> None:
     """Raise FileExistsError unless `root` is the complete data set of this record."""
     try:
-        found = json.loads((root / _RECORD).read_text())
+        known = json.loads((root / _RECORD).read_text())
     except (OSError, ValueError):
-        found = None
-    if found != record:
-        what = 'was not made by generate_synthetic_voc' if found is None else f'holds {found}'
+        known = None
+    if known != record:
+        what = 'was not made by generate_synthetic_voc' if known is None else f'holds {known}'
         raise FileExistsError(
             f'root={str(root)!r} exists and {what}, but {record} is wanted; '
             'remove it or give a folder that does not exist'

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from ...configs import set_values
 from ..completion import infer_settings
-from ..data_checks.pipeline import CheckedPipeline, base_datasets
+from ..data_checks.samples import CheckedPipeline, base_datasets
 from .processes import protect_workers
 from .work_dir import locked
 
