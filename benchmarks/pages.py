@@ -79,9 +79,7 @@ def results() -> dict[str, str]:
 
 
 def study_records() -> dict[str, str]:
-    tuning = 'learning_rate', 'rival_losses_tuning', 'loss_scale', 'step_size'
-    names = (f'{name}/camvid_mini' for name in (*tuning, 'table1', 'table2'))
-    return studies(*names, 'pretrained_long/camvid_lite0')
+    return studies('joint_losses/camvid_mini', 'pretrained_long/camvid_lite0')
 
 
 PAGES: dict[str, Callable[[], dict[str, str]]] = {
