@@ -37,18 +37,10 @@ ACCEPTED = dict(ratio=_SHARE, widths=_WIDTHS, tolerance=_SHARE)
 def batch_counts(
     preds: Tensor, target: Tensor, num_classes: int, ignore_index: int | None, **settings: Any
 ) -> Counts:
-    """Counts of a batch of tensors; ``settings`` are those of :func:`boundary_counts`.
+    """Counts of a batch, with the ``settings`` of :func:`boundary_counts`.
 
-    Args:
-        preds: Logits, floating point, (N, C, H, W), or classes, integers, (N, H, W).
-        target: Classes or ``ignore_index``, integers, (N, H, W).
-        num_classes: C.
-        ignore_index: The void label; None where there is none.
-
-    Raises:
-        TypeError: An input is not a tensor.
-        ValueError: Shapes or dtypes are others, a value is neither a class nor void, or logits
-            outside void are NaN.
+    ``preds`` are logits, floating point, (N, C, H, W), or classes, (N, H, W), and ``target`` is
+    classes or void, (N, H, W); TypeError or ValueError for anything else.
     """
     check_batch(preds, target, num_classes)
     is_logits = preds.ndim == 4
@@ -71,18 +63,17 @@ def check_batch(preds: Tensor, target: Tensor, num_classes: int) -> None:
     """Raise TypeError or ValueError unless shapes and dtypes are those of :func:`batch_counts`."""
     check_tensor('preds', preds)
     check_tensor('target', target)
+    got = [f'{str(t.dtype).removeprefix("torch.")} {tuple(t.shape)}' for t in (preds, target)]
     if target.ndim != 3 or not _holds_integers(target) or 0 in target.shape[1:]:
         raise ValueError(
-            'target must hold classes as integers, (N, H, W), but got '
-            f'{_described(target)}; target.squeeze(1) removes a channel, target.argmax(1) converts '
-            'one-hot labels'
+            f'target must hold classes as integers, (N, H, W), but got {got[1]}; target.squeeze(1) '
+            'removes a channel, target.argmax(1) converts one-hot labels'
         )
     is_logits = preds.ndim == 4 and preds.is_floating_point() and preds.shape[1] == num_classes
-    is_classes = preds.ndim == 3 and _holds_integers(preds)
-    if not is_logits and not is_classes:
+    if not is_logits and not (preds.ndim == 3 and _holds_integers(preds)):
         raise ValueError(
             f'preds must be logits, floating point, (N, C, H, W), with C = num_classes = '
-            f'{num_classes}, or classes as integers, (N, H, W), but got {_described(preds)}; with '
+            f'{num_classes}, or classes as integers, (N, H, W), but got {got[0]}; with '
             'one logit for each pixel, give (preds > 0).squeeze(1)'
         )
     if preds.shape[0] != target.shape[0] or preds.shape[-2:] != target.shape[-2:]:
@@ -108,33 +99,20 @@ def boundary_counts(
     widths: Sequence[int],
     tolerance: float,
 ) -> Counts:
-    """Count in one image for all three measures.
-
-    Returns:
-        ``band`` (3, C) of :func:`boundary_iou_counts`, ``trimap`` (len(widths), 3, C) of
-        :func:`trimap_counts` and ``contour`` (6, C) of :func:`contour_counts`, int64.
-    """
+    """What all three measures count in one image, as int64."""
     maps = (prediction, truth, num_classes)
     return dict(
-        band=boundary_iou_counts(*maps, ratio),
-        trimap=trimap_counts(*maps, widths),
-        contour=contour_counts(*maps, tolerance),
+        band=boundary_iou_counts(*maps, ratio),  # (3, C)
+        trimap=trimap_counts(*maps, widths),  # (len(widths), 3, C)
+        contour=contour_counts(*maps, tolerance),  # (6, C)
     )
 
 
 def boundary_scores(counts: Counts, widths: Sequence[int]) -> dict[str, np.ndarray]:
-    """Scores of each class, from the counts of a whole data set.
-
-    Returns:
-        By the name of their mean, ``mBIoU``, ``trimap_mIoU@W`` for each width W, and ``mBF1``:
-        (C,), from 0 to 1, NaN for classes in neither map.
-    """
-    trimaps = zip(widths, iou(counts['trimap']), strict=True)
-    return {
-        'mBIoU': iou(counts['band']),
-        **{f'trimap_mIoU@{width}': score for width, score in trimaps},
-        'mBF1': boundary_f1(counts['contour']),
-    }
+    """Scores, (C,), from the counts of a data set, by the names of their means."""
+    names = [f'trimap_mIoU@{width}' for width in widths]
+    trimaps = dict(zip(names, iou(counts['trimap']), strict=True))
+    return {'mBIoU': iou(counts['band']), **trimaps, 'mBF1': boundary_f1(counts['contour'])}
 
 
 def boundary_band(labels: np.ndarray, width: int, *, frame: bool) -> np.ndarray:
@@ -143,15 +121,12 @@ def boundary_band(labels: np.ndarray, width: int, *, frame: bool) -> np.ndarray:
     A pixel is in the band if the square window of 2 * width + 1 pixels around it holds another
     label. For each class that is its mask minus the mask eroded ``width`` times by a 3x3 square.
     It is computed for all classes at once: in exactly these windows, the smallest and the largest
-    label differ.
+    label differ. Void is a label like the others.
 
     Args:
-        labels: Label map, (H, W), uint8 or uint16. Void is a label like the others.
+        labels: (H, W), uint8 or uint16.
         width: In pixels, 1 or more.
         frame: Whether the frame of the image counts as a boundary.
-
-    Returns:
-        (H, W), bool.
     """
     width = min(width, max(labels.shape))
     window = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
@@ -169,10 +144,7 @@ def boundary_iou_counts(
     """Overlap of the inner bands of prediction and truth (Cheng et al., CVPR 2021, Eq. 2).
 
     A band is d = max(1, round(ratio * diagonal)) pixels wide; the frame of the image counts as
-    a boundary, as in the authors' code.
-
-    Returns:
-        Counts for :func:`iou`, (3, C).
+    a boundary, as in the authors' code. Counts for :func:`iou`, (3, C).
     """
     width = max(1, round(ratio * np.hypot(*truth.shape)))
     band, true_band = (
@@ -187,16 +159,8 @@ def trimap_counts(
     """Overlap within bands around the boundaries of the truth (trimap; DeepLab, Fig. 10).
 
     A band, first used by Kohli et al. (IJCV 2009), holds what is at most ``width`` pixels from a
-    boundary, on either side; void is not in it. The frame of the image is not a boundary.
-
-    Args:
-        prediction: Classes or void, (H, W).
-        truth: Classes or void, (H, W).
-        num_classes: C.
-        widths: In pixels, increasing.
-
-    Returns:
-        Counts for :func:`iou`, one row of (3, C) for each width: (len(widths), 3, C).
+    boundary, on either side; void is not in it. The frame of the image is not a boundary. Counts
+    for :func:`iou`, (3, C) for each width.
     """
     bands = [boundary_band(truth, width, frame=False) for width in widths]
     nested = np.stack(bands).sum(axis=0, dtype=np.uint16)  # how many bands a pixel is in
@@ -213,11 +177,9 @@ def contour_counts(
 
     The contour of a class is its pixels with another label among their eight neighbours. A
     contour pixel is matched if the other map has one of the same class at a Euclidean distance
-    of at most ``tolerance`` times the diagonal. The frame of the image is not a boundary.
-
-    Returns:
-        Counts for :func:`boundary_f1`, (6, C) int64: contour pixels of the prediction, how many of
-        them are matched, the same two counts for the truth, all predicted and all true pixels.
+    of at most ``tolerance`` times the diagonal. The frame of the image is not a boundary. Counts
+    for :func:`boundary_f1`, (6, C): contour pixels of the prediction, how many of them are matched,
+    the same two for the truth, all predicted and all true pixels.
     """
     contour, true_contour = (
         np.where(boundary_band(m, 1, frame=False), m, num_classes) for m in (prediction, truth)
@@ -252,16 +214,13 @@ def without_match(
     """Pixels that have no pixel of their label in another map at any of these places.
 
     The cost is that of the pixels: each is looked at until it has a match, so put near offsets
-    first.
+    first. Pixels with the label ``none`` have no match and are none.
 
     Args:
-        labels: (H, W); ``none`` where there is nothing to match.
-        other: (H, W); ``none`` where there is nothing that matches.
+        labels: (H, W).
+        other: (H, W).
         none: No label.
         offsets: (y, x), from a pixel to those of the other map that are looked at.
-
-    Returns:
-        (H, W), bool.
     """
     reach = max((abs(step) for offset in offsets for step in offset), default=0)
     padded, other = (np.pad(m, reach, constant_values=none) for m in (labels, other))
@@ -278,10 +237,9 @@ def without_match(
 
 
 def _matched(contour: np.ndarray, other: np.ndarray, num_classes: int, radius: float) -> np.ndarray:
-    """Contour pixels of each class, of which both maps hold nothing else, with one in the other."""
+    """Pixels of each class, of which both maps hold contours only, with a counterpart: (C,)."""
     alone = without_match(contour, other, num_classes, _disc(radius))
-    every = np.bincount(contour[contour != num_classes], minlength=num_classes)
-    return every - np.bincount(contour[alone], minlength=num_classes)
+    return np.bincount(contour[~alone], minlength=num_classes)[:num_classes]
 
 
 @lru_cache(maxsize=4)  # a disc grows with the image, so few are kept
@@ -294,7 +252,3 @@ def _disc(radius: float) -> list[tuple[int, int]]:
 
 def _holds_integers(tensor: Tensor) -> bool:
     return not tensor.is_floating_point() and not tensor.is_complex()
-
-
-def _described(tensor: Tensor) -> str:
-    return f'{str(tensor.dtype).removeprefix("torch.")} {tuple(tensor.shape)}'

@@ -4,14 +4,11 @@ Counts are for one image and are added up over images; scores are computed from 
 reports ``totals`` maps the name of a model to its counts over the data set, (R, 3, M).
 """
 
-import csv
-import io
-
 import numpy as np
 
 from ..markdown import to_markdown
 from .boundary_quality import boundary_band
-from .label_counts import Totals, ratio_or_nan, reject_nan
+from .label_counts import Totals, ratio_or_nan, reject_nan, to_csv
 
 CALIBRATION_REGIONS = ('all', 'boundary', 'interior')
 STRIP = 2**22  # logits that are taken at once, in float64
@@ -70,16 +67,17 @@ def calibration_counts(
     """
     edges = np.arange(1, bins) / bins
     index = np.searchsorted(edges, confidence)  # edges[i - 1] < confidence <= edges[i]
-    right = prediction == truth
     valid = truth != num_classes
     reject_nan(np.isnan(confidence) & valid)
     near = boundary_band(truth, width, frame=False)
-    return np.stack(
+    counts = [
         [
-            _sums(index[mask], right[mask], confidence[mask], bins)
-            for mask in (valid, valid & near, valid & ~near)
+            np.bincount(index[region], weights, minlength=bins)
+            for weights in (None, (prediction == truth)[region], confidence[region])
         ]
-    )
+        for region in (valid, valid & near, valid & ~near)
+    ]
+    return np.array(counts, np.float64)
 
 
 def expected_calibration_error(counts: np.ndarray) -> np.ndarray:
@@ -115,18 +113,11 @@ def calibration_table(totals: Totals) -> str:
 
 def calibration_csv(totals: Totals) -> str:
     """A line for each model, region and bin: its upper end, pixels, accuracy, mean confidence."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(['model', 'region', 'up to', 'pixels', 'accuracy', 'confidence'])
+    rows = []
     for name, total in totals.items():
         for region, (pixels, *sums) in zip(CALIBRATION_REGIONS, total, strict=True):
             shares = [ratio_or_nan(s, pixels) for s in sums]
             for m, (n, *scores) in enumerate(zip(pixels, *shares, strict=True), 1):
-                cells = ('' if np.isnan(s) else f'{s:.4f}' for s in scores)
-                writer.writerow([name, region, f'{m / len(pixels):.4f}', int(n), *cells])
-    return text.getvalue()
-
-
-def _sums(index: np.ndarray, right: np.ndarray, confidence: np.ndarray, bins: int) -> np.ndarray:
-    weights = (None, right, confidence)
-    return np.stack([np.bincount(index, w, minlength=bins).astype(np.float64) for w in weights])
+                cells = [f'{score:.4f}' for score in scores]
+                rows.append([name, region, f'{m / len(pixels):.4f}', int(n), *cells])
+    return to_csv(['model', 'region', 'up to', 'pixels', 'accuracy', 'confidence'], rows)

@@ -5,8 +5,6 @@ cost is that of the pixels, whatever the number of classes. In reports ``totals`
 a model to its counts over the data set, (R, 3, C), one (3, C) for each of ``HARD_REGIONS``.
 """
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 
 import cv2
@@ -14,15 +12,19 @@ import numpy as np
 
 from ..markdown import to_markdown
 from .boundary_quality import boundary_band, without_match
-from .label_counts import Totals, accuracy, iou, mean_percent, overlap_counts, ratio_or_nan
+from .label_counts import (
+    Totals,
+    accuracy,
+    iou,
+    mean_percent,
+    overlap_counts,
+    ratio_or_nan,
+    to_csv,
+)
 
 HARD_REGIONS = (
-    'all',
-    'near boundaries',
-    'interior',
-    'small objects',
-    'thin parts',
-    'touching classes',
+    *('all', 'near boundaries', 'interior'),
+    *('small objects', 'thin parts', 'touching classes'),
 )
 
 
@@ -35,13 +37,11 @@ def region_masks(
     radius: int = 4,
     background: int | None = None,
 ) -> dict[str, np.ndarray]:
-    """The regions of a label map; they may overlap, except for near boundaries and interior.
+    """The regions of a label map, a mask (H, W) for each of ``HARD_REGIONS``; they may overlap.
 
-    - near boundaries: at most ``width`` pixels from another label, including void; interior: the
-      rest.
-    - small objects: see :func:`small_objects`; thin parts: see :func:`thin_parts`; both without
-      the background.
-    - touching classes: see :func:`touching_classes`.
+    Near boundaries are the pixels at most ``width`` pixels from another label, including void, and
+    the interior is the rest. For the others see :func:`small_objects` and :func:`thin_parts`, both
+    without the background, and :func:`touching_classes`.
 
     Args:
         truth: Classes or void, (H, W), uint8 or uint16.
@@ -51,9 +51,6 @@ def region_masks(
         radius: Parts into which no disc of this radius fits are thin; with 4, those narrower than 9
             pixels.
         background: The class that is not an object, if there is one.
-
-    Returns:
-        A mask (H, W), bool, for each name of ``HARD_REGIONS``.
     """
     valid = truth != num_classes
     is_object = valid if background is None else valid & (truth != background)
@@ -131,57 +128,38 @@ def region_table(totals: Totals) -> str:
     and the pixels of the region that are wrong, as a share of all pixels (errors); for two models
     also the difference, second minus first. A dash means that there is nothing to measure.
     """
-    columns = _columns(totals)
-    rows = [
-        [region, *(_cell(head, values[i]) for head, values in columns.items())]
-        for i, region in enumerate(HARD_REGIONS)
-    ]
+    columns = {'pixels': pixel_share(next(iter(totals.values())))}
+    for measure, score in MEASURES.items():
+        scores = [score(total) for total in totals.values()]
+        heads = [f'{measure} {name}'.strip() for name in totals]
+        columns |= dict(zip(heads, scores, strict=True))
+        if len(scores) == 2:
+            columns[f'{measure} difference'] = scores[1] - scores[0]
+    cells = []
+    for head, values in columns.items():
+        sign = '+' if head.endswith(' difference') else ''
+        cells.append(['-' if np.isnan(value) else f'{value:{sign}.2f}' for value in values])
+    rows = [list(row) for row in zip(HARD_REGIONS, *cells, strict=True)]
     return to_markdown(['region', *columns], rows, left=1)
 
 
 def region_csv(totals: Totals, classes: Sequence[str]) -> str:
     """CSV, a line for each model, region and class; ``mean`` is over the classes that occur."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(['model', 'region', 'class', 'pixels', 'right', 'IoU', 'accuracy'])
+    rows = []
     for name, total in totals.items():
         for region, counts in zip(HARD_REGIONS, total, strict=True):
             right, _, pixels = counts
             lines = zip(classes, pixels, right, iou(counts), accuracy(counts), strict=True)
             for label, n, hits, *scores in lines:
-                cells = ('' if np.isnan(s) else f'{100 * s:.2f}' for s in scores)
-                writer.writerow([name, region, label, n, hits, *cells])
-            means = (f'{mean_percent(score(counts)):.2f}' for score in (iou, accuracy))
-            writer.writerow([name, region, 'mean', pixels.sum(), right.sum(), *means])
-    return text.getvalue()
+                rows.append([name, region, label, n, hits, *(f'{100 * s:.2f}' for s in scores)])
+            means = [f'{mean_percent(score(counts)):.2f}' for score in (iou, accuracy)]
+            rows.append([name, region, 'mean', pixels.sum(), right.sum(), *means])
+    return to_csv(['model', 'region', 'class', 'pixels', 'right', 'IoU', 'accuracy'], rows)
 
 
 def pixel_share(total: np.ndarray) -> np.ndarray:
     """Share of each region in all pixels, in per cent: (R, 3, C) -> (R,)."""
     return _share_of_all(total, total[:, 2])
-
-
-def _columns(totals: Totals) -> dict[str, np.ndarray]:
-    """Head and values, (R,), of each column of the table."""
-    columns = {'pixels': pixel_share(next(iter(totals.values())))}
-    for measure, score in MEASURES.items():
-        values = [score(total) for total in totals.values()]
-        heads = [f'{measure} {name}'.strip() for name in totals]
-        columns |= dict(zip(heads, values, strict=True))
-        if len(values) == 2:
-            columns[f'{measure} difference'] = values[1] - values[0]
-    return columns
-
-
-def _cell(head: str, value: float) -> str:
-    if np.isnan(value):
-        return '-'
-    return f'{value:+.2f}' if head.endswith(' difference') else f'{value:.2f}'
-
-
-def _class_means(scores: np.ndarray) -> np.ndarray:
-    """(R, C) -> (R,), in per cent."""
-    return np.array([mean_percent(score) for score in scores])
 
 
 def _share_of_all(total: np.ndarray, pixels: np.ndarray) -> np.ndarray:
@@ -190,9 +168,9 @@ def _share_of_all(total: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     return 100 * ratio_or_nan(pixels, np.full_like(pixels, total[0, 2].sum()))
 
 
-MEASURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    'mIoU': lambda total: _class_means(iou(total)),
-    'mAcc': lambda total: _class_means(accuracy(total)),
+MEASURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # (R, 3, C) -> (R,), in per cent
+    'mIoU': lambda total: np.array([mean_percent(score) for score in iou(total)]),
+    'mAcc': lambda total: np.array([mean_percent(score) for score in accuracy(total)]),
     'errors': lambda total: _share_of_all(total, total[:, 2] - total[:, 0]),
 }
 

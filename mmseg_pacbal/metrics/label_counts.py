@@ -1,7 +1,9 @@
 """Prediction against truth, pixel by pixel: counts for each class, and scores from them."""
 
+import csv
+import io
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from torch import Tensor
@@ -18,8 +20,8 @@ def class_maps(
     is measured, so that no score depends on it. A boundary between a class and void is kept.
 
     Args:
-        prediction: Classes, (H, W), integers.
-        truth: Classes or void, (H, W), integers.
+        prediction: Classes, (H, W), integers or bool.
+        truth: Classes or void, (H, W), integers or bool.
         num_classes: C.
         ignore_index: The void label of the truth; None where it has none.
 
@@ -66,7 +68,7 @@ def accuracy(counts: np.ndarray) -> np.ndarray:
 def class_mean(score: np.ndarray) -> float:
     """Mean over the classes that occur; NaN if none does."""
     occurring = score[~np.isnan(score)]
-    return float(occurring.mean()) if occurring.size else float('nan')
+    return float(occurring.mean()) if occurring.size else math.nan
 
 
 def mean_percent(score: np.ndarray) -> float:
@@ -75,18 +77,22 @@ def mean_percent(score: np.ndarray) -> float:
 
 
 def mean_outside_void(maps: Iterable[tuple[Tensor, Tensor]], ignore_index: int = 255) -> float:
-    """Mean of values, such as E_G, over the pixels that are not void; NaN if there is none.
-
-    Args:
-        maps: Values and their labels, each pair of one shape.
-        ignore_index: The void label.
-    """
+    """Mean of values, such as E_G, where their labels are not void; NaN if they are nowhere."""
     total, count = 0.0, 0
     for values, label in maps:
         valid = label != ignore_index
         total += values[valid].double().sum().item()
         count += int(valid.sum())
     return total / count if count else math.nan
+
+
+def to_csv(head: Sequence[str], rows: Iterable[Sequence]) -> str:
+    """CSV with a line for the head and for each row; scores that are NaN are empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(head)
+    writer.writerows(['' if cell in ('nan', '+nan') else cell for cell in row] for row in rows)
+    return text.getvalue()
 
 
 def ratio_or_nan(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

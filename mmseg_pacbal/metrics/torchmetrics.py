@@ -82,19 +82,11 @@ class BoundaryQuality(Metric):
     the score is 0. A class that fills its images has no contour; its boundary F1 is 1 if it is in
     both prediction and label.
 
-    As input to ``forward`` and ``update`` the metric accepts:
-
-    - ``preds`` (:class:`~torch.Tensor`): Logits or probabilities, floating point, (N, C, H, W), of
-      which the class with the largest value is taken; or classes, integers, (N, H, W).
-    - ``target`` (:class:`~torch.Tensor`): Classes 0..C-1 or ``ignore_index``, integers, (N, H, W).
-
-    As output of ``forward`` (of the batch) and ``compute`` (of everything) the metric returns a
-    ``dict`` of float64 tensors from 0 to 1 (float32 on MPS, which has no float64):
-
-    - ``mBIoU``, ``trimap_mIoU@W`` for each width W, and ``mBF1``: means over the classes that
-      occur, scalars; NaN if none does.
-    - With ``per_class=True`` also the scores of all classes, (C,), under the same names followed
-      by ``_per_class``.
+    ``forward`` (of the batch) and ``compute`` (of everything) return a ``dict`` of float64 tensors
+    from 0 to 1 (float32 on MPS, which has no float64): ``mBIoU``, ``trimap_mIoU@W`` for each width
+    W, and ``mBF1``, means over the classes that occur, scalars, NaN if none does; with
+    ``per_class=True`` also the scores of all classes, (C,), under the same names followed by
+    ``_per_class``.
 
     Args:
         num_classes: C.
@@ -111,14 +103,9 @@ class BoundaryQuality(Metric):
     Raises:
         ValueError: An argument is not one of those above.
 
-    References:
-        - Cheng, Girshick, Dollar, Berg, Kirillov: Boundary IoU: Improving Object-Centric Image
-          Segmentation Evaluation, CVPR 2021
-        - Kohli, Ladicky, Torr: Robust Higher Order Potentials for Enforcing Label Consistency,
-          IJCV 2009
-        - Chen, Papandreou, Kokkinos, Murphy, Yuille: DeepLab, TPAMI 2018
-        - Csurka, Larlus, Perronnin: What is a good evaluation measure for semantic segmentation?,
-          BMVC 2013
+    References: Cheng et al., Boundary IoU, CVPR 2021. Kohli et al., Robust Higher Order Potentials
+    for Enforcing Label Consistency, IJCV 2009. Chen et al., DeepLab, TPAMI 2018. Csurka et al.,
+    What is a good evaluation measure for semantic segmentation?, BMVC 2013.
 
     Example:
         >>> import torch
@@ -174,7 +161,18 @@ class BoundaryQuality(Metric):
         self.tolerance = tolerance
         self.ignore_index = ignore_index
         self.per_class = per_class
-        self._states = _state_names(ratio, self.widths, tolerance, ignore_index)
+        settings = dict(
+            band=f'ratio_{ratio}',
+            trimap=f'widths_{"_".join(map(str, widths))}',
+            contour=f'tolerance_{tolerance}',
+        )
+        # MetricCollection merges metrics whose states have the same names and, after the first
+        # update, the same values. Also, a state must not be loaded into a metric that counts
+        # something else. So the names include the settings that the counts depend on.
+        self._states = {
+            name: re.sub(r'\W', '_', f'{name}_{setting}_void_{ignore_index}')
+            for name, setting in settings.items()
+        }
         for name, zeros in no_counts(num_classes, self.widths).items():
             self.add_state(self._states[name], torch.from_numpy(zeros), dist_reduce_fx='sum')
 
@@ -182,8 +180,9 @@ class BoundaryQuality(Metric):
         """Add the counts of a batch.
 
         Args:
-            preds: Logits, floating point, (N, C, H, W), or classes, integers, (N, H, W).
-            target: Classes or ``ignore_index``, integers, (N, H, W).
+            preds: Logits or probabilities, floating point, (N, C, H, W), of which the class with
+                the largest value is taken; or classes, integers or bool, (N, H, W).
+            target: Classes 0..C-1 or ``ignore_index``, integers or bool, (N, H, W).
 
         Raises:
             TypeError: An input is not a tensor.
@@ -191,15 +190,8 @@ class BoundaryQuality(Metric):
                 ``target``, ``ignore_index``, or logits outside void are NaN. Nothing is counted
                 then.
         """
-        counts = batch_counts(
-            preds,
-            target,
-            self.num_classes,
-            self.ignore_index,
-            ratio=self.ratio,
-            widths=self.widths,
-            tolerance=self.tolerance,
-        )
+        settings = dict(ratio=self.ratio, widths=self.widths, tolerance=self.tolerance)
+        counts = batch_counts(preds, target, self.num_classes, self.ignore_index, **settings)
         for name, count in counts.items():
             total = getattr(self, self._states[name])
             # Not in place, since the total may be a tensor of inference mode.
@@ -246,36 +238,13 @@ class BoundaryQuality(Metric):
         """
         val = self.compute() if val is None else val
         if not isinstance(val, dict):
-            return self._plot([_means(result) for result in val], ax)
-        classes = {
-            name.removesuffix(PER_CLASS): score
-            for name, score in val.items()
-            if name.endswith(PER_CLASS)
-        }
+            means = [
+                {n: s for n, s in result.items() if not n.endswith(PER_CLASS)} for result in val
+            ]
+            return self._plot(means, ax)
+        of_classes = [name for name in val if name.endswith(PER_CLASS)]
+        classes = {name.removesuffix(PER_CLASS): val[name] for name in of_classes}
         figure, drawn = self._plot(classes or val, ax)
         if classes:
             cast(Any, drawn).set_xlabel('Class')  # instead of a step
         return figure, drawn
-
-
-def _means(result: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: score for name, score in result.items() if not name.endswith(PER_CLASS)}
-
-
-def _state_names(
-    ratio: float, widths: Sequence[int], tolerance: float, ignore_index: int | None
-) -> dict[str, str]:
-    """Kind of count -> name of its state, which includes the settings that the counts depend on.
-
-    MetricCollection merges metrics whose states have the same names and, after the first update,
-    the same values. Also, a state must not be loaded into a metric that counts something else.
-    """
-    settings = dict(
-        band=f'ratio_{ratio}',
-        trimap=f'widths_{"_".join(map(str, widths))}',
-        contour=f'tolerance_{tolerance}',
-    )
-    return {
-        name: re.sub(r'\W', '_', f'{name}_{setting}_void_{ignore_index}')
-        for name, setting in settings.items()
-    }

@@ -46,12 +46,7 @@ class CountMetric(BaseMetric):
         return list(self.dataset_meta['classes'])
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Count in each image; the counts of an image are one result.
-
-        Raises:
-            ValueError: An image has no ground truth, sizes differ, a label is not a class, or the
-                model gives NaN outside void.
-        """
+        """Count in each image; ValueError names one with sizes, labels or scores that are wrong."""
         for sample in data_samples:
             name = sample.get('img_path', 'an image')
             if 'gt_sem_seg' not in sample:
@@ -84,7 +79,7 @@ class CountMetric(BaseMetric):
     def count_sample(
         self, sample: dict, prediction: np.ndarray, truth: np.ndarray, num_classes: int
     ) -> Counts:
-        """Counts in one image, of which the maps, (H, W), are those of :func:`class_maps`."""
+        """Counts in one image; its maps, (H, W), are those of :func:`class_maps`."""
         return self.count(prediction, truth, num_classes)
 
     def count(self, prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> Counts:
@@ -110,8 +105,7 @@ class BoundaryMetric(CountMetric):
         widths: Widths of the trimaps, in pixels on either side of a boundary, increasing.
         tolerance: Largest distance at which contours match in boundary F1, as a share of the
             image's diagonal.
-        **kwargs: ``ignore_index``, the void label (255), and ``collect_device``, ``prefix`` and
-            ``collect_dir`` of ``BaseMetric``.
+        **kwargs: ``ignore_index``, the void label (255), and those of ``BaseMetric``.
 
     Raises:
         ValueError: An argument is unknown or has a value that is not accepted.
@@ -132,14 +126,10 @@ class BoundaryMetric(CountMetric):
         self.tolerance = tolerance
 
     def count(self, prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> Counts:
-        return boundary_quality.boundary_counts(
-            prediction,
-            truth,
-            num_classes,
-            ratio=self.ratio,
-            widths=self.widths,
-            tolerance=self.tolerance,
+        settings: dict[str, Any] = dict(
+            ratio=self.ratio, widths=self.widths, tolerance=self.tolerance
         )
+        return boundary_quality.boundary_counts(prediction, truth, num_classes, **settings)
 
     def scores(self, total: Counts) -> dict[str, float]:
         scores = boundary_quality.boundary_scores(total, self.widths)
@@ -166,8 +156,7 @@ class CalibrationMetric(CountMetric):
     Args:
         bins: Number of bins of equal width into which pixels are sorted by confidence.
         width: Width of the boundary, in pixels on either side.
-        **kwargs: ``ignore_index``, the void label (255), and ``collect_device``, ``prefix`` and
-            ``collect_dir`` of ``BaseMetric``.
+        **kwargs: ``ignore_index``, the void label (255), and those of ``BaseMetric``.
 
     Raises:
         ValueError: bins or width is not a positive integer.
@@ -177,7 +166,7 @@ class CalibrationMetric(CountMetric):
 
     def __init__(self, bins: int = 15, width: int = 8, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.sizes = dict(bins=bins, width=width)
+        self.sizes: dict[str, Any] = dict(bins=bins, width=width)
         check_arguments(dict.fromkeys(self.sizes, POSITIVE_INT), **self.sizes)
 
     def count_sample(
@@ -189,10 +178,8 @@ class CalibrationMetric(CountMetric):
             confidence = np.where(prediction == 1, object_probability, 1 - object_probability)
         else:
             confidence = calibration.confidence(scores)
-        counts = calibration.calibration_counts(
-            confidence, prediction, truth, num_classes, **self.sizes
-        )
-        return dict(calibration=counts)
+        maps = (confidence, prediction, truth)
+        return dict(calibration=calibration.calibration_counts(*maps, num_classes, **self.sizes))
 
     def scores(self, total: Counts) -> dict[str, float]:
         self.total = total['calibration']
@@ -219,8 +206,7 @@ class HardRegionMetric(CountMetric):
         width: Width of the band near boundaries, in pixels.
         area: Objects of fewer pixels are small.
         radius: Parts in which no disc of this radius fits are thin.
-        **kwargs: ``ignore_index``, the void label (255), and ``collect_device``, ``prefix`` and
-            ``collect_dir`` of ``BaseMetric``.
+        **kwargs: ``ignore_index``, the void label (255), and those of ``BaseMetric``.
 
     Raises:
         ValueError: A size is not a positive integer.
@@ -230,15 +216,14 @@ class HardRegionMetric(CountMetric):
 
     def __init__(self, width: int = 8, area: int = 1024, radius: int = 4, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.sizes = dict(width=width, area=area, radius=radius)
+        self.sizes: dict[str, Any] = dict(width=width, area=area, radius=radius)
         check_arguments(dict.fromkeys(self.sizes, POSITIVE_INT), **self.sizes)
 
     def count(self, prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> Counts:
         options: dict[str, Any] = dict(self.sizes)
         if 'background' in self.classes:
             options['background'] = self.classes.index('background')
-        counts = hard_regions.region_counts(prediction, truth, num_classes, **options)
-        return dict(regions=counts)
+        return dict(regions=hard_regions.region_counts(prediction, truth, num_classes, **options))
 
     def scores(self, total: Counts) -> dict[str, float]:
         self.total = total['regions']

@@ -14,42 +14,25 @@ VOID_COLOUR = (224, 224, 192)  # as the VOC devkit paints it
 
 @dataclass
 class PanelRow:
-    """What is drawn of one image of size H x W.
+    """What is drawn of one image of size H x W."""
 
-    Args:
-        name: Title of the row.
-        image: RGB, uint8 (H, W, 3).
-        label: Classes or void, (H, W).
-        weight: E_G, (H, W).
-        loss: Loss of every pixel, (H, W), 0 at void.
-        prediction: Classes, (H, W).
-    """
-
-    name: str
-    image: np.ndarray
-    label: np.ndarray
-    weight: np.ndarray
-    loss: np.ndarray
-    prediction: np.ndarray
+    name: str  # title of the row
+    image: np.ndarray  # RGB, uint8 (H, W, 3)
+    label: np.ndarray  # classes or void, (H, W)
+    weight: np.ndarray  # E_G, (H, W)
+    loss: np.ndarray  # of every pixel, (H, W), 0 at void
+    prediction: np.ndarray  # classes, (H, W)
 
 
 @dataclass
 class WeightSample:
-    """One crop, as the model gets it.
+    """One crop of size H x W, as the model gets it."""
 
-    Args:
-        name: Title of the picture.
-        image: RGB, uint8 (H, W, 3).
-        label: Classes or void, (H, W).
-        edges: E, the sum of all classes' edges, (H, W), 0..3.
-        weight: E_G, (H, W).
-    """
-
-    name: str
-    image: np.ndarray
-    label: np.ndarray
-    edges: np.ndarray
-    weight: np.ndarray
+    name: str  # title of the picture
+    image: np.ndarray  # RGB, uint8 (H, W, 3)
+    label: np.ndarray  # classes or void, (H, W)
+    edges: np.ndarray  # E, the sum of all classes' edges, (H, W), 0..3
+    weight: np.ndarray  # E_G, (H, W)
 
 
 def paint(label: np.ndarray, palette: Sequence, ignore_index: int = 255) -> np.ndarray:
@@ -93,12 +76,8 @@ def panel_figure(
     titles = ('image', 'label', f'weights {weight_name}', loss_name, 'prediction')
     for ax, title in zip(axes[0], titles, strict=True):
         ax.set_title(title, fontsize=10)
-    figure.legend(
-        handles=handles,
-        loc='outside lower center',
-        ncols=even_columns(len(handles), 11),
-        fontsize=8,
-    )
+    columns = even_columns(len(handles), 11)
+    figure.legend(handles=handles, loc='outside lower center', ncols=columns, fontsize=8)
     return figure
 
 

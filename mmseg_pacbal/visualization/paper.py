@@ -86,13 +86,8 @@ def comparison_figure(
 ) -> Figure:
     """Image, truth, predictions of two models and the boundary weights, a row for each image.
 
-    Args:
-        rows: Of one model.
-        others: The same images of the other model, whose weights are shown, on one scale.
-        names: What the two are called.
-        classes: Names of the classes.
-        palette: Their colours.
-        weight_name: Label of the weights' scale.
+    ``rows`` are of the first of the two ``names``, and ``others`` the same images of the other
+    model, whose weights are shown, on one scale.
     """
     lines = []
     for row, other in zip(rows, others, strict=True):
@@ -113,13 +108,8 @@ def _figure(
 ) -> Figure:
     """Lines of pictures, as wide as a page, with titles above and the class legend below.
 
-    Args:
-        lines: Pictures: RGB, uint8 (H, W, 3); masks, bool (H, W); values from 0, floating (H, W).
-        titles: Of the columns.
-        legend: Entries of the class legend.
-        name: Of the values, beside the colour bar on the right; None without values.
-        largest: Where the scale of the values ends.
-        extend: Whether there are larger ones: ``'max'`` or ``'neither'``.
+    Pictures are RGB, uint8 (H, W, 3); masks, bool (H, W); or values from 0 to ``largest``, floating
+    (H, W), whose ``name`` stands beside a colour bar on the right.
     """
     # Two images in a line may have different shapes.
     aspects = [max(picture.shape[0] / picture.shape[1] for picture in line) for line in lines]
@@ -148,12 +138,7 @@ def _grid(
     """Panels of equal width, each line as high as its images are (aspect: height / width).
 
     They are placed by their sizes: a layout engine leaves gaps between panels of a fixed aspect.
-
-    Args:
-        aspects: One for each line.
-        columns: Number of panels in a line.
-        legend: Entries of the class legend below the panels.
-        right: Space to leave free to the right of them, in inches.
+    ``right`` inches beside them stay free.
     """
     legend_columns = even_columns(len(legend), 7)
     width = (PAGE_WIDTH - right) / columns - GAP

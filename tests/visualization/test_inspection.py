@@ -58,17 +58,12 @@ def test_inspected_sample_is_what_the_model_computes(model, dataset):
     assert (row.loss[row.label == 255] == 0).all()
     assert (row.label == 255).any()
 
-    row = inspect_sample(model, dataset, 1)
-    np.testing.assert_allclose(row.loss, plain[0].numpy(), rtol=1e-6)
-
-
-def test_loss_image_averages_to_the_loss_that_is_trained(model, dataset):
-    row = inspect_sample(model, dataset, 0, own_loss=True)
-    sample = dataset[0]
     data = model.data_preprocessor(pseudo_collate([sample]), training=False)
     with torch.no_grad():
         losses = model.loss(data['inputs'], data['data_samples'])
     assert row.loss.mean() == pytest.approx(losses['decode.loss_bal'].item(), rel=1e-5)
+    row = inspect_sample(model, dataset, 1)
+    np.testing.assert_allclose(row.loss, plain[0].numpy(), rtol=1e-6)
 
 
 def test_binary_head_is_inspected_before_its_sigmoid(model, dataset):
@@ -110,37 +105,28 @@ def test_weighed_sample_is_the_label_s_weights(model, dataset):
     assert sample.image.shape == (64, 80, 3)
 
 
-def test_pixel_loss_of_cross_entropy(logits_and_label):
+def test_pixel_loss_and_its_name(logits_and_label):
     logits, label = logits_and_label
-    head = head_with(dict(type='CrossEntropyLoss', loss_weight=0.4))
-    expected = 0.4 * F.cross_entropy(logits, label, ignore_index=255, reduction='none')
-    assert torch.equal(pixel_loss(head, logits, label), expected)
-    assert pixel_loss_name(head) == 'cross entropy'
-
-
-def test_pixel_loss_of_boundary_aware_loss(logits_and_label):
-    logits, label = logits_and_label
-    head = head_with(dict(type='BoundaryAwareLoss', beta=0.3, kernel_size=5, downsample=1))
-    weight = boundary_weight_map(label, beta=0.3, kernel_size=5, downsample=1)
-    expected = weight * F.cross_entropy(logits, label, ignore_index=255, reduction='none')
-    assert torch.equal(pixel_loss(head, logits, label), expected)
-    assert pixel_loss_name(head) == r'$E_G$ $\cdot$ cross entropy'
-
-
-def test_pixel_loss_adds_losses_up(logits_and_label):
-    logits, label = logits_and_label
-    two = (dict(type='CrossEntropyLoss'), dict(type='SoftmaxFocalLoss'))
-    expected = sum(pixel_loss(head_with(loss), logits, label) for loss in two)
-    assert torch.equal(pixel_loss(head_with(*two), logits, label), expected)
-    assert pixel_loss_name(head_with(*two)) == 'cross entropy + SoftmaxFocalLoss'
-
-
-def test_pixel_loss_of_a_value_for_each_class_is_the_mean(logits_and_label):
-    logits, label = logits_and_label
-    loss = pixel_loss(head_with(dict(type='CrossEntropyLoss', use_sigmoid=True)), logits, label)
+    plain = F.cross_entropy(logits, label, ignore_index=255, reduction='none')
+    focal = MODELS.build(dict(type='SoftmaxFocalLoss'))(logits, label, reduction_override='none')
     target = F.one_hot(label.clamp(max=3), 4).permute(0, 3, 1, 2).float()
     each = F.binary_cross_entropy_with_logits(logits, target, reduction='none')
-    torch.testing.assert_close(loss, each.mean(1) * (label != 255))
+    cross_entropy, map_args = dict(type='CrossEntropyLoss'), dict(kernel_size=5, downsample=1)
+    weight = boundary_weight_map(label, **map_args)
+    for losses, expected, name in [
+        ([dict(cross_entropy, loss_weight=0.4)], 0.4 * plain, 'cross entropy'),
+        ([cross_entropy, dict(type='SoftmaxFocalLoss')], plain + focal, '+ SoftmaxFocalLoss'),
+        ([dict(cross_entropy, use_sigmoid=True)], each.mean(1) * (label != 255), ''),
+        ([dict(type='BoundaryAwareLoss', **map_args)], weight * plain, r'$E_G$ $\cdot$ cross'),
+    ]:
+        head = head_with(*losses)
+        torch.testing.assert_close(pixel_loss(head, logits, label), expected)
+        assert name in pixel_loss_name(head)
+    loss = dict(type='BoundaryAwareLoss', pixel_loss=dict(type='OHEMPixelLoss'))
+    for normalize in ('mean', 'running'):
+        name = pixel_loss_name(head_with(dict(loss, normalize=normalize)))
+        assert name == r'$E_G / \overline{E_G}$ $\cdot$ OHEMPixelLoss'
+    assert weight_name(BoundaryAwareLoss()) == '$E_G$'
 
 
 @pytest.mark.parametrize('loss', ['DiceLoss', 'LovaszLoss', 'OhemCrossEntropy', 'TverskyLoss'])
@@ -148,13 +134,6 @@ def test_loss_without_a_value_for_every_pixel_is_named(loss, logits_and_label):
     options = dict(per_image=True) if loss == 'LovaszLoss' else {}
     with pytest.raises(ValueError, match=f'which {loss} does not give; accepted in loss_decode'):
         pixel_loss(head_with(dict(type=loss, **options)), *logits_and_label)
-
-
-def test_names_tell_what_is_drawn():
-    loss = dict(type='BoundaryAwareLoss', normalize='mean', pixel_loss=dict(type='OHEMPixelLoss'))
-    expected = r'$E_G / \overline{E_G}$ $\cdot$ OHEMPixelLoss'
-    assert pixel_loss_name(head_with(loss)) == expected
-    assert weight_name(BoundaryAwareLoss()) == '$E_G$'
 
 
 def test_heads_and_losses_are_found():
