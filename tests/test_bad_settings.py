@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.structures import PixelData
-from mmseg.registry import METRICS, MODELS
+from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 from mmseg_pacbal import BoundaryAwareLoss, PyramidAtrousConv
@@ -56,8 +56,6 @@ def build(kind: str, **setting: object) -> None:
             pyramid(**{**given, **setting})
         case 'lean':
             lean_cross_entropy(**{'logits': SCORE, 'label': LABEL, **setting})
-        case 'metric':
-            METRICS.build(dict(type='BoundaryMetric', **setting))
 
 
 POSITIVE_INT, INTEGER, BOOL = 'a positive integer', 'an integer', 'True or False'
@@ -140,21 +138,6 @@ WRONG: list[tuple[str, str, str, list]] = [
     ('lean', 'ignore_index', INTEGER, [None, '255']),
     ('lean', 'align_corners', BOOL, [None, 'no']),
     ('lean', 'strip_bytes', 'None or an integer, 1 or more', [0, -1, '4', 1.5]),
-    (
-        'metric',
-        'ratio',
-        "a share of the image's diagonal, above 0 and at most 1",
-        [0, 2, '0.02', None],
-    ),
-    ('metric', 'tolerance', 'above 0 and at most 1', [0, -1, math.nan, True]),
-    (
-        'metric',
-        'widths',
-        'positive integers',
-        [(), None, 4, (0,), (1.5,), ('1',), (1, 1), [[1, 2]]],
-    ),
-    ('metric', 'ignore_index', INTEGER, [None, '255']),
-    ('metric', 'width', 'did you mean widths? accepted are ratio', [(1, 2)]),
 ]
 
 
@@ -192,7 +175,6 @@ def test_error_names_argument_value_and_what_is_accepted(kind, argument, accepte
         ('loss', 'class_weight', (1, 2, 3)),
         ('call', 'avg_factor', torch.tensor([4.0])),
         ('call', 'ignore_index', -1),
-        ('metric', 'widths', [np.int64(1), 4]),
     ],
     ids=repr,
 )

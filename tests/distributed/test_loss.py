@@ -14,6 +14,7 @@ CLASSES = 7
 LOSSES = {
     'literal': dict(),
     'normalize': dict(normalize='mean', avg_non_ignore=True),
+    'running': dict(normalize='running'),
     'class_weight': dict(class_weight=[1.0, 2.0] * 3 + [1.0]),
     'binary': dict(use_sigmoid=True, normalize='mean', avg_non_ignore=True),
 }

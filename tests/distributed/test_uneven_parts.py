@@ -18,6 +18,7 @@ CASES = {
     'literal': (BAL, False),
     'avg_non_ignore': ({**BAL, 'avg_non_ignore': True}, False),
     'normalize': ({**BAL, 'normalize': 'mean'}, False),
+    'running': ({**BAL, 'normalize': 'running'}, False),
     'normalize, avg_non_ignore': ({**BAL, 'normalize': 'mean', 'avg_non_ignore': True}, False),
     'class_weight': ({**BAL, 'class_weight': [1.0, 2.0] * 3 + [1.0]}, False),
     'focal': (dict(type='SoftmaxFocalLoss', loss_name='loss_bal'), False),

@@ -18,7 +18,7 @@ from mmseg_pacbal.metrics.hard_regions import (
     thin_parts,
     touching_classes,
 )
-from mmseg_pacbal.metrics.label_counts import accuracy, class_maps, iou, overlap_counts
+from mmseg_pacbal.metrics.label_counts import class_maps, overlap_counts
 
 VOID = 255
 
@@ -77,23 +77,6 @@ def test_strips_of_fewer_than_9_pixels_are_thin_at_radius_4(width, thin):
     assert np.array_equal(thin_parts(label.T.copy(), 4), expected.T)
 
 
-def test_the_frame_makes_nothing_thin():
-    label = np.zeros((60, 60), np.uint8)
-    label[:, :5] = 1  # half of a strip of 10, cut by the frame
-    assert not thin_parts(label, 4).any()
-
-
-def test_a_handle_is_thin_and_what_it_is_on_is_not():
-    label = np.zeros((60, 80), np.uint8)
-    label[20:40, 5:25] = 1
-    label[29:31, 25:70] = 1
-    thin = thin_parts(label, 4)
-    assert thin[29:31, 27:70].all()
-    assert not thin[22:38, 7:23].any()
-    assert not thin[:20].any()
-    assert not thin[40:].any()
-
-
 @pytest.mark.parametrize('slope', [0, 0.1, 0.3, 0.5, 1, 2.7])
 def test_a_slanted_contour_is_not_thin(slope):
     y, x = np.mgrid[:80, :80]
@@ -115,11 +98,12 @@ def regions_of_each_class(truth: np.ndarray, area: int, radius: int, width: int)
 
 
 @pytest.mark.parametrize('radius', [1, 4])
-def test_masks_by_another_route(camvid_labels, radius):
-    truth = truth_map(camvid_labels[0].numpy(), 11)
-    small, thin, _ = regions_of_each_class(truth, 1024, radius, 1)
-    assert np.array_equal(thin_parts(truth, radius), thin)
-    assert np.array_equal(small_objects(truth, 1024), small)
+def test_real_masks_by_another_route(camvid_labels, radius):
+    for label in camvid_labels[:2]:
+        truth = truth_map(label.numpy(), 11)
+        small, thin, _ = regions_of_each_class(truth, 1024, radius, 1)
+        assert np.array_equal(thin_parts(truth, radius), thin)
+        assert np.array_equal(small_objects(truth, 1024), small)
 
 
 @pytest.mark.parametrize('seed', range(12))
@@ -146,11 +130,8 @@ def test_cost_does_not_grow_with_the_number_of_classes(monkeypatch):
     class Counted:
         def __getattr__(self, name: str) -> object:
             function = getattr(cv2, name)
-            return (
-                (lambda *a, **k: calls.append(name) or function(*a, **k))
-                if callable(function)
-                else function
-            )
+            called = lambda *a, **k: calls.append(name) or function(*a, **k)  # noqa: E731
+            return called if callable(function) else function
 
     monkeypatch.setattr('mmseg_pacbal.metrics.hard_regions.cv2', Counted())
     numbers = []
@@ -162,16 +143,11 @@ def test_cost_does_not_grow_with_the_number_of_classes(monkeypatch):
     assert 0 < numbers[0] == numbers[1]
 
 
-def touching_objects() -> np.ndarray:
-    """On background 0: class 1 in columns 5..14, class 2 in columns 21..29, six columns apart."""
+def test_touching_classes_by_hand():
+    # On background 0: class 1 in columns 5..14, class 2 in columns 21..29, six columns apart.
     label = np.zeros((30, 40), np.uint8)
     label[10:20, 5:15] = 1
     label[10:20, 21:30] = 2
-    return label
-
-
-def test_touching_classes_by_hand():
-    label = touching_objects()
     # Class 1 reaches column 14 + 4, class 2 begins at 21 - 4; the rows are 10 - 4 .. 19 + 4.
     expected = np.zeros(label.shape, bool)
     expected[6:24, 17:19] = True
@@ -182,14 +158,6 @@ def test_touching_classes_by_hand():
     label[label == 0] = 3  # void
     assert np.array_equal(touching_classes(label, 3, 4, background=0), expected)
     assert not touching_classes(label, 3, 4, background=None).any()
-
-
-def test_touching_classes_by_another_route(camvid_labels):
-    truth = truth_map(camvid_labels[1].numpy(), 11)
-    seen = [ndimage.distance_transform_cdt(truth != c, 'chessboard') <= 8 for c in np.unique(truth)]
-    if truth.max() == 11:
-        seen.pop()  # void is not a class
-    assert np.array_equal(touching_classes(truth, 11, 8, None), np.sum(seen, axis=0) >= 3)
 
 
 # --- counts ---
@@ -206,12 +174,6 @@ def test_counts_of_regions(camvid_labels):
             predicted, true = mask & (prediction == c), mask & (truth == c)
             expected = [(predicted & true).sum(), predicted.sum(), true.sum()]
             assert counts[region][:, c].tolist() == expected
-
-
-def test_accuracy():
-    counts = np.array([[3, 0, 0], [5, 2, 0], [4, 6, 0]])
-    np.testing.assert_allclose(accuracy(counts), [0.75, 0, np.nan])
-    np.testing.assert_allclose(iou(counts), [0.5, 0, np.nan])
 
 
 # --- reports ---
@@ -234,16 +196,13 @@ def table_of(text: str) -> dict[str, list[str]]:
     return {line[0]: line[1:] for line in lines}
 
 
-def test_table_of_one_model():
+def test_table_of_models():
     table = table_of(region_table({'base': make_totals()['base']}))
     assert table['region'] == ['pixels', 'mIoU base', 'mAcc base', 'errors base']
     # IoU 50 / 70 and 30 / 50, accuracy 50 / 60 and 30 / 40, 20 of 100 pixels wrong.
     assert table['all'] == ['100.00', '65.71', '79.17', '20.00']
     assert table['near boundaries'] == ['40.00', '100.00', '100.00', '0.00']
     assert table['thin parts'] == ['0.00', '-', '-', '0.00']
-
-
-def test_table_of_two_models():
     table = table_of(region_table(make_totals()))
     measures = ('mIoU', 'mAcc', 'errors')
     heads = [f'{measure} {name}' for measure in measures for name in ('base', 'ours', 'difference')]

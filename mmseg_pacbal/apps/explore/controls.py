@@ -37,7 +37,7 @@ def arguments(gr: ModuleType, side: str, first: Settings) -> list[Any]:
     void = switch('void_edges', 'a class that borders on void has an edge')
     padding = switch('ignore_padding', 'no edge where void fills the end')
     normalize = gr.Radio(
-        [('None', 'None'), ("'mean'", 'mean')],
+        [('None', 'None'), ("'mean'", 'mean'), ("'running'", 'running')],
         value=first.normalize or 'None',
         label='normalize',
         info='by the mean, here of this label',
