@@ -26,7 +26,7 @@ def inspect_sample(
     index: int,
     own_loss: bool = False,
 ) -> PanelRow:
-    """Predict one image and compute its weights and its loss.
+    """Predict one image and compute its weights, those of :func:`boundary_loss`, and its loss.
 
     Args:
         model: A segmentor; it is left in eval mode.
@@ -34,9 +34,6 @@ def inspect_sample(
         index: Index of the image.
         own_loss: Whether to compute the loss that the head trains with (:func:`pixel_loss`)
             rather than plain cross entropy (Fig. 4 of the paper).
-
-    Returns:
-        What is drawn; its weights are those of :func:`boundary_loss`.
 
     Raises:
         ValueError: ``own_loss`` is True and the head's loss does not give a value for every pixel,
@@ -62,12 +59,7 @@ def inspect_sample(
 
 
 def weigh_sample(model: BaseSegmentor, sample: dict) -> WeightSample:
-    """The edges and the boundary weights of one image's label; nothing is predicted.
-
-    Args:
-        model: Its :func:`boundary_loss` is used.
-        sample: What a pipeline of MMSegmentation packs.
-    """
+    """Edges and boundary weights, by :func:`boundary_loss`, of what a pipeline packs."""
     data_sample = sample['data_samples']
     label = data_sample.gt_sem_seg.data.long()  # (1, H, W)
     pixels = sample['inputs'].permute(1, 2, 0).numpy()
@@ -119,15 +111,12 @@ def boundary_loss(model: BaseSegmentor) -> BoundaryAwareLoss:
 
 
 def pixel_loss(head: BaseDecodeHead, logits: Tensor, label: Tensor) -> Tensor:
-    """The loss that a head trains with, for every pixel; several losses are added up.
+    """The loss that a head trains with, for every pixel, (N, H, W); several losses are added up.
 
     Args:
-        head: A decode head of MMSegmentation.
+        head: A decode head of MMSegmentation; of losses of (N, C, H, W) the mean over C counts.
         logits: (N, C, H, W).
         label: Classes or void, (N, H, W), int64.
-
-    Returns:
-        (N, H, W); of a loss that gives (N, C, H, W), the mean over C.
 
     Raises:
         ValueError: A loss does not give a value for every pixel.

@@ -36,13 +36,8 @@ def follow_timm(cfg: Config) -> None:
     heads' ``in_channels`` are set and, for pretrained weights, the mean and standard deviation with
     which images are normalised.
 
-    Args:
-        cfg: Changed in place; every change is printed. With another backbone nothing is changed.
-
-    Raises:
-        ImportError: timm cannot be imported.
-        ValueError: There is no such model, it has no feature of that stride, does not take images
-            of any size, or has no feature ``in_index``.
+    The config is changed in place; every change is printed. ValueError says that there is no such
+    model, or no feature of that stride or ``in_index``, or that it takes no images of any size.
     """
     model = get_setting(cfg, 'model.module') if 'module' in cfg.model else cfg.model
     backbone = model.get('backbone')  # a model of your own may have none

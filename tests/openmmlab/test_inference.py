@@ -48,18 +48,17 @@ def test_predictions_are_those_of_mmsegmentation(config, checkpoint, tmp_path):
     assert not np.array_equal(both[0], both[1])
 
 
-def test_data_set_need_not_be_there(config, checkpoint):
-    assert not (config.parent / 'data').exists()
-    inferencer = init_inferencer(config, checkpoint, device='cpu')
-    assert not inferencer.show_progress
-    assert not (config.parent / 'data').exists()
-
-
 def test_classes_and_palette_are_the_data_set_s(config, checkpoint):
-    """The checkpoint has none; MMSegmentation would take Cityscapes'."""
-    meta = init_inferencer(config, checkpoint, device='cpu').model.dataset_meta
+    """The checkpoint has none, so MMSegmentation would take Cityscapes'; the data is not needed."""
+    cfg = Config.fromfile(config)
+    before = cfg.pretty_text
+    inferencer = init_inferencer(cfg, checkpoint, device='cpu')
+    meta = inferencer.model.dataset_meta
     assert meta['classes'][:2] == ('background', 'disk')
     assert len(meta['palette']) == 7
+    assert not inferencer.show_progress
+    assert not (config.parent / 'data').exists()
+    assert cfg.pretty_text == before
     voc = Config.fromfile(Path(__file__).resolve().parents[2] / 'configs' / 'pac_bal_voc.py')
     assert dataset_meta(voc)['classes'][15] == 'person'
 
@@ -72,26 +71,16 @@ def test_chosen_classes_keep_their_colours():
     assert [list(colour) for colour in meta['palette']] == [palette[8], palette[0]]
 
 
-def test_config_is_left_as_it_is(config, checkpoint):
-    cfg = Config.fromfile(config)
-    before = cfg.pretty_text
-    init_inferencer(cfg, checkpoint, device='cpu')
-    assert cfg.pretty_text == before
-
-
-def test_checkpoint_of_another_model(config, checkpoint, tmp_path):
+def test_missing_files_and_checkpoint_of_another_model(config, checkpoint, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'no_such\.py does not exist'):
+        init_inferencer('no_such.py', checkpoint)
+    with pytest.raises(FileNotFoundError, match=r'none\.pth'):
+        init_inferencer(config, tmp_path / 'none.pth')
     state = torch.load(checkpoint, weights_only=True)['state_dict']
     del state['decode_head.conv_seg.bias']
     torch.save(dict(state_dict=state), tmp_path / 'other.pth')
     with pytest.raises(ValueError, match=r'other\.pth does not belong to this config: '):
         init_inferencer(config, tmp_path / 'other.pth', device='cpu')
-
-
-def test_missing_files(config, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r'no_such\.py does not exist'):
-        init_inferencer('no_such.py', tmp_path / 'model.pth')
-    with pytest.raises(FileNotFoundError, match=r'none\.pth'):
-        init_inferencer(config, tmp_path / 'none.pth')
 
 
 def with_meta(checkpoint: Path, path: Path, meta: object) -> Path:

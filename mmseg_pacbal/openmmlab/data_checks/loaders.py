@@ -39,14 +39,11 @@ def check_data(cfg: Config, *loaders: str) -> None:
 
 
 def verify_data(cfg: Config, *loaders: str) -> list[str]:
-    """Find every problem: run the checks of :func:`check_data`, and read every file.
+    """Every problem, one sentence each: the checks of :func:`check_data` on every file, read.
 
     Args:
         cfg: A config.
         loaders: Names such as ``'train_dataloader'``.
-
-    Returns:
-        Problems, one sentence each.
     """
     problems: list[str] = []
     for loader, dataset_cfg in _dataset_configs(cfg, loaders):

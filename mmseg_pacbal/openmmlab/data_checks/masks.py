@@ -14,26 +14,18 @@ _LOSSY_IN_TIFF = {6: 'JPEG', 7: 'JPEG', 34892: 'JPEG', 34712: 'JPEG 2000', 50001
 
 
 class StoredMask(NamedTuple):
-    """A mask as its file stores it.
+    """A mask as its file stores it."""
 
-    Attributes:
-        values: Integers (H, W), or uint8 colours (H, W, C).
-        palette: RGB of each value, int (256, 3), if the file has a palette; -1 beyond its end.
-        mode: Pillow's name of the kind of image.
-    """
-
-    values: np.ndarray
-    palette: np.ndarray | None
-    mode: str
+    values: np.ndarray  # integers (H, W), or uint8 colours (H, W, C)
+    palette: np.ndarray | None  # RGB of each value, int (256, 3); -1 beyond its end
+    mode: str  # Pillow's name of the kind of image
 
 
 def read_stored(path: str) -> StoredMask:
     """Read a mask as its file stores it.
 
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is damaged, not an image, may hold other values than were saved (JPEG
-            and the like, a GIF that numbers its greys anew), or holds several masks.
+    Refused are also files that may hold other values than were saved (JPEG and the like, a GIF that
+    numbers its greys anew), or several masks.
     """
     data = read_bytes('mask', path)
     image = open_image('mask', path, data)
@@ -64,10 +56,7 @@ def read_stored(path: str) -> StoredMask:
 def read_mask(path: str) -> np.ndarray:
     """The values that MMSegmentation's ``LoadAnnotations`` reads of a mask, integers (H, W).
 
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is damaged or not an image, its pixels are not single integers, or it
-            stores other values than these.
+    Refused are also files that store other values.
     """
     data = read_bytes('mask', path)
     image = open_image('mask', path, data)

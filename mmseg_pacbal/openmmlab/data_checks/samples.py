@@ -18,19 +18,12 @@ from .masks import read_mask
 
 
 class MaskRules(NamedTuple):
-    """What a data set takes the values of its masks for.
+    """What a data set takes the values of its masks for."""
 
-    Attributes:
-        num_classes: The labels below it are classes.
-        ignore_index: The label of void.
-        labels: The label of each value, uint8 (256,); see :func:`.files.labels_of_values`.
-        read: Reads the values of the mask at a path, integers (H, W).
-    """
-
-    num_classes: int
+    num_classes: int  # the labels below it are classes
     ignore_index: int = VOID
-    labels: np.ndarray = labels_of_values()
-    read: Callable[[str], np.ndarray] = read_mask
+    labels: np.ndarray = labels_of_values()  # of each value, uint8 (256,)
+    read: Callable[[str], np.ndarray] = read_mask  # path -> values, integers (H, W)
 
     @classmethod
     def of(cls, dataset: BaseSegDataset) -> 'MaskRules':
@@ -134,9 +127,6 @@ class CheckedPipeline(Compose):
 
     MMSegmentation's own pipeline does not report which file it could not read, nor that a mask and
     its image differ in size (a crop that fits into both would train on the wrong pixels).
-
-    Args:
-        dataset: Its existing pipeline is used; none is built.
     """
 
     def __init__(self, dataset: BaseSegDataset) -> None:
@@ -144,12 +134,7 @@ class CheckedPipeline(Compose):
         self.rules = MaskRules.of(dataset)
 
     def __call__(self, data: dict) -> dict | None:
-        """Load and transform a sample.
-
-        Raises:
-            ValueError: A file is missing or broken, the mask has the wrong size or values, or a
-                transform fails; the message names the file.
-        """
+        """Load and transform a sample; whatever fails is a ValueError that names the file."""
         sample = sample_of(data)
         try:
             return self._run(data, sample)

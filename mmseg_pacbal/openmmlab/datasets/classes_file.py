@@ -14,15 +14,9 @@ Colour: TypeAlias = tuple[int, ...]  # RGB, 0..255
 
 
 class Classes(NamedTuple):
-    """The content of a ``classes.txt``.
+    """The content of a ``classes.txt``; what it does not give is None."""
 
-    Attributes:
-        names: Names of the classes, in the order of their indices.
-        colours: RGB of each class, 0..255; None if the file gives none.
-        void: RGB of void; None if the file gives none.
-    """
-
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # in the order of their indices
     colours: tuple[Colour, ...] | None = None
     void: Colour | None = None
 

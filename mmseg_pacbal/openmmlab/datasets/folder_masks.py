@@ -23,11 +23,11 @@ class LoadMask(BaseTransform):
     """
 
     def transform(self, results: dict) -> dict:
-        """Load a mask.
+        """Load a mask; see :func:`read_folder_mask`.
 
         Raises:
             FileNotFoundError: There is no such file.
-            ValueError: See :func:`read_folder_mask`, or a value is beyond a byte.
+            ValueError: It cannot be read, or holds a value beyond a byte.
         """
         if 'seg_map_path' not in results:
             return results
@@ -52,11 +52,6 @@ def read_folder_mask(path: str, value_of_colour: Mapping[Colour, int] | None = N
         path: Path of a grey or palette image, of which the values count, or of an RGB image.
         value_of_colour: The value of each colour of an RGB image; empty if ``classes.txt`` gives
             none, None if there is no ``classes.txt``.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: See :func:`.masks.read_stored`; or the file has another mode, holds a colour
-            without a value, or its values and its colours mean different classes.
     """
     mask = read_stored(path)
     if mask.mode in ('RGB', 'RGBA') and value_of_colour is not None:

@@ -93,7 +93,7 @@ def generate_synthetic_voc(
     size: tuple[int, int] = (128, 160),
     seed: int = 0,
 ) -> Path:
-    """Make `root` a VOC2012 folder of synthetic scenes, or find it already made.
+    """Make `root` a VOC2012 folder of synthetic scenes, or find it already made; return its path.
 
     The folder appears complete or not at all, even if several processes call this at once. Scene
     `index` of a split depends only on `seed`, `size`, the split and `index`. As in VOC with its
@@ -106,9 +106,6 @@ def generate_synthetic_voc(
         num_val: Images in `val`, at least 1.
         size: Height and width of every image in pixels, each at least `MIN_SIDE`.
         seed: 0 or more.
-
-    Returns:
-        `root` as a path.
 
     Raises:
         ValueError: An argument is not one of those above.
