@@ -1,10 +1,5 @@
 """Half precision trains as float32 does, and one seed trains one model."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from mmengine.config import Config
@@ -13,11 +8,10 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 from torch import Tensor
 
-from mmseg_pacbal.openmmlab.datasets import generate_synthetic_voc
 from tests.conftest import DATA
+from tests.running import DEMO, ROOT, run_tool, small
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def load_samples(count: int) -> list[dict]:
@@ -102,29 +96,18 @@ def test_autocast_ends_within_the_noise_of_float32(dtype, samples, ends_in_float
 
 
 @pytest.mark.parametrize('head', ['PACHead', 'LeanHead'])
-def test_deterministic_runs_are_bit_equal(head, tmp_path):
+def test_deterministic_runs_are_bit_equal(head, demo_data, tmp_path):
     """Two processes, one after the other, on the same seed."""
-    data = generate_synthetic_voc(tmp_path / 'VOC2012')
-    options = [
-        *(f'data_root={data}', 'crop_size=64,64', 'max_iters=6', 'randomness.seed=0'),
-        *('randomness.deterministic=True', 'val_dataloader.dataset.indices=1'),
-        f'model.decode_head.type={head}',
-    ]
+    options = ['max_iters=6', 'randomness.seed=0', 'randomness.deterministic=True']
+    options += ['val_dataloader.dataset.indices=1', f'model.decode_head.type={head}']
     if head == 'LeanHead':
         options.append('model.decode_head.head=PACHead')
     states = []
     for name in ('first', 'second'):
-        tool, config = ROOT / 'tools' / 'train.py', ROOT / 'configs' / 'pac_bal_demo.py'
-        command = [sys.executable, tool, config, '--work-dir', tmp_path / name, '--cfg-options']
-        result = subprocess.run(
-            [*map(str, command), *options],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, 'OMP_NUM_THREADS': '1'},
-        )
+        work_dir = tmp_path / name
+        result = run_tool('train', DEMO, '--work-dir', work_dir, *small(demo_data, *options))
         assert result.returncode == 0, result.stderr
-        states.append(torch.load(tmp_path / name / 'iter_6.pth', weights_only=True)['state_dict'])
+        states.append(torch.load(work_dir / 'iter_6.pth', weights_only=True)['state_dict'])
     first, second = states
     assert first.keys() == second.keys()
     for name, value in first.items():

@@ -15,15 +15,18 @@ import mmseg_pacbal  # noqa: F401 (before OpenMMLab, whose imports it patches)
 PARTS = {2: (slice(0, 4), slice(4, 5)), 4: (slice(0, 2), slice(2, 3), slice(3, 4), slice(4, 5))}
 
 
+def free_port() -> str:
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        return str(free.getsockname()[1])
+
+
 def run_processes(world_size: int, function: Callable[[slice], object], folder: Path) -> list:
     """What ``function`` returns in each process for its part of the batch, process by process.
 
     ``function`` is one of a module's top level: every process imports it anew.
     """
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    arguments = (world_size, port, function, str(folder))
+    arguments = (world_size, free_port(), function, str(folder))
     processes = mp.spawn(_run, arguments, nprocs=world_size, join=False)
     deadline = time.monotonic() + 300
     try:
@@ -35,8 +38,8 @@ def run_processes(world_size: int, function: Callable[[slice], object], folder: 
     return [torch.load(Path(folder, f'{rank}.pt')) for rank in range(world_size)]
 
 
-def _run(rank: int, world_size: int, port: int, function: Callable, folder: str) -> None:
-    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+def _run(rank: int, world_size: int, port: str, function: Callable, folder: str) -> None:
+    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=port)
     torch.set_num_threads(1)
     os.chdir(folder)  # mmengine collects results in a folder of the current one
     torch.distributed.init_process_group('gloo', rank=rank, world_size=world_size)

@@ -1,6 +1,5 @@
 """Two nodes of one machine: agents that find each other, processes that are lost, Slurm's place."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -11,8 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmseg_pacbal.openmmlab.datasets import generate_synthetic_voc
-from tests.distributed.test_tools import ROOT, write_config
+from tests.distributed.processes import free_port
+from tests.distributed.test_tools import environment, write_config
+from tests.running import ROOT
 
 pytestmark = pytest.mark.slow
 SETTINGS = ('crop_size=64,64', 'max_iters=20', 'default_hooks.checkpoint.interval=4')
@@ -45,7 +45,7 @@ class Watch(Hook):
 SRUN = """#!{python}
 import os, signal, subprocess, sys, time
 
-open('srun', 'w').write('\\n'.join(sys.argv[1:]))
+open('asked', 'w').write('\\n'.join(sys.argv[1:]))
 own = [argument for argument in sys.argv[1:] if argument.startswith('--ntasks=')]
 command = sys.argv[sys.argv.index('python'):]
 tasks = []
@@ -63,29 +63,20 @@ sys.exit(max(code if code >= 0 else 128 - code for code in (task.wait() for task
 SCONTROL = '#!/bin/sh\n[ "$*" = \'show hostname node[1-2]\' ] && echo localhost && echo node2\n'
 
 
-@pytest.fixture(scope='module')
-def data(tmp_path_factory) -> Path:
-    return generate_synthetic_voc(tmp_path_factory.mktemp('data') / 'VOC2012')
-
-
 @pytest.fixture
 def config(tmp_path) -> Path:
     (tmp_path / 'watch.py').write_text(WATCH)
     return write_config(tmp_path, 2, imports=('watch',), hooks=(dict(type='Watch'),))
 
 
-def start(folder: Path, command: Sequence, **environment: str) -> subprocess.Popen:
-    path = f'{folder}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
-    names = (
-        dict(PATH=path, PYTHONPATH=f'{folder}{os.pathsep}{ROOT}', OMP_NUM_THREADS='1') | environment
-    )
+def start(folder: Path, command: Sequence, **names: str) -> subprocess.Popen:
     with open(folder / f'log_{len(list(folder.glob("log_*")))}', 'w') as log:
         return subprocess.Popen(
             [*map(str, command)],
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=folder,
-            env=os.environ | names,
+            env=environment(folder, **names),
         )
 
 
@@ -107,32 +98,20 @@ def wait_for_iteration(folder: Path, iteration: int) -> None:
         time.sleep(0.05)
 
 
-def port() -> str:
-    return str(31700 + os.getpid() % 2000)
-
-
 def options(data: Path, config: Path, *own: object) -> list:
-    return [
-        *own,
-        '--work-dir',
-        config.parent / 'work',
-        '--cfg-options',
-        f'data_root={data}',
-        *SETTINGS,
-    ]
+    work_dir = ['--work-dir', config.parent / 'work']
+    return [*own, *work_dir, '--cfg-options', f'data_root={data}', *SETTINGS]
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     return torch.load(folder / 'work' / 'iter_20.pth', weights_only=True)['state_dict']
 
 
-def test_two_nodes_continue_when_a_process_is_lost(config, data, tmp_path):
+def test_two_nodes_continue_when_a_process_is_lost(config, demo_data, tmp_path):
     (tmp_path / 'lose').touch()
-    train = [ROOT / 'tools' / 'dist_train.sh', config, 1, *options(data, config)]
-    nodes = [
-        start(tmp_path, train, NNODES='2', NODE_RANK=rank, PORT=port(), MAX_RESTARTS='2')
-        for rank in '01'
-    ]
+    train = [ROOT / 'tools' / 'dist_train.sh', config, 1, *options(demo_data, config)]
+    shared = dict(NNODES='2', PORT=free_port(), MAX_RESTARTS='2')
+    nodes = [start(tmp_path, train, NODE_RANK=rank, **shared) for rank in '01']
     assert [node.wait(timeout=600) for node in nodes] == [0, 0], logs(tmp_path)
     assert not (tmp_path / 'lose').exists()
     seen = iterations(tmp_path)
@@ -146,14 +125,14 @@ def test_two_nodes_continue_when_a_process_is_lost(config, data, tmp_path):
     # The same run without the loss: the order of the sums alone may differ.
     (tmp_path / 'work').rename(tmp_path / 'first')
     train[2] = 2
-    assert start(tmp_path, train, PORT=port()).wait(timeout=600) == 0, logs(tmp_path)
+    assert start(tmp_path, train, PORT=free_port()).wait(timeout=600) == 0, logs(tmp_path)
     for name, weight in weights(tmp_path).items():
         torch.testing.assert_close(lost[name], weight, rtol=1e-4, atol=1e-5, msg=name)
 
 
-def test_sigterm_ends_dist_train_with_75_and_resume_continues(config, data, tmp_path):
-    train = [ROOT / 'tools' / 'dist_train.sh', config, 2, *options(data, config, '--resume')]
-    training = start(tmp_path, train, PORT=port())
+def test_sigterm_ends_dist_train_with_75_and_resume_continues(config, demo_data, tmp_path):
+    train = [ROOT / 'tools' / 'dist_train.sh', config, 2, *options(demo_data, config, '--resume')]
+    training = start(tmp_path, train, PORT=free_port())
     wait_for_iteration(tmp_path, 2)
     training.send_signal(signal.SIGTERM)
     assert training.wait(timeout=120) == 75, logs(tmp_path)
@@ -161,44 +140,37 @@ def test_sigterm_ends_dist_train_with_75_and_resume_continues(config, data, tmp_
     assert {entry[1] for entry in iterations(tmp_path)} == set(range(10))
     assert (tmp_path / 'work' / 'iter_10.pth').exists()
 
-    assert start(tmp_path, train, PORT=port()).wait(timeout=600) == 0, logs(tmp_path)
+    assert start(tmp_path, train, PORT=free_port()).wait(timeout=600) == 0, logs(tmp_path)
     assert iterations(tmp_path)[stopped][1] == 10
     assert (tmp_path / 'work' / 'iter_20.pth').exists()
 
 
-def test_slurm_trains_is_requeued_and_tests(config, data, tmp_path):
+def test_slurm_trains_is_requeued_and_tests(config, demo_data, tmp_path):
     for name, content in (('srun', SRUN.format(python=sys.executable)), ('scontrol', SCONTROL)):
-        (tmp_path / 'bin').mkdir(exist_ok=True)
-        (tmp_path / 'bin' / name).write_text(content)
-        (tmp_path / 'bin' / name).chmod(0o755)
-    path = f'{tmp_path / "bin"}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}'
-    slurm = dict(GPUS='2', GPUS_PER_NODE='1', SRUN_ARGS='--gres=none --time=10', MASTER_PORT=port())
-    slurm['PATH'] = path + os.environ['PATH']
+        (tmp_path / name).write_text(content)
+        (tmp_path / name).chmod(0o755)
+    slurm = dict(GPUS='2', GPUS_PER_NODE='1', SRUN_ARGS='--gres=none --time=10')
+    slurm['MASTER_PORT'] = free_port()
+    given = options(demo_data, config, '--resume')
 
     def run(tool: str, *arguments: object) -> subprocess.Popen:
-        return start(
-            tmp_path, [ROOT / 'tools' / f'slurm_{tool}.sh', 'part', 'job', *arguments], **slurm
-        )
+        script = ROOT / 'tools' / f'slurm_{tool}.sh'
+        return start(tmp_path, [script, 'part', 'job', *arguments], **slurm)
 
-    training = run('train', config, *options(data, config, '--resume'))
+    training = run('train', config, *given)
     wait_for_iteration(tmp_path, 2)
     training.send_signal(signal.SIGUSR1)
     assert training.wait(timeout=120) == 75, logs(tmp_path)
     assert (tmp_path / 'work' / 'iter_10.pth').exists()
-    asked = (tmp_path / 'srun').read_text().split('\n')
-    assert asked[:11] == [
+    assert (tmp_path / 'asked').read_text().split('\n') == [
         *('-p', 'part', '--job-name=job', '--gres=gpu:1', '--ntasks=2', '--ntasks-per-node=1'),
         *('--cpus-per-task=5', '--kill-on-bad-exit=1', '--gres=none', '--time=10', 'python'),
+        *('-u', str(ROOT / 'tools' / 'train.py'), str(config), '--launcher', 'slurm'),
+        *map(str, given),
     ]
-    assert asked[11:16] == [
-        *('-u', str(ROOT / 'tools' / 'train.py'), str(config), '--launcher', 'slurm')
-    ]
-    assert asked[16:] == [str(option) for option in options(data, config, '--resume')]
 
-    again = run('train', config, *options(data, config, '--resume'))
-    assert again.wait(timeout=600) == 0, logs(tmp_path)
-    assert (tmp_path / 'work' / 'iter_20.pth').exists()
-
-    tested = run('test', config, tmp_path / 'work' / 'iter_20.pth', *options(data, config))
-    assert tested.wait(timeout=600) == 0, logs(tmp_path)
+    assert run('train', config, *given).wait(timeout=600) == 0, logs(tmp_path)
+    last = tmp_path / 'work' / 'iter_20.pth'
+    assert last.exists()
+    assert run('test', config, last, *given[1:]).wait(timeout=600) == 0, logs(tmp_path)
     assert 'mIoU' in logs(tmp_path)

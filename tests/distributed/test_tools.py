@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmseg_pacbal.openmmlab.datasets import generate_synthetic_voc
+from tests.distributed.processes import free_port
+from tests.running import DEMO, ROOT, tool_command
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).resolve().parents[2]
 
 # The demo without what depends on the process: no random crop or flip, no dropout, and group norm
 # in place of batch norm, whose statistics are those of one process on CPU.
@@ -91,18 +91,18 @@ def sum_without_waiting():
 """
 
 
-@pytest.fixture(scope='module')
-def data(tmp_path_factory) -> Path:
-    return generate_synthetic_voc(tmp_path_factory.mktemp('data') / 'VOC2012')
-
-
 def write_config(folder: Path, batch_size: int = 4, imports: tuple = (), hooks: tuple = ()) -> Path:
     path = folder / f'config_{batch_size}.py'
-    demo = str(ROOT / 'configs' / 'pac_bal_demo.py')
-    path.write_text(
-        CONFIG.format(demo=demo, batch_size=batch_size, imports=list(imports), hooks=list(hooks))
-    )
+    parts = dict(imports=list(imports), hooks=list(hooks))
+    path.write_text(CONFIG.format(demo=str(DEMO), batch_size=batch_size, **parts))
     return path
+
+
+def environment(folder: Path, **names: str) -> dict[str, str]:
+    """Of a process that finds the modules in a folder, and the commands there and beside Python."""
+    path = f'{folder}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
+    own = dict(PATH=path, PYTHONPATH=f'{folder}{os.pathsep}{ROOT}', OMP_NUM_THREADS='1')
+    return os.environ | own | names
 
 
 def run(folder: Path, data: Path, tool: str, processes: int, *args: object):
@@ -111,32 +111,26 @@ def run(folder: Path, data: Path, tool: str, processes: int, *args: object):
     if processes > 1:
         command = ['bash', ROOT / 'tools' / f'dist_{tool}.sh', *args[:-2], processes, *args[-2:]]
     else:
-        command = [sys.executable, ROOT / 'tools' / f'{tool}.py', *args]
-    environment = dict(
-        PATH=f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}',
-        PYTHONPATH=f'{folder}{os.pathsep}{os.environ.get("PYTHONPATH", "")}',
-        PORT=str(29700 + os.getpid() % 2000),
-        OMP_NUM_THREADS='1',
-    )
+        command = tool_command(tool, *args)
     return subprocess.run(
         [*map(str, command), *options],
         capture_output=True,
         text=True,
         check=False,
         cwd=folder,
-        env=os.environ | environment,
+        env=environment(folder, PORT=free_port()),
         timeout=300,
     )
 
 
 @pytest.fixture(scope='module')
-def trained(tmp_path_factory, data) -> Path:
+def trained(tmp_path_factory, demo_data) -> Path:
     """A folder with the checkpoints of one process (work_1) and of two (work_2)."""
     folder = tmp_path_factory.mktemp('runs')
     for processes in (1, 2):
         config = write_config(folder, batch_size=4 // processes)
         work_dir = folder / f'work_{processes}'
-        result = run(folder, data, 'train', processes, config, '--work-dir', work_dir)
+        result = run(folder, demo_data, 'train', processes, config, '--work-dir', work_dir)
         assert result.returncode == 0, result.stderr
     return folder
 
@@ -151,12 +145,12 @@ def test_two_processes_train_as_one_with_the_whole_batch(trained):
         torch.testing.assert_close(two[name], weight, rtol=1e-4, atol=1e-5, msg=name)
 
 
-def test_metrics_of_five_images_do_not_depend_on_the_processes(trained, data):
+def test_metrics_of_five_images_do_not_depend_on_the_processes(trained, demo_data):
     records = {}
     for processes in (1, 2, 4):
         work_dir = trained / f'test_{processes}'
         args = (trained / 'config_4.py', trained / 'work_1' / 'iter_3.pth', '--work-dir', work_dir)
-        result = run(trained, data, 'test', processes, *args)
+        result = run(trained, demo_data, 'test', processes, *args)
         assert result.returncode == 0, result.stderr
         record = json.loads(next(work_dir.glob('*/*.json')).read_text())
         records[processes] = {name: v for name, v in record.items() if 'time' not in name}
@@ -168,12 +162,12 @@ def test_metrics_of_five_images_do_not_depend_on_the_processes(trained, data):
     ('kind', 'message'),
     [('kill', 'Signal 9 (SIGKILL) received'), ('fail', 'error: the third image is upside down')],
 )
-def test_a_process_that_ends_ends_the_others_within_a_minute(kind, message, data, tmp_path):
+def test_a_process_that_ends_ends_the_others_within_a_minute(kind, message, demo_data, tmp_path):
     (tmp_path / 'trouble_hook.py').write_text(TROUBLE)
     config = write_config(
         tmp_path, 2, imports=('trouble_hook',), hooks=(dict(type='Trouble', kind=kind),)
     )
-    result = run(tmp_path, data, 'train', 2, config, '--work-dir', tmp_path / 'work')
+    result = run(tmp_path, demo_data, 'train', 2, config, '--work-dir', tmp_path / 'work')
     ended = time.time()
     assert (tmp_path / 'trouble').exists(), result.stderr
     assert ended - (tmp_path / 'trouble').stat().st_mtime < 60
@@ -184,9 +178,27 @@ def test_a_process_that_ends_ends_the_others_within_a_minute(kind, message, data
         assert not Path(f'/proc/{pid}').exists()
 
 
-def test_gloo_may_let_go_of_tensors_late(data, tmp_path):
+# Imported by the config of a run whose model has a parameter that takes no part in the loss.
+UNUSED = """
+import torch
+from mmseg.models import EncoderDecoder
+from mmseg.registry import MODELS
+
+
+@MODELS.register_module()
+class WithUnused(EncoderDecoder):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.unused = torch.nn.Parameter(torch.ones(1))
+"""
+
+
+def test_gloo_lets_tensors_go_late_and_finds_unused_parameters(demo_data, tmp_path):
     (tmp_path / 'pending_sums.py').write_text(PENDING)
-    config = write_config(tmp_path, 2, imports=('pending_sums',))
-    result = run(tmp_path, data, 'train', 2, config, '--work-dir', tmp_path / 'work')
+    (tmp_path / 'unused_parameter.py').write_text(UNUSED)
+    config = write_config(tmp_path, 2, imports=('pending_sums', 'unused_parameter'))
+    with config.open('a') as file:
+        file.write("model['type'] = 'WithUnused'\nfind_unused_parameters = True\n")
+    result = run(tmp_path, demo_data, 'train', 2, config, '--work-dir', tmp_path / 'work')
     assert result.returncode == 0, result.stderr
     assert (tmp_path / 'work' / 'iter_3.pth').exists()

@@ -9,10 +9,9 @@ import signal
 from pathlib import Path
 
 import pytest
-import torch
-from mmengine.runner import CheckpointLoader
 
 from mmseg_pacbal.openmmlab.datasets import generate_synthetic_voc
+from tests.openmmlab.engine.tiny_run import assert_same_checkpoint, load
 from tests.running import DEMO, ROOT, run_tool, small
 
 pytestmark = pytest.mark.slow
@@ -78,10 +77,6 @@ def train(config: Path, work_dir: Path, *options: str, accident: str = '', resum
     return run_tool('train', *args, *options, env=environment, timeout=300)
 
 
-def load(path: Path) -> dict:
-    return CheckpointLoader.load_checkpoint(str(path), map_location='cpu', logger='silent')
-
-
 def names(folder: Path) -> list[str]:
     """Files of a work dir, but for logs and the config."""
     return sorted(p.name for p in folder.iterdir() if p.is_file() and p.suffix != '.py')
@@ -94,8 +89,7 @@ def whole(config, tmp_path_factory) -> Path:
     With --resume, as in a script that is started again and again, but for the first time.
     """
     work_dir = tmp_path_factory.mktemp('whole')
-    result = train(config, work_dir, 'randomness.seed=None', resume=True)
-    assert result.returncode == 0, result.stderr
+    result = resume(config, work_dir, 'randomness.seed=None')
     assert f'{work_dir} holds no checkpoint to continue from: a new run is started' in result.stdout
     return work_dir
 
@@ -109,32 +103,13 @@ def assert_same_run(ours: Path, expected: Path) -> None:
     assert names(ours) == names(expected)
     assert f'iter_{LAST}.pth' in names(ours)
     for name in (n for n in names(ours) if n.endswith('.pth')):
-        a, b = load(ours / name), load(expected / name)
-        assert a.keys() == b.keys()
-        for part in ('state_dict', 'optimizer', 'param_schedulers'):
-            assert_equal(a.get(part), b.get(part))
-        histories = [checkpoint['message_hub']['log_scalars'] for checkpoint in (a, b)]
-        assert histories[0].keys() == histories[1].keys()
-        for key in histories[1]:
-            if not key.endswith('time'):
-                assert (histories[0][key].data[0] == histories[1][key].data[0]).all(), key
-        best = [c['message_hub']['runtime_info'].get('best_score') for c in (a, b)]
-        assert best[0] == best[1]
+        assert_same_checkpoint(ours / name, expected / name)
 
 
-def assert_equal(a: object, b: object) -> None:
-    if isinstance(b, torch.Tensor):
-        assert torch.equal(a, b)
-    elif isinstance(b, dict):
-        assert a.keys() == b.keys()
-        for key in b:
-            assert_equal(a[key], b[key])
-    elif isinstance(b, list):
-        assert len(a) == len(b)
-        for pair in zip(a, b, strict=True):
-            assert_equal(*pair)
-    else:
-        assert a == b
+def resume(config: Path, work_dir: Path, *options: str):
+    resumed = train(config, work_dir, *options, resume=True)
+    assert resumed.returncode == 0, resumed.stderr
+    return resumed
 
 
 @pytest.mark.parametrize(
@@ -151,8 +126,7 @@ def test_killed_run_continues(accident, signalled, left, options, config, whole,
     assert killed.returncode == -signalled, killed.stderr
     assert [n for n in names(tmp_path) if n.startswith('iter_') and n.endswith('.pth')] == [left]
 
-    resumed = train(config, tmp_path, 'randomness.seed=None', *options, resume=True)
-    assert resumed.returncode == 0, resumed.stderr
+    resume(config, tmp_path, 'randomness.seed=None', *options)
     assert_same_run(tmp_path, whole)
 
 
@@ -166,8 +140,7 @@ def test_full_disk_ends_in_one_sentence(config, whole, seed, tmp_path):
     ]
     assert [n for n in names(tmp_path) if n.startswith('iter_')] == ['iter_2.pth']
 
-    resumed = train(config, tmp_path, seed, resume=True)
-    assert resumed.returncode == 0, resumed.stderr
+    resume(config, tmp_path, seed)
     assert_same_run(tmp_path, whole)
 
 
@@ -179,8 +152,7 @@ def test_half_written_last_checkpoint_is_passed_over(config, whole, tmp_path):
     broken.write_bytes(content[: len(content) // 2])
     (tmp_path / 'last_checkpoint').write_text(str(broken))
 
-    resumed = train(config, tmp_path, resume=True)
-    assert resumed.returncode == 0, resumed.stderr
+    resumed = resume(config, tmp_path)
     going_on = f'{broken} missing, cut off or damaged: continuing from {tmp_path}/iter_{LAST}.pth'
     assert going_on in resumed.stdout
     assert f'iteration {LAST} of {LAST} is already reached' in resumed.stdout + resumed.stderr

@@ -18,6 +18,8 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.dist import get_backend
+from mmseg.registry import MODEL_WRAPPERS
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from ...configs import set_values, walk
@@ -54,6 +56,9 @@ def is_first(launcher: str) -> bool:
 def start_processes(cfg: Config, launcher: str, local_rank: int) -> None:
     """Set the launcher; without a GPU, several processes communicate through gloo.
 
+    ``model_wrapper_cfg``, ``find_unused_parameters`` and the timeout in ``env_cfg.dist_cfg`` mean
+    what they mean with GPUs.
+
     Args:
         cfg: Changed in place; every change is printed.
         launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
@@ -66,11 +71,24 @@ def start_processes(cfg: Config, launcher: str, local_rank: int) -> None:
             _set_torchrun_variables(os.environ)
         store, rank, size = next(dist.rendezvous('env://'))
         store = fresh_store_prefix(store, rank, size)
-        dist.init_process_group('gloo', store=store, rank=rank, world_size=size)
-        wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False, device_ids=None)
-        set_values([('', cfg)], 'model_wrapper_cfg', wrapper)
+        seconds = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
+        timeout = None if seconds is None else timedelta(seconds=seconds)
+        dist.init_process_group('gloo', timeout=timeout, store=store, rank=rank, world_size=size)
+        set_values([('', cfg)], 'model_wrapper_cfg', _wrapper_without_gpus(cfg))
         norms = [place for place in walk(cfg._cfg_dict) if place[1].get('type') == 'SyncBN']
         set_values(norms, 'type', 'BN')  # SyncBN of torch needs a GPU
+        if cfg.get('sync_bn'):  # by which mmengine makes SyncBN of every norm
+            set_values([('', cfg)], 'sync_bn', None)
+
+
+def _wrapper_without_gpus(cfg: Config) -> dict:
+    """The config's own wrapper of the model, or mmengine's default; mmengine adds a GPU to both."""
+    unused = cfg.get('find_unused_parameters', False)
+    default = dict(broadcast_buffers=False, find_unused_parameters=unused)
+    wrapper = dict(cfg.get('model_wrapper_cfg') or default)
+    kind = wrapper.setdefault('type', 'MMDistributedDataParallel')
+    cls = MODEL_WRAPPERS.get(kind) if isinstance(kind, str) else kind
+    return wrapper | dict(device_ids=None) if issubclass(cls, DistributedDataParallel) else wrapper
 
 
 def fresh_store_prefix(store: 'dist.Store', rank: int, size: int) -> 'dist.Store':

@@ -1,12 +1,17 @@
-"""Processes that share a store with processes that are gone."""
+"""Processes that share a store with processes that are gone; what a config says of processes."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from unittest import mock
 
 import pytest
+import torch
 import torch.distributed as dist
+from mmengine.config import Config
+from mmengine.model import MMDistributedDataParallel, MMSeparateDistributedDataParallel
 
-from mmseg_pacbal.openmmlab.engine.processes import fresh_store_prefix
+from mmseg_pacbal.openmmlab.engine.processes import fresh_store_prefix, start_processes
 
 
 @pytest.fixture
@@ -46,3 +51,42 @@ def test_a_predecessor_that_reported_and_died_is_not_taken_for_its_successor(sto
     _, part = together(store, 2, {0: 1.5})
     assert not part.check(['address/0'])
     assert not fresh_store_prefix(store, 0, 1).check(['address/0'])  # and alone
+
+
+DEFAULT = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
+SEPARATE = dict(type='MMSeparateDistributedDataParallel', find_unused_parameters=True)
+SHARDED = dict(type='MMFullyShardedDataParallel')
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='with GPUs mmengine starts the processes')
+@pytest.mark.parametrize(
+    ('given', 'expected'),
+    [
+        ({}, DEFAULT | dict(find_unused_parameters=False)),
+        (dict(find_unused_parameters=True), DEFAULT | dict(find_unused_parameters=True)),
+        (
+            dict(model_wrapper_cfg=dict(static_graph=True)),  # broadcasts buffers, as torch does
+            dict(type='MMDistributedDataParallel', static_graph=True, device_ids=None),
+        ),
+        (
+            dict(model_wrapper_cfg=dict(type=MMDistributedDataParallel, device_ids=[1])),
+            dict(type=MMDistributedDataParallel, device_ids=None),
+        ),
+        (dict(model_wrapper_cfg=SEPARATE), SEPARATE | dict(device_ids=None)),
+        (dict(model_wrapper_cfg=SHARDED), SHARDED),
+    ],
+    ids=str,
+)
+def test_what_a_config_says_of_its_processes_holds_without_gpus(given, expected, monkeypatch):
+    assert issubclass(MMSeparateDistributedDataParallel, torch.nn.parallel.DistributedDataParallel)
+    started = mock.Mock()
+    monkeypatch.setattr(dist, 'rendezvous', lambda url: iter([(dist.HashStore(), 0, 1)]))
+    monkeypatch.setattr(dist, 'init_process_group', started)
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    model = dict(norm_cfg=dict(type='SyncBN'))
+    env = dict(dist_cfg=dict(backend='nccl', timeout=90))
+    cfg = Config(dict(model=model, sync_bn='torch', env_cfg=env, **given))
+    start_processes(cfg, 'pytorch', 0)
+    assert cfg.model_wrapper_cfg == expected
+    assert (cfg.model.norm_cfg.type, cfg.sync_bn) == ('BN', None)
+    assert started.call_args.kwargs['timeout'] == timedelta(seconds=90)
