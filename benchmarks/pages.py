@@ -25,7 +25,7 @@ COSTS = dict(
     boundary_metric=boundary_metric,
     losses=losses,
 )
-ON_A_GPU = ('pac_head', 'boundary_weight')
+ON_A_GPU = ('pac_head',)
 PICTURE = ROOT / 'docs' / 'images' / 'cost_of_rates.png'
 # What the page of results shows of the table of errors: the rest decides nothing more.
 SHOWN_ERRORS = (
@@ -84,13 +84,10 @@ def study_records() -> dict[str, str]:
 
 PAGES: dict[str, Callable[[], dict[str, str]]] = {
     'docs/benchmarks.md': costs,
-    'docs/cluster.md': lambda: studies('mixed_precision/camvid_mini'),
     'docs/pyramid_atrous_conv.md': lambda: dict(
         pyramid=pyramid_atrous_conv.table(load('pyramid_atrous_conv')),
         head=pac_head.table(load('pac_head')),
     ),
-    'docs/boundary_weights.md': lambda: dict(map=boundary_weight.table(load('boundary_weight'))),
-    'docs/boundary_metrics.md': lambda: dict(metric=boundary_metric.table(load('boundary_metric'))),
     'docs/training_costs.md': lambda: dict(losses=losses.table(load('losses'))),
     'docs/results.md': results,
     'docs/study_records.md': study_records,
