@@ -3,16 +3,28 @@
 On torch alone: :func:`boundary_weight_map`, :func:`pyramid_atrous_conv2d`,
 :class:`PyramidAtrousConv`, :class:`BoundaryAwareLoss` and, with torchmetrics,
 :class:`BoundaryQuality`. Where MMSegmentation is installed, importing this package also registers
-the head, the losses, the metrics and all else that configs name.
+the head, the losses, the metrics and all else that configs name. Torch and OpenMMLab take seconds
+to import, so both wait until they are needed: see :mod:`.registration`.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from .errors import has_mmseg, require_mmseg
-from .layers import PyramidAtrousConv
-from .losses import BoundaryAwareLoss
-from .ops import boundary_weight_map, pyramid_atrous_conv2d
 from .version import __version__
+
+if TYPE_CHECKING:
+    from . import openmmlab as openmmlab
+    from .configs import config as config
+    from .layers import PyramidAtrousConv as PyramidAtrousConv
+    from .losses import BoundaryAwareLoss as BoundaryAwareLoss
+    from .metrics import BoundaryQuality as BoundaryQuality
+    from .openmmlab.engine.hooks import BoundaryVisualizationHook as BoundaryVisualizationHook
+    from .openmmlab.heads import PACHead as PACHead
+    from .openmmlab.inference import init_inferencer as init_inferencer
+    from .openmmlab.metrics import BoundaryMetric as BoundaryMetric
+    from .ops import boundary_weight_map as boundary_weight_map
+    from .ops import pyramid_atrous_conv2d as pyramid_atrous_conv2d
 
 __all__ = [
     'BoundaryAwareLoss',
@@ -27,37 +39,41 @@ __all__ = [
     'openmmlab',
     'pyramid_atrous_conv2d',
 ]
-_PLUGIN_NAMES = {name for name in __all__ if name not in globals()}
+# Name: the module that has it.
+_CORE = {
+    'BoundaryAwareLoss': 'losses',
+    'BoundaryQuality': 'metrics',
+    'PyramidAtrousConv': 'layers',
+    'boundary_weight_map': 'ops',
+    'pyramid_atrous_conv2d': 'ops',
+}
+_PLUGIN = {
+    'BoundaryMetric': 'openmmlab.metrics',
+    'BoundaryVisualizationHook': 'openmmlab.engine.hooks',
+    'PACHead': 'openmmlab.heads',
+    'config': 'configs',
+    'init_inferencer': 'openmmlab.inference',
+    'openmmlab': '',
+}
 
-if TYPE_CHECKING:
-    from .metrics import BoundaryQuality as BoundaryQuality
-else:
 
-    def __dir__() -> list[str]:
-        return sorted({*globals(), 'BoundaryQuality'})
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_CORE, *__all__})
 
-    def __getattr__(name: str) -> object:
-        if name == 'BoundaryQuality':  # late, since importing torchmetrics takes long
-            from .metrics import BoundaryQuality
 
-            return BoundaryQuality
-        if name in _PLUGIN_NAMES:
-            require_mmseg(f'mmseg_pacbal.{name}')
-        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+def __getattr__(name: str) -> object:
+    if name in _PLUGIN:
+        require_mmseg(f'mmseg_pacbal.{name}')
+    if home := (_CORE | _PLUGIN).get(name):
+        return getattr(import_module(f'.{home}', __name__), name)
+    if name == 'openmmlab' or name in _CORE.values():
+        return import_module(f'.{name}', __name__)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 
 if has_mmseg():
-    from . import compat
+    from .registration import register_with_openmmlab
 
-    compat.apply()  # before anything of OpenMMLab is imported
-
-    from . import openmmlab  # importing registers
-    from .configs import config, register_scheme
-    from .openmmlab.engine.hooks import BoundaryVisualizationHook
-    from .openmmlab.heads import PACHead
-    from .openmmlab.inference import init_inferencer
-    from .openmmlab.metrics import BoundaryMetric
-
-    register_scheme()
+    register_with_openmmlab()
 else:
-    __all__ = [name for name in __all__ if name not in _PLUGIN_NAMES]
+    __all__ = [name for name in __all__ if name not in _PLUGIN]

@@ -253,8 +253,8 @@ def load_yaml_safely() -> None:
     fixed['YAML'] = 'mmengine calls what a tag in a config names'
 
 
-def apply() -> None:
-    """Check the stack, then fix it; calling this again does no harm.
+def prepare() -> None:
+    """Check the stack, and fix what OpenMMLab needs when it is imported.
 
     Raises:
         UnsupportedStackError: see :func:`check_versions`.
@@ -263,7 +263,16 @@ def apply() -> None:
     check_versions(installed, declared_versions())
     if not installed.get('onedl-mmengine'):
         provide_pkg_resources()
-    if not installed.get('onedl-mmsegmentation'):
+
+
+def apply() -> None:
+    """Fix all of the stack; calling this again does no harm.
+
+    Raises:
+        UnsupportedStackError: see :func:`check_versions`.
+    """
+    prepare()
+    if not installed_versions().get('onedl-mmsegmentation'):
         provide_compiled_ops()
     name_mmsegmentation()
     load_checkpoints_safely()

@@ -1,14 +1,17 @@
 """Configs: where the shipped ones are, how others inherit them, how to load and search them."""
 
+from __future__ import annotations
+
 import functools
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
-
-from mmengine.config import Config, ConfigDict
+from typing import TYPE_CHECKING, Any
 
 from .errors import one_sentence
+
+if TYPE_CHECKING:  # the names of options and of shipped configs are had without OpenMMLab
+    from mmengine.config import Config, ConfigDict
 
 _PACKAGE = Path(__file__).resolve().parent
 # In a wheel the configs are inside the package, as in MMSegmentation's; in a checkout beside it.
@@ -54,6 +57,8 @@ def register_scheme() -> None:
     mmengine expects a folder in the name, a distribution whose files are in site-packages (those
     of an editable install are not), and a registry with the name of the package.
     """
+    from mmengine.config import Config
+
     resolve = Config._get_cfg_path
 
     def get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
@@ -76,6 +81,8 @@ def load_config(path: str, options: dict | None = None) -> Config:
         FileNotFoundError: There is no such file.
         ValueError: It does not parse, or an option does not fit it.
     """
+    from mmengine.config import Config
+
     if not Path(path).is_file():
         raise FileNotFoundError(
             f'config {path} does not exist; give the path of a config file, such as '
@@ -124,14 +131,13 @@ def datasets(cfg: Config, loader: str) -> Iterator[tuple[str, ConfigDict]]:
 def heads(cfg: Config) -> Iterator[tuple[str, ConfigDict]]:
     """Configs of the model's heads, auxiliary ones included, with their names."""
     # Test-time augmentation wraps the model.
-    where = 'model.module' if 'module' in cfg.model else 'model'
-    model = get_setting(cfg, where)
+    place = 'model.module' if 'module' in cfg.model else 'model'
     for name in ('decode_head', 'auxiliary_head'):
-        found = model.get(name) or []
-        if isinstance(found, (list, tuple)):
-            yield from ((f'{where}.{name}.{i}', head) for i, head in enumerate(found))
+        head = get_setting(cfg, place).get(name) or []
+        if isinstance(head, (list, tuple)):
+            yield from ((f'{place}.{name}.{i}', one) for i, one in enumerate(head))
         else:
-            yield f'{where}.{name}', found
+            yield f'{place}.{name}', head
 
 
 def evaluators(cfg: Config) -> list[ConfigDict]:
@@ -171,14 +177,14 @@ def _propagate(cfg: Config, options: dict) -> None:
     if 'crop_size' in options:
         cfg.crop_size = _pair(cfg.crop_size)
         nodes = walk(cfg.train_dataloader, 'train_dataloader')
-        crops = [(path, node) for path, node in nodes if 'crop_size' in node]
+        crops = [place for place in nodes if 'crop_size' in place[1]]
         set_values(crops, 'crop_size', cfg.crop_size)
         preprocessor = ('model.data_preprocessor', cfg.model.data_preprocessor)
         set_values([preprocessor], 'size', cfg.crop_size)
     if 'max_iters' in options:
         set_values([('train_cfg', cfg.train_cfg)], 'max_iters', cfg.max_iters)
         nodes = walk(cfg.param_scheduler, 'param_scheduler')
-        decays = [(path, node) for path, node in nodes if node.get('type') == 'PolyLR']
+        decays = [place for place in nodes if place[1].get('type') == 'PolyLR']
         set_values(decays, 'end', cfg.max_iters)
 
 

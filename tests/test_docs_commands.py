@@ -15,19 +15,7 @@ from tests.environments import ROOT
 from tests.pages import PAGES, commands, lines
 
 # Programs of others, whose options are theirs to check.
-OTHERS = {
-    '[',
-    'exit',
-    'mim',
-    'mkdocs',
-    'mypy',
-    'ray',
-    'ruff',
-    'scontrol',
-    'tail',
-    'tensorboard',
-    'time',
-}
+OTHERS = {'[', 'exit', 'mim', 'mkdocs', 'mypy', 'ray', 'ruff', 'scontrol', 'tail', 'tensorboard'}
 COMMANDS = sorted({command for page in PAGES for command in commands(page)})
 
 
@@ -61,7 +49,7 @@ def run_parser(monkeypatch, words: list[str]) -> None:
     assert path is not None, f'there is no module {program}'
     place = module_file(program) if module else path
     assert place.is_file(), f'there is no {program}'
-    if not re.search(r'ArgumentParser|harness|parser\(|import main', place.read_text()):
+    if not re.search(r'ArgumentParser|harness|parser\(|import main|import run', place.read_text()):
         assert not arguments, f'{program} takes no arguments'
         return
     monkeypatch.setattr(sys, 'argv', [program, *arguments])

@@ -123,7 +123,7 @@ def short_run(names: dict) -> None:
     )
 
 
-def check_reference(names: dict) -> None:
+def check_method(names: dict) -> None:
     assert (names['boundary_weight_map_reference'](label()) > 0.5).any()
     x, weight = torch.ones(1, 1, 5, 5), torch.ones(1, 1, 3, 3)
     pyramid = names['pyramid_atrous_conv2d_reference'](x, weight, (1, 2))
@@ -144,31 +144,34 @@ def check_metric(names: dict) -> None:
     assert model.logged == names['scores']
 
 
-def check_prediction(names: dict) -> None:
-    assert names['label'].shape == (40, 60)
+def has_shape(name: str, *shape: int) -> Callable[[dict], None]:
+    def check(names: dict) -> None:
+        assert names[name].shape == shape
+
+    return check
 
 
 def check_layer(names: dict) -> None:
     assert names['pac'](torch.zeros(1, 2048, 2, 2)).shape == (1, 256, 2, 2)
 
 
-def check_exported(names: dict) -> None:
-    assert names['logits'].shape == (1, 2, 8, 8)
-
-
 def check_run(names: dict) -> None:
     assert names['runner'].iter == 1
+
+
+def nothing(names: dict) -> None:
+    """The scripts of the page need no more than they say."""
 
 
 # What the scripts of a page need, and what must hold after them.
 Step = Callable[[dict], None]
 PAGES_WITH_SCRIPTS: dict[str, tuple[Step, Step]] = {
     'docs/boundary_metrics.md': (in_training, check_metric),
-    'docs/how_it_works.md': (lambda names: None, check_reference),
-    'docs/pyramid_atrous_conv.md': (exported, check_exported),
+    'docs/how_it_works.md': (nothing, check_method),
+    'docs/pyramid_atrous_conv.md': (exported, has_shape('logits', 1, 2, 8, 8)),
     'docs/robustness.md': (short_run, check_run),
-    'docs/tools.md': (predicting, check_prediction),
-    'docs/use_pac.md': (lambda names: None, check_layer),
+    'docs/tools.md': (predicting, has_shape('label', 40, 60)),
+    'docs/use_pac.md': (nothing, check_layer),
     'docs/without_mmsegmentation.md': (in_training, check_without),
 }
 SLOW = {'docs/pyramid_atrous_conv.md', 'docs/robustness.md', 'docs/tools.md'}

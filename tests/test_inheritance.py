@@ -67,8 +67,9 @@ def test_a_name_in_a_folder(tmp_path):
 def test_an_unknown_name_lists_what_there_is(tmp_path):
     mine = tmp_path / 'mine.py'
     mine.write_text("_base_ = 'mmseg_pacbal::nothing.py'\n")
-    with pytest.raises(FileNotFoundError, match=r"no config 'nothing\.py'.*pac_bal_voc\.py"):
-        Config.fromfile(mine)
+    for find in (lambda: Config.fromfile(mine), lambda: mmseg_pacbal.config('nothing.py')):
+        with pytest.raises(FileNotFoundError, match=r"no config 'nothing\.py'.*pac_bal_voc\.py"):
+            find()
 
 
 @pytest.mark.parametrize('distribution', ['mmsegmentation', 'onedl-mmsegmentation'])

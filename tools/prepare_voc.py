@@ -1,58 +1,6 @@
-"""Make VOC 2012 with SBD's masks from the official archives: python tools/prepare_voc.py
+"""Make VOC 2012 with SBD's masks from the official archives: python tools/prepare_voc.py"""
 
-The two archives are paths or URLs. Downloads go to downloads/ in --out; a download or a conversion
-that was stopped continues where it stopped. Nothing that exists is overwritten. At the end, or as
-the only step with --check, every image and mask is read and verified.
-"""
-
-import argparse
-from pathlib import Path
-
-from filelock import FileLock, Timeout
-
-from mmseg_pacbal.apps import cli
-from mmseg_pacbal.apps.voc import archives
-from mmseg_pacbal.apps.voc.download import fetch
-from mmseg_pacbal.apps.voc.layout import check_tree
-from mmseg_pacbal.openmmlab.data_checks.samples import report
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Make VOC 2012 with SBD's masks")
-    archive = 'path or URL; default: %(default)s'
-    parser.add_argument('--voc', default=archives.VOC_URL, help=f'VOC 2012, {archive}')
-    parser.add_argument('--sbd', default=archives.SBD_URL, help=f'SBD, {archive}')
-    parser.add_argument(
-        '--out', default='data/VOCdevkit', metavar='DIR', help='VOCdevkit; default: %(default)s'
-    )
-    parser.add_argument('--check', action='store_true', help='only verify what is in --out')
-    parser.add_argument('--traceback', action='store_true', help='show the traceback of an error')
-    return parser.parse_args()
-
-
-def make(args: argparse.Namespace, devkit: Path) -> None:
-    devkit.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(devkit / '.lock', timeout=0):
-            voc = fetch(args.voc, devkit / 'downloads', archives.VOC_MD5)
-            sbd = fetch(args.sbd, devkit / 'downloads', archives.SBD_MD5)
-            archives.prepare(voc, sbd, devkit / 'VOC2012')
-    except Timeout:
-        raise BlockingIOError(
-            f'another prepare_voc.py writes to {devkit}; wait until it ends, or give another --out'
-        ) from None
-
-
-def main(args: argparse.Namespace) -> None:
-    devkit = Path(args.out)
-    root = devkit / 'VOC2012'
-    if not args.check:
-        make(args, devkit)
-    elif not root.is_dir():
-        raise FileNotFoundError(f'{devkit} holds no VOC2012; give the VOCdevkit folder as --out')
-    report(check_tree(root))
-    print(f'{root} is complete: train with --cfg-options data_root={root}')
-
+from mmseg_pacbal.apps.commands import run
 
 if __name__ == '__main__':
-    cli.run(main, parse_args())
+    run('prepare_voc')

@@ -1,4 +1,4 @@
-"""What the tools share: command-line arguments, checks of output files, one-sentence errors."""
+"""What the commands share: arguments, checks of output files, one-sentence errors."""
 
 import argparse
 import os
@@ -8,13 +8,13 @@ import tempfile
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
-
-from mmengine.config import Config, DictAction
+from typing import TYPE_CHECKING, Any
 
 from ..configs import PROPAGATED
 from ..errors import one_sentence
-from ..openmmlab.engine.processes import end_process
+
+if TYPE_CHECKING:  # importing it takes seconds, which --help does not wait for
+    from mmengine.config import Config
 
 # Words in errors of the library, and the option that does the same on the command line.
 _FLAGS = {
@@ -25,14 +25,14 @@ _FLAGS = {
 }
 
 
-class Options(DictAction):
-    """mmengine's DictAction, with a clear error for a missing value, and with spaces in values."""
+class Options(argparse.Action):
+    """``KEY=VALUE ...`` as a dict of texts; :func:`run` reads the values as mmengine does."""
 
     def __call__(
         self,
         parser: argparse.ArgumentParser,
         namespace: argparse.Namespace,
-        values: list[str],
+        values: Any,
         option_string: str | None = None,
     ) -> None:
         for value in values:
@@ -40,28 +40,37 @@ class Options(DictAction):
                 parser.error(
                     f'{option_string} takes KEY=VALUE, such as max_iters=8000, but got {value!r}'
                 )
-        super().__call__(parser, namespace, values, option_string)
+        earlier = getattr(namespace, self.dest) or {}
+        options = earlier | dict(value.split('=', maxsplit=1) for value in values)
+        setattr(namespace, self.dest, options)
 
-    @staticmethod
-    def _parse_iterable(val: str) -> Any:
-        # mmengine removes all spaces, those of a path as well.
-        plain = val.strip('\'"')
-        if ' ' in plain and not set(plain) & set(',()[]'):
-            return plain
-        return DictAction._parse_iterable(val)
+
+def read_value(text: str) -> Any:
+    """The value of an option: what mmengine's DictAction reads, but spaces in a path stay."""
+    from mmengine.config import DictAction
+
+    plain = text.strip('\'"')
+    if ' ' in plain and not set(plain) & set(',()[]'):
+        return plain
+    return DictAction._parse_iterable(text)
+
+
+def add_config(p: argparse.ArgumentParser, default: str | None = None) -> None:
+    """Add the arguments of every tool that runs a config, named as in MMSegmentation.
+
+    Args:
+        p: The parser.
+        default: The config to run if none is given; None makes the argument required.
+    """
+    nargs = None if default is None else '?'
+    p.add_argument('config', nargs=nargs, default=default, help='config file')
+    add_common(p)
 
 
 def parser(description: str, default_config: str | None = None) -> argparse.ArgumentParser:
-    """A parser with the arguments of every tool that runs a config, named as in MMSegmentation.
-
-    Args:
-        description: What the tool does.
-        default_config: The config to run if none is given; None makes the argument required.
-    """
+    """A parser with what :func:`add_config` adds."""
     p = argparse.ArgumentParser(description=description)
-    nargs = None if default_config is None else '?'
-    p.add_argument('config', nargs=nargs, default=default_config, help='config file')
-    add_common(p)
+    add_config(p, default_config)
     return p
 
 
@@ -78,9 +87,7 @@ def add_work_dir(p: argparse.ArgumentParser) -> None:
 def add_amp(p: argparse.ArgumentParser) -> None:
     """Add ``--amp``, to a tool that runs a model."""
     p.add_argument(
-        '--amp',
-        action='store_true',
-        help='mixed precision: float16 on a GPU, bfloat16 on a CPU',
+        '--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on a CPU'
     )
 
 
@@ -97,8 +104,13 @@ def add_launcher(p: argparse.ArgumentParser) -> None:
     p.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
+def add_traceback(p: argparse.ArgumentParser) -> None:
+    """Add ``--traceback``, to every tool: see :func:`run`."""
+    p.add_argument('--traceback', action='store_true', help='show the traceback of an error')
+
+
 def add_common(p: argparse.ArgumentParser) -> None:
-    """Add the arguments of every tool."""
+    """Add the options of every tool that runs configs."""
     p.add_argument(
         '--cfg-options',
         nargs='+',
@@ -107,13 +119,16 @@ def add_common(p: argparse.ArgumentParser) -> None:
         help='override settings of the config, such as train_dataloader.batch_size=4; '
         f'{", ".join(PROPAGATED)} are copied to every place that uses them',
     )
-    p.add_argument('--traceback', action='store_true', help='show the traceback of an error')
+    add_traceback(p)
 
 
 def run(main: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> None:
     """Run a tool; an error ends it with one sentence and exit code 1."""
     code = 0
     try:
+        for name, value in vars(args).items():
+            if isinstance(value, dict):
+                setattr(args, name, {key: read_value(text) for key, text in value.items()})
         main(args)
     except SystemExit as ended:  # training that a signal stopped
         code = ended.code if isinstance(ended.code, int) else 1
@@ -124,7 +139,11 @@ def run(main: Callable[[argparse.Namespace], None], args: argparse.Namespace) ->
         if not args.traceback:
             print('(--traceback shows where it was raised)', file=sys.stderr)
         code = 1
-    end_process(code)
+    # Processes that train together end in a way of their own.
+    if processes := sys.modules.get('mmseg_pacbal.openmmlab.engine.processes'):
+        processes.end_process(code)
+    elif code:
+        sys.exit(code)
 
 
 def with_flags(sentence: str) -> str:
@@ -134,7 +153,7 @@ def with_flags(sentence: str) -> str:
     return sentence
 
 
-def work_dir(args: argparse.Namespace, cfg: Config) -> str:
+def work_dir(args: argparse.Namespace, cfg: 'Config') -> str:
     """``--work-dir``, else the config's, else ``work_dirs/<name of the config>``."""
     return args.work_dir or cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
 
@@ -159,11 +178,11 @@ def check_outputs(
         IsADirectoryError: An output is a folder.
         OSError: An output cannot be written.
     """
+    known = vars(args)
+    given = [*inputs, known.get('config'), known.get('checkpoint'), *(known.get('compare') or ())]
+    sources = [Path(path).expanduser() for path in given if path]
+    read = [path.stat() for path in sources if path.exists()]
     paths = [Path(path) for path in outputs]
-    known = [vars(args).get(name) for name in ('config', 'checkpoint')]
-    given = [*inputs, *known, *(vars(args).get('compare') or ())]
-    found = [Path(path).expanduser() for path in given if path]
-    read = [path.stat() for path in found if path.exists()]
     existing = [path for path in paths if _exists(path, read, option)]
     if existing and not args.overwrite:
         more = f' and {len(existing) - 1} more' if len(existing) > 1 else ''
@@ -197,6 +216,4 @@ def _exists(path: Path, read: Sequence[os.stat_result], option: str) -> bool:
 
 
 def _existing_folder(folder: Path) -> Path:
-    while not os.path.lexists(folder):
-        folder = folder.parent
-    return folder
+    return next(f for f in (folder, *folder.parents) if os.path.lexists(f))

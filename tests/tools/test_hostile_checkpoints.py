@@ -17,9 +17,10 @@ from PIL import Image
 from torch import nn
 
 from mmseg_pacbal import configs
+from mmseg_pacbal.apps import export_onnx
 from mmseg_pacbal.errors import one_sentence
 from mmseg_pacbal.openmmlab.checkpoint_checks import check_checkpoint, check_initial_weights
-from tests.running import DEMO, load_tool, mistake
+from tests.running import DEMO, mistake
 
 TRAIN = ('load_from', 'pretrained', 'resume', 'resume_chosen')
 WAYS = (*TRAIN, 'test', 'predict', 'visualize', 'analyze_errors', 'export_onnx')
@@ -55,7 +56,7 @@ def give(tiny, capsys, tmp_path) -> Callable[[str, Path], str]:
     def give(way: str, path: Path) -> str:
         if way == 'export_onnx':  # where onnx is not installed, too
             with pytest.raises(Exception) as error:
-                load_tool(way)['load_model'](configs.load_config(str(tiny[0])), str(path))
+                export_onnx.load_model(configs.load_config(str(tiny[0])), str(path))
             return one_sentence(error.value)
         if way == 'resume':
             work.mkdir()

@@ -36,10 +36,12 @@ from tests.tools.small_voc import (
     voc_label,
 )
 
+LISTS = dict(train=TRAIN, val=VAL, trainaug=TRAINAUG, aug=AUG)
+
 
 @pytest.fixture
 def archives(tmp_path, monkeypatch) -> Archives:
-    for name, listed in dict(train=TRAIN, val=VAL, trainaug=TRAINAUG, aug=AUG).items():
+    for name, listed in LISTS.items():
         monkeypatch.setitem(voc_layout.COUNTS, name, len(listed))
     return Archives(tmp_path / 'archives', monkeypatch)
 
@@ -55,18 +57,21 @@ def made(archives, root) -> Path:
     return root
 
 
-def names(path: Path) -> list[str]:
-    return path.read_text().splitlines()
+def arguments(archives: Archives, root: Path) -> tuple:
+    return '--voc', archives.voc, '--sbd', archives.sbd, '--out', root.parent
 
 
-def test_makes_masks_and_lists(capsys, archives, root):
-    call_tool('prepare_voc', '--voc', archives.voc, '--sbd', archives.sbd, '--out', root.parent)
+def listed(root: Path, name: str) -> list[str]:
+    return (root / 'ImageSets' / 'Segmentation' / f'{name}.txt').read_text().splitlines()
 
-    lists = root / 'ImageSets' / 'Segmentation'
-    assert names(lists / 'train.txt') == TRAIN
-    assert names(lists / 'val.txt') == VAL
-    assert names(lists / 'trainaug.txt') == TRAINAUG
-    assert names(lists / 'aug.txt') == AUG
+
+def state(root: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in root.rglob('*')}
+
+
+def test_makes_masks_and_lists_that_our_configs_read(capsys, archives, root):
+    call_tool('prepare_voc', *arguments(archives, root))
+    assert {name: listed(root, name) for name in LISTS} == LISTS
     masks = {path.stem: path for path in (root / 'SegmentationClassAug').iterdir()}
     assert sorted(masks) == sorted([*TRAINAUG, *VAL])
     for name, path in masks.items():
@@ -82,24 +87,17 @@ def test_makes_masks_and_lists(capsys, archives, root):
     assert 'trainaug, SegmentationClassAug: 6 images, 0 with problems, 6.25% void' in out
     assert f'{root} is complete' in out
 
-
-def test_our_configs_read_it(made):
-    cfg = configs.load_config(str(ROOT / 'configs' / 'pac_bal_voc.py'), dict(data_root=str(made)))
+    cfg = configs.load_config(str(ROOT / 'configs' / 'pac_bal_voc.py'), dict(data_root=str(root)))
     loaders = ('train_dataloader', 'val_dataloader', 'test_dataloader')
     check_data(cfg, *loaders)
     assert verify_data(cfg, *loaders) == []
-
-
-def state(root: Path) -> dict[str, int]:
-    return {str(path): path.stat().st_mtime_ns for path in root.rglob('*')}
 
 
 def test_second_run_changes_nothing(archives, made):
     (made / 'JPEGImages' / 'of_mine.jpg').write_bytes(b'mine')
     before, content = state(made.parent), tree(made)
     archives.prepare(made)
-    assert state(made.parent) == before
-    assert tree(made) == content
+    assert (state(made.parent), tree(made)) == (before, content)
 
 
 def killed_after(files: int, archives: Archives, root: Path) -> None:
@@ -142,33 +140,14 @@ def test_continues_after_being_killed_at_any_file(archives, made, tmp_path):
     ],
 )
 def test_nothing_of_the_users_is_overwritten(archives, root, name):
-    mine = root / name
-    mine.parent.mkdir(parents=True)
-    mine.write_bytes(encoded(np.full((6, 8), 3, np.uint8), 'PNG'))
+    mine, part = root / name, root / 'JPEGImages' / '2008_000002.jpg.part'
+    for path in (mine, part):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded(np.full((6, 8), 3, np.uint8), 'PNG'))
     before = mine.read_bytes()
     with pytest.raises(FileExistsError, match=f'^{mine} already exists with other content'):
         archives.prepare(root)
-    assert mine.read_bytes() == before
-
-
-def test_a_file_of_the_users_that_ends_in_part_stays(archives, root):
-    mine = root / 'JPEGImages' / '2008_000002.jpg.part'
-    mine.parent.mkdir(parents=True)
-    mine.write_text('mine')
-    archives.prepare(root)
-    assert mine.read_text() == 'mine'
-
-
-def test_two_at_once(capsys, archives, root):
-    root.parent.mkdir()
-    arguments = ('--voc', archives.voc, '--sbd', archives.sbd, '--out', root.parent)
-    with FileLock(root.parent / '.lock'):
-        sentence = mistake(capsys, 'prepare_voc', *arguments)
-    assert sentence == (
-        f'another prepare_voc.py writes to {root.parent}; wait until it ends, or give another --out'
-    )
-    assert not root.exists()
-    call_tool('prepare_voc', *arguments)
+    assert mine.read_bytes() == part.read_bytes() == before
 
 
 def test_masks_compressed_otherwise_are_kept(archives, root):
@@ -180,81 +159,69 @@ def test_masks_compressed_otherwise_are_kept(archives, root):
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize('which', ['voc', 'sbd'])
-def test_wrong_checksum(capsys, archives, root, which):
-    path = getattr(archives, which)
-    path.write_bytes(path.read_bytes()[:-1])
-    sources = ('--voc', archives.voc, '--sbd', archives.sbd)
-    sentence = mistake(capsys, 'prepare_voc', *sources, '--out', root.parent)
-    assert sentence.startswith(f'{path} is damaged or a different file: its md5 checksum is ')
-    assert sentence.endswith('give the path of an intact copy, or its URL')
+def test_two_at_once(capsys, archives, root):
+    root.parent.mkdir()
+    with FileLock(root.parent / '.lock'):
+        sentence = mistake(capsys, 'prepare_voc', *arguments(archives, root))
+    assert sentence == (
+        f'another prepare_voc.py writes to {root.parent}; wait until it ends, or give another --out'
+    )
     assert not root.exists()
 
 
-def test_missing_archive(capsys, archives, root):
-    sources = ('--voc', 'none.tar', '--sbd', archives.sbd)
-    sentence = mistake(capsys, 'prepare_voc', *sources, '--out', root.parent)
-    assert sentence == 'none.tar does not exist; give the path of a file or an http(s) URL'
+@pytest.mark.parametrize('which', ['voc', 'sbd'])
+def test_archive_with_a_wrong_checksum_or_none(capsys, archives, root, which):
+    path = getattr(archives, which)
+    path.write_bytes(path.read_bytes()[:-1])
+    sentence = mistake(capsys, 'prepare_voc', *arguments(archives, root))
+    assert sentence.startswith(f'{path} is damaged or a different file: its md5 checksum is ')
+    assert sentence.endswith('give the path of an intact copy, or its URL')
+    path.unlink()
+    sentence = mistake(capsys, 'prepare_voc', *arguments(archives, root))
+    assert sentence == f'{path} does not exist; give the path of a file or an http(s) URL'
+    assert not root.exists()
 
 
 @pytest.mark.parametrize(
-    ('part', 'sentence'),
+    ('part', 'content', 'sentence'),
     [
-        (f'{VOC}/ImageSets/Segmentation/train.txt', 'voc.tar is not VOC 2012: it lacks {part}'),
-        (f'{VOC}/ImageSets/Segmentation/val.txt', 'voc.tar is not VOC 2012: it lacks {part}'),
-        (f'{SBD}/train.txt', 'sbd.tgz is not SBD: it lacks {part}'),
-        (f'{SBD}/val.txt', 'sbd.tgz is not SBD: it lacks {part}'),
-        (f'{VOC}/JPEGImages/2008_000002.jpg', 'JPEGImages/2008_000002.jpg is missing'),
-        (f'{VOC}/SegmentationClass/2007_000032.png', 'Class/2007_000032.png is missing'),
-        (f'{SBD}/cls/2008_000002.mat', 'SegmentationClassAug/2008_000002.png is missing'),
+        (f'{VOC}/ImageSets/Segmentation/train.txt', None, 'voc.tar is not VOC 2012: it lacks {}'),
+        (f'{VOC}/ImageSets/Segmentation/val.txt', None, 'voc.tar is not VOC 2012: it lacks {}'),
+        (f'{SBD}/train.txt', None, 'sbd.tgz is not SBD: it lacks {}'),
+        (f'{SBD}/val.txt', None, 'sbd.tgz is not SBD: it lacks {}'),
+        (f'{SBD}/val.txt', b'2007_000033\n', 'trainaug.txt has length 5 instead of 6; aug.txt'),
+        (f'{VOC}/JPEGImages/2008_000002.jpg', None, 'JPEGImages/2008_000002.jpg is missing'),
+        (f'{VOC}/SegmentationClass/2007_000032.png', None, 'Class/2007_000032.png is missing'),
+        (f'{SBD}/cls/2008_000002.mat', None, 'SegmentationClassAug/2008_000002.png is missing'),
+        *(
+            (f'{SBD}/cls/2008_000002.mat', data, f'sbd.tgz: cls/2008_000002.mat {sentence}')
+            for data, sentence in [
+                (b'', 'holds no mask GTcls.Segmentation'),
+                (b'MATLAB 5.0 MAT-file' + bytes(109), 'holds no mask GTcls.Segmentation'),
+                (mat(np.zeros((2, 3, 4), np.uint8)), r'holds a mask of uint8 \(2, 3, 4\) instead'),
+                (mat(np.zeros((2, 3))), r'holds a mask of float64 \(2, 3\) instead of'),
+                (mat(np.full((2, 3), 21, np.uint8)), r'holds 21, but accepted are 0\.\.20 and 255'),
+            ]
+        ),
     ],
 )
-def test_missing_part(archives, root, part, sentence):
-    archives.voc_files.pop(part, None)
-    archives.sbd_files.pop(part, None)
+def test_missing_or_broken_part(archives, root, part, content, sentence):
+    files = archives.voc_files if part in archives.voc_files else archives.sbd_files
+    del files[part]
+    if content is not None:
+        files[part] = content
     archives.write()
-    with pytest.raises(ValueError, match=sentence.format(part=part)):
+    with pytest.raises(ValueError, match=sentence.format(part)):
         archives.prepare(root)
     assert not (root / 'ImageSets' / 'Segmentation' / 'trainaug.txt').exists()
 
 
-def test_too_few_images(archives, root):
-    archives.sbd_files[f'{SBD}/val.txt'] = b'2007_000033\n'
-    archives.write()
-    with pytest.raises(ValueError, match=r'trainaug.txt has length 5 instead of 6; aug.txt'):
-        archives.prepare(root)
-
-
-@pytest.mark.parametrize(
-    ('data', 'sentence'),
-    [
-        (b'', 'holds no mask GTcls.Segmentation'),
-        (b'MATLAB 5.0 MAT-file' + bytes(109), 'holds no mask GTcls.Segmentation'),
-        (mat(np.zeros((2, 3, 4), np.uint8)), r'holds a mask of uint8 \(2, 3, 4\) instead of'),
-        (mat(np.zeros((2, 3))), r'holds a mask of float64 \(2, 3\) instead of'),
-        (mat(np.full((2, 3), 21, np.uint8)), 'holds 21, but accepted are 0..20 and 255'),
-    ],
-)
-def test_broken_mat(archives, root, data, sentence):
-    archives.sbd_files[f'{SBD}/cls/2008_000002.mat'] = data
-    archives.write()
-    with pytest.raises(ValueError, match=f'sbd.tgz: cls/2008_000002.mat {sentence}'):
-        archives.prepare(root)
-
-
-@pytest.mark.parametrize('which', ['voc', 'sbd'])
-def test_no_archive(archives, root, which):
-    getattr(archives, which).write_bytes(b'<html>moved</html>' * 100)
-    with pytest.raises(
-        ValueError, match=f'{which}.t.* is not a complete tar archive .* another copy'
-    ):
-        archives.prepare(root)
-
-
-def test_archive_that_ends_early(archives, root):
-    data = archives.sbd.read_bytes()
-    archives.sbd.write_bytes(data[: len(data) // 2])
-    with pytest.raises(ValueError, match=r'sbd.tgz is not a complete tar archive'):
+@pytest.mark.parametrize(('which', 'ends_early'), [('voc', False), ('sbd', False), ('sbd', True)])
+def test_no_archive(archives, root, which, ends_early):
+    path = getattr(archives, which)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] if ends_early else b'<html>moved</html>' * 100)
+    with pytest.raises(ValueError, match=f'{which}.t.* is not a complete tar archive .* another'):
         archives.prepare(root)
 
 
@@ -300,25 +267,29 @@ def test_links_inside_an_archive_are_not_made(archives, root):
 # --- --check ---
 
 
-def replace_mask(root: Path, name: str, mask: np.ndarray, folder: str = 'SegmentationClass') -> str:
-    path = root / folder / f'{name}.png'
-    Image.fromarray(mask).save(path)
-    return str(path)
+def check(capsys, root: Path) -> tuple[list[str], str]:
+    """Problems that --check lists, and the sentence it ends with."""
+    out, sentence = failure(capsys, 'prepare_voc', '--check', '--out', root.parent)
+    return [x for x in out.splitlines() if 'Checking' not in x and '% void' not in x], sentence
 
 
-def break_tree(root: Path) -> list[str]:
-    """Everything that can be wrong at once, and the sentences that say so."""
-    images, lists = root / 'JPEGImages', root / 'ImageSets' / 'Segmentation'
+def test_check_lists_every_problem(capsys, made):
+    """Everything that can be wrong at once."""
+    images, masks = made / 'JPEGImages', made / 'SegmentationClass'
     (images / '2008_000002.jpg').unlink()
     (images / '2008_000008.jpg').write_bytes(b'')
     image = images / '2011_000025.jpg'
     image.write_bytes(image.read_bytes()[:-100])
-    values = replace_mask(root, '2007_000039', np.full((6, 8), 21, np.uint8))
-    size = replace_mask(root, '2007_000033', np.zeros((8, 6), np.uint8))
-    mode = replace_mask(root, '2011_000006', np.zeros((6, 8, 3), np.uint8))
-    (root / 'SegmentationClassAug' / '2011_000003.png').unlink()
-    (lists / 'train.txt').write_text('2007_000032\n2007_000039\n')
-    return [
+    values, size, mode = (masks / f'{n}.png' for n in ('2007_000039', '2007_000033', '2011_000006'))
+    Image.fromarray(np.full((6, 8), 21, np.uint8)).save(values)
+    Image.fromarray(np.zeros((8, 6), np.uint8)).save(size)
+    Image.fromarray(np.zeros((6, 8, 3), np.uint8)).save(mode)
+    (made / 'SegmentationClassAug' / '2011_000003.png').unlink()
+    (made / 'ImageSets' / 'Segmentation' / 'train.txt').write_text('2007_000032\n2007_000039\n')
+    before = state(made)
+    problems, sentence = check(capsys, made)
+    problems[-1] = problems[-1].partition(' (')[0]  # what follows is Pillow's
+    assert problems == [
         'train.txt has length 2 instead of 3',
         '2011_000003 is in trainaug.txt only, but trainaug is train and aug together',
         f'mask {values} holds 21, but accepted are 0..20 and 255',
@@ -327,23 +298,9 @@ def break_tree(root: Path) -> list[str]:
         'pixel (mode P or L)',
         f'image {images}/2008_000002.jpg is missing',
         f'image {images}/2008_000008.jpg is empty; copy or download it again',
-        f'mask {root}/SegmentationClassAug/2011_000003.png is missing',
+        f'mask {made}/SegmentationClassAug/2011_000003.png is missing',
         f'image {image} is damaged',
     ]
-
-
-def check(capsys, root: Path) -> tuple[list[str], str]:
-    """Problems that --check lists, and the sentence it ends with."""
-    out, sentence = failure(capsys, 'prepare_voc', '--check', '--out', root.parent)
-    return [x for x in out.splitlines() if 'Checking' not in x and '% void' not in x], sentence
-
-
-def test_check_lists_every_problem(capsys, made):
-    expected = break_tree(made)
-    before = state(made)
-    listed, sentence = check(capsys, made)
-    listed[-1] = listed[-1].partition(' (')[0]  # what follows is Pillow's
-    assert listed == expected
     assert sentence.startswith('9 problems were found in the data, listed above')
     assert state(made) == before
 
@@ -407,6 +364,6 @@ def test_true_counts(tmp_path, monkeypatch):
     archives.write()
     root = tmp_path / 'VOCdevkit' / 'VOC2012'
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        call_tool('prepare_voc', '--voc', archives.voc, '--sbd', archives.sbd, '--out', root.parent)
+        call_tool('prepare_voc', *arguments(archives, root))
     assert 'trainaug, SegmentationClassAug: 10,582 images, 0 with problems' in out.getvalue()
-    assert names(root / 'ImageSets' / 'Segmentation' / 'trainaug.txt') == sorted([*train, *rest])
+    assert listed(root, 'trainaug') == sorted([*train, *rest])

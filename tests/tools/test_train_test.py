@@ -18,19 +18,20 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from mmseg_pacbal import configs
-from mmseg_pacbal.apps import cli
+from mmseg_pacbal.apps import cli, commands
 from tests.running import DEMO, ROOT, call_tool, mistake, run_tool, small
 
-TWO_IMAGES = ['val_dataloader.dataset.indices=2', 'test_dataloader.dataset.indices=2']
+VOC, CAMVID = (ROOT / 'configs' / f'pac_bal_{name}.py' for name in ('voc', 'camvid'))
 VOC_SAMPLE = ROOT.parent / 'shared' / 'data' / 'voc_sample' / 'VOCdevkit' / 'VOC2012'
+TWO_IMAGES = [f'{name}_dataloader.dataset.indices=2' for name in ('val', 'test')]
+EVERY_2 = ['default_hooks.checkpoint.interval=2', 'default_hooks.checkpoint.max_keep_ckpts=-1']
 
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory, data) -> Path:
     """A work dir with checkpoints after 2 and 4 iterations."""
     work_dir = tmp_path_factory.mktemp('work')
-    every_2 = ['default_hooks.checkpoint.interval=2', 'default_hooks.checkpoint.max_keep_ckpts=-1']
-    options = small(data, 'max_iters=4', 'val_dataloader.dataset.indices=2', *every_2)
+    options = small(data, 'max_iters=4', *TWO_IMAGES, *EVERY_2)
     call_tool('train', DEMO, '--work-dir', work_dir, *options)
     assert (work_dir / 'iter_2.pth').is_file()
     return work_dir
@@ -42,24 +43,18 @@ def test_resume_continues(trained, data, tmp_path, capsys):
     shutil.copy(trained / 'iter_2.pth', interrupted)
     (interrupted / 'last_checkpoint').write_text(str(interrupted / 'iter_2.pth'))
 
-    options = small(data, 'max_iters=4', 'default_hooks.logger.interval=1')
-    options.append('val_dataloader.dataset.indices=2')
+    options = small(data, 'max_iters=4', 'default_hooks.logger.interval=1', *TWO_IMAGES)
     call_tool('train', DEMO, '--work-dir', interrupted, '--resume', *options)
 
-    said = [
-        line for line in capsys.readouterr().out.splitlines() if 'not as in the checkpoint' in line
-    ]
+    said = [x for x in capsys.readouterr().out.splitlines() if 'not as in the checkpoint' in x]
     assert 'config: not as in the checkpoint: default_hooks.logger.interval: 50 -> 1' in said
     changed = {line.split(': ')[2] for line in said} - {'work_dir'}
-    assert changed == {
-        f'default_hooks.{name}'
-        for name in ('logger.interval', 'checkpoint.interval', 'checkpoint.max_keep_ckpts')
-    }
+    hooks = ('logger.interval', 'checkpoint.interval', 'checkpoint.max_keep_ckpts')
+    assert changed == {f'default_hooks.{name}' for name in hooks}
     log = next(interrupted.glob('*/vis_data/scalars.json'))
     records = [json.loads(line) for line in log.read_text().splitlines()]
     assert [r['step'] for r in records if 'loss' in r] == [3, 4]
-    before = torch.load(interrupted / 'iter_2.pth', weights_only=True)
-    after = torch.load(interrupted / 'iter_4.pth', weights_only=True)
+    before, after = (torch.load(interrupted / f'iter_{n}.pth', weights_only=True) for n in (2, 4))
     assert after['meta']['iter'] == 4
     name = 'decode_head.pac.weight'
     assert not torch.equal(before['state_dict'][name], after['state_dict'][name])
@@ -90,25 +85,28 @@ def test_test_writes_predictions_and_pictures(trained, data, tmp_path):
 
 
 def test_tta_runs(trained, data, tmp_path, capsys):
-    checkpoint = trained / 'iter_2.pth'
-    options = small(data, 'test_dataloader.dataset.indices=2')
-    call_tool('test', DEMO, checkpoint, '--work-dir', tmp_path, '--tta', *options)
+    options = small(data, *TWO_IMAGES)
+    call_tool('test', DEMO, trained / 'iter_2.pth', '--work-dir', tmp_path, '--tta', *options)
     assert '[2/2]' in ''.join(capsys.readouterr())
+
+
+def run(name: str, *args: object) -> str:
+    """What a tool prints that is run in a process of its own, on one thread."""
+    result = run_tool(name, *args, env={**os.environ, 'OMP_NUM_THREADS': '1'})
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 @pytest.mark.slow
 def test_real_voc_trains_and_tests_with_options_only(tmp_path):
     if not VOC_SAMPLE.is_dir():
         pytest.skip('the real VOC sample is not beside this checkout')
-    config = ROOT / 'configs' / 'pac_bal_voc.py'
     options = [
         *('--cfg-options', f'data_root={VOC_SAMPLE}', 'crop_size=65,65', 'max_iters=2'),
         *('train_dataloader.batch_size=2', 'model.pretrained=None'),
     ]
-    result = run_tool('train', config, '--work-dir', tmp_path, *options)
-    assert result.returncode == 0, result.stderr
-    result = run_tool('test', config, tmp_path / 'iter_2.pth', '--work-dir', tmp_path, *options)
-    assert result.returncode == 0, result.stderr
+    run('train', VOC, '--work-dir', tmp_path, *options)
+    run('test', VOC, tmp_path / 'iter_2.pth', '--work-dir', tmp_path, *options)
     record = json.loads(max(tmp_path.glob('*/*.json')).read_text())
     assert 0 <= record['mIoU'] <= 100
 
@@ -116,16 +114,14 @@ def test_real_voc_trains_and_tests_with_options_only(tmp_path):
 @pytest.mark.slow
 def test_two_processes_train_on_cpu(data, tmp_path):
     command = ['bash', ROOT / 'tools' / 'dist_train.sh', DEMO, '2', '--work-dir', tmp_path]
-    torchrun = Path(sys.executable).parent
-    path = f'{torchrun}{os.pathsep}{os.environ["PATH"]}'
-    environment = {**os.environ, 'PATH': path, 'OMP_NUM_THREADS': '1', 'PORT': '29611'}
+    path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'  # of torchrun
     result = subprocess.run(
         [*map(str, command), *small(data, 'max_iters=2')],
         capture_output=True,
         text=True,
         check=False,
         cwd=ROOT,
-        env=environment,
+        env={**os.environ, 'PATH': path, 'OMP_NUM_THREADS': '1', 'PORT': '29611'},
         timeout=300,
     )
     assert result.returncode == 0, result.stderr
@@ -135,13 +131,10 @@ def test_two_processes_train_on_cpu(data, tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
 def test_amp_trains_resumes_and_tests_in_bfloat16(data, tmp_path):
-    options = small(data, 'max_iters=4', 'randomness.seed=0', *TWO_IMAGES)
-    options += ['default_hooks.checkpoint.interval=2', 'default_hooks.checkpoint.max_keep_ckpts=-1']
-    env = {**os.environ, 'OMP_NUM_THREADS': '1'}
+    options = small(data, 'max_iters=4', 'randomness.seed=0', *TWO_IMAGES, *EVERY_2)
     for name, amp in (('float32', []), ('bfloat16', ['--amp'])):
-        result = run_tool('train', DEMO, '--work-dir', tmp_path / name, *amp, *options, env=env)
-        assert result.returncode == 0, result.stderr
-        set_wrapper = "config: optim_wrapper.type = 'BFloat16OptimWrapper'" in result.stdout
+        printed = run('train', DEMO, '--work-dir', tmp_path / name, *amp, *options)
+        set_wrapper = "config: optim_wrapper.type = 'BFloat16OptimWrapper'" in printed
         assert set_wrapper == (name == 'bfloat16')
     exact, half = (weights(tmp_path / name / 'iter_4.pth') for name in ('float32', 'bfloat16'))
     differences = [(half[name] - exact[name]).abs().max() for name in exact]
@@ -151,17 +144,15 @@ def test_amp_trains_resumes_and_tests_in_bfloat16(data, tmp_path):
     again = tmp_path / 'again'
     again.mkdir()
     shutil.copy(tmp_path / 'bfloat16' / 'iter_2.pth', again)
-    resume = ['--work-dir', again, '--resume', '--amp', *options]
-    assert run_tool('train', DEMO, *resume, env=env).returncode == 0
+    run('train', DEMO, '--work-dir', again, '--resume', '--amp', *options)
     resumed = weights(again / 'iter_4.pth')
     assert all(torch.equal(resumed[name], half[name]) for name in half)
 
     checkpoint = tmp_path / 'bfloat16' / 'iter_4.pth'
     for name, amp in (('exact', []), ('half', ['--amp'])):
         out = ['--work-dir', tmp_path / f'test_{name}', '--out', tmp_path / name]
-        result = run_tool('test', DEMO, checkpoint, *out, *amp, *options, env=env)
-        assert result.returncode == 0, result.stderr
-        assert ('config: test_cfg.fp16 = True' in result.stdout) == (name == 'half')
+        printed = run('test', DEMO, checkpoint, *out, *amp, *options)
+        assert ('config: test_cfg.fp16 = True' in printed) == (name == 'half')
     names = sorted(path.name for path in (tmp_path / 'exact').iterdir())
     assert len(names) == 2
     pairs = [[np.array(Image.open(tmp_path / d / n)) for d in ('exact', 'half')] for n in names]
@@ -175,6 +166,30 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
 # --- mistakes: one sentence that says what to do, a non-zero exit code, no frames ---
 
 
+def test_mistakes_in_config_and_options(capsys, data, tmp_path):
+    broken, orphan = tmp_path / 'broken.py', tmp_path / 'orphan.py'
+    broken.write_text('model = dict(\n')
+    orphan.write_text("_base_ = './nothing.py'\n")
+    nowhere = f'data_root={tmp_path}/none'
+    cases: list[tuple[list, list[str]]] = [
+        (['configs/no_such.py'], ['config configs/no_such.py does not exist']),
+        ([broken], [f'config {broken} does not parse']),
+        ([orphan], [f'config {orphan} does not parse', 'nothing.py']),
+        ([DEMO, *small(data, 'model.decode_head.ratez=1')], ['ratez']),
+        (
+            [DEMO, *small(data, 'model.decode_head.num_classes=5')],
+            ['num_classes is 5', 'model.decode_head.num_classes=7'],
+        ),
+        (
+            [CAMVID, '--cfg-options', nowhere],
+            [f'data_root {tmp_path}/none does not exist', '--cfg-options data_root='],
+        ),
+    ]
+    for arguments, parts in cases:
+        sentence = mistake(capsys, 'train', *arguments, '--work-dir', tmp_path / 'work')
+        assert [part for part in parts if part not in sentence] == [], sentence
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
 def test_float16_without_gpu(capsys, tmp_path):
     options = ['--cfg-options', 'optim_wrapper.dtype=float16']
@@ -186,57 +201,18 @@ def test_float16_without_gpu(capsys, tmp_path):
     )
 
 
-def test_missing_config(capsys):
-    sentence = mistake(capsys, 'train', 'configs/no_such.py')
-    assert sentence.startswith('config configs/no_such.py does not exist')
-
-
-def test_broken_config(capsys, tmp_path):
-    path = tmp_path / 'broken.py'
-    path.write_text('model = dict(\n')
-    assert f'config {path} does not parse' in mistake(capsys, 'train', path)
-
-
-def test_missing_base(capsys, tmp_path):
-    path = tmp_path / 'mine.py'
-    path.write_text("_base_ = './nothing.py'\n")
-    sentence = mistake(capsys, 'train', path)
-    assert f'config {path} does not parse' in sentence
-    assert 'nothing.py' in sentence
-
-
-def test_unknown_option(capsys, data, tmp_path):
-    options = small(data, 'model.decode_head.ratez=1')
-    assert 'ratez' in mistake(capsys, 'train', DEMO, '--work-dir', tmp_path, *options)
-
-
-def test_missing_data_root(capsys, tmp_path):
-    config = ROOT / 'configs' / 'pac_bal_camvid.py'
-    sentence = mistake(capsys, 'train', config, '--cfg-options', f'data_root={tmp_path}/none')
-    assert f'data_root {tmp_path}/none does not exist' in sentence
-    assert '--cfg-options data_root=' in sentence
-
-
 def test_incomplete_data(capsys, tmp_path):
-    config = ROOT / 'configs' / 'pac_bal_voc.py'
     options = ['--cfg-options', f'data_root={tmp_path}']
-    assert 'JPEGImages does not exist' in mistake(capsys, 'train', config, *options)
+    assert 'JPEGImages does not exist' in mistake(capsys, 'train', VOC, *options)
     for folder in ('JPEGImages', 'SegmentationClass', 'SegmentationClassAug'):
         (tmp_path / folder).mkdir()
-    assert 'train.txt is missing' in mistake(capsys, 'train', config, *options)
+    assert 'train.txt is missing' in mistake(capsys, 'train', VOC, *options)
     lists = tmp_path / 'ImageSets' / 'Segmentation'
     lists.mkdir(parents=True)
     for name in ('train', 'aug', 'val'):
         (lists / f'{name}.txt').write_text('2007_000032\n2007_000039\n')
-    sentence = mistake(capsys, 'train', config, *options)
+    sentence = mistake(capsys, 'train', VOC, *options)
     assert '2007_000032.jpg is missing, and so are 3 more files; complete' in sentence
-
-
-def test_wrong_number_of_classes(capsys, data, tmp_path):
-    options = small(data, 'model.decode_head.num_classes=5')
-    sentence = mistake(capsys, 'train', DEMO, '--work-dir', tmp_path, *options)
-    assert 'num_classes is 5' in sentence
-    assert 'model.decode_head.num_classes=7' in sentence
 
 
 def test_earlier_run_is_not_overwritten(capsys, trained, data):
@@ -270,28 +246,15 @@ def test_a_second_training_is_refused(capsys, data, tmp_path):
 def test_a_signal_before_training_ends_with_75(capsys, data, tmp_path, monkeypatch):
     monkeypatch.setattr(Runner, 'from_cfg', lambda cfg: os.kill(os.getpid(), signal.SIGTERM))
     before = signal.getsignal(signal.SIGTERM)
-    options = small(data, 'runner_type=Runner')
     with pytest.raises(SystemExit) as ended:
-        call_tool('train', DEMO, '--work-dir', tmp_path, *options)
+        call_tool('train', DEMO, '--work-dir', tmp_path, *small(data, 'runner_type=Runner'))
     assert ended.value.code == os.EX_TEMPFAIL
     assert 'stopped by SIGTERM without a checkpoint; resume the run' in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_missing_checkpoint(capsys, data, tmp_path):
-    args = [DEMO, tmp_path / 'none.pth', '--work-dir', tmp_path]
-    assert 'none.pth' in mistake(capsys, 'test', *args, *small(data))
-
-
-def test_checkpoint_of_another_model(capsys, trained, data, tmp_path):
-    args = [DEMO, trained / 'iter_2.pth', '--work-dir', tmp_path]
-    sentence = mistake(capsys, 'test', *args, *small(data, 'model.decode_head.channels=32'))
-    assert 'does not belong to this config' in sentence
-    assert 'instead of' in sentence
-
-
-def test_hostile_checkpoint_never_runs(capsys, trained, data, tmp_path):
+def test_wrong_checkpoints(capsys, trained, data, tmp_path):
     class Payload:
         def __reduce__(self):
             return Path.touch, (tmp_path / 'executed',)
@@ -299,10 +262,18 @@ def test_hostile_checkpoint_never_runs(capsys, trained, data, tmp_path):
     checkpoint = torch.load(trained / 'iter_2.pth', weights_only=True)
     checkpoint['meta']['payload'] = Payload()
     torch.save(checkpoint, tmp_path / 'hostile.pth', pickle_module=pickle)
-    args = [DEMO, tmp_path / 'hostile.pth', '--work-dir', tmp_path]
-    sentence = mistake(capsys, 'test', *args, *small(data))
-    assert 'hostile.pth was not loaded' in sentence
+    cases = {
+        (tmp_path / 'none.pth', ''): 'none.pth',
+        (tmp_path / 'hostile.pth', ''): 'hostile.pth was not loaded',
+        (trained / 'iter_2.pth', 'model.decode_head.channels=32'): 'not belong to this config',
+    }
+    for (path, option), part in cases.items():
+        options = small(data, *filter(None, [option]))
+        assert part in mistake(capsys, 'test', DEMO, path, '--work-dir', tmp_path, *options)
     assert not (tmp_path / 'executed').exists()
+
+
+# --- options ---
 
 
 def test_bad_crop_size():
@@ -310,34 +281,34 @@ def test_bad_crop_size():
         configs.load_config(str(DEMO), dict(crop_size='x'))
 
 
-def test_spread_reaches_every_place():
-    cfg = configs.load_config(
-        str(ROOT / 'configs' / 'pac_bal_voc.py'),
-        dict(data_root='elsewhere', crop_size=[33, 65], max_iters=7),
-    )
-    roots = [
-        dataset.data_root
-        for n in ('train', 'val', 'test')
-        for _, dataset in configs.datasets(cfg, f'{n}_dataloader')
-    ]
+def test_settings_reach_every_place():
+    changed = {'data_root': 'elsewhere', 'crop_size': [33, 65], 'max_iters': 7}
+    cfg = configs.load_config(str(VOC), {**changed, 'optimizer.lr': 0.02})
+    loaders = [f'{name}_dataloader' for name in ('train', 'val', 'test')]
+    roots = [d.data_root for loader in loaders for _, d in configs.datasets(cfg, loader)]
     assert roots == ['elsewhere'] * 4
     assert cfg.model.data_preprocessor.size == (33, 65)
     crops = [d.pipeline[3].crop_size for d in cfg.train_dataloader.dataset.datasets]
     assert crops == [(33, 65)] * 2
     assert (cfg.train_cfg.max_iters, cfg.param_scheduler[0].end) == (7, 7)
-    # What was not overridden stays.
-    assert Config.fromfile(ROOT / 'configs' / 'pac_bal_voc.py').max_iters == 30000
-
-
-def test_optimizer_reaches_its_wrapper():
-    cfg = configs.load_config(str(ROOT / 'configs' / 'pac_bal_voc.py'), {'optimizer.lr': 0.02})
     sgd = dict(type='SGD', lr=0.02, momentum=0.9, weight_decay=1e-4)
     assert cfg.optim_wrapper.optimizer == sgd
+    # What was not overridden stays.
+    assert Config.fromfile(VOC).max_iters == 30000
 
 
-def test_option_without_a_value(capsys):
+def test_options_are_read_as_mmengine_reads_them(capsys):
+    given = {
+        ('a=1', 'b.c=0.5', 'd=None', 'e=True'): {'a': 1, 'b.c': 0.5, 'd': None, 'e': True},
+        ('a=1,2', 'b=[(a,2),c]', 'c=x=y'): {'a': [1, 2], 'b': [('a', 2), 'c'], 'c': 'x=y'},
+        ('a=/my data', 'b="1, 2"'): {'a': '/my data', 'b': [1, 2]},
+    }
+    for words, expected in given.items():
+        args = commands.parse_args('train', ['a.py', '--cfg-options', *words])
+        cli.run(lambda args: None, args)
+        assert args.cfg_options == expected
     with pytest.raises(SystemExit) as ended:
-        cli.parser('A tool').parse_args(['a.py', '--cfg-options', 'max_iters=3', 'crop_size'])
+        commands.parse_args('train', ['a.py', '--cfg-options', 'max_iters=3', 'crop_size'])
     assert ended.value.code == 2
     assert "--cfg-options takes KEY=VALUE, such as max_iters=8000, but got 'crop_size'" in (
         capsys.readouterr().err

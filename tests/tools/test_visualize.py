@@ -3,8 +3,10 @@
 import pytest
 from PIL import Image
 
+from mmseg_pacbal.apps.commands import parse_args
+from mmseg_pacbal.apps.visualize import chosen_indices
 from mmseg_pacbal.visualization.paper import PAGE_WIDTH
-from tests.running import call_tool, load_tool, mistake
+from tests.running import call_tool, mistake
 from tests.visualization.tiny import write_checkpoint, write_config
 
 
@@ -47,19 +49,17 @@ def test_suffix_chooses_the_format(suffix, start, tiny, tmp_path):
     assert out.read_bytes().startswith(start)
 
 
-def test_images_are_chosen_by_number_or_name(tiny, monkeypatch):
+def test_images_are_chosen_by_number_or_name(tiny):
     from mmengine.config import Config
     from mmengine.registry import init_default_scope
     from mmseg.registry import DATASETS
 
     init_default_scope('mmseg')
     dataset = DATASETS.build(Config.fromfile(tiny[0]).test_dataloader.dataset)
-    tool = load_tool('visualize')
 
     def chosen(*args: str) -> list[int]:
-        required = ['visualize.py', 'c', '--figure', 'weights', '--out', 'f.png']
-        monkeypatch.setattr('sys.argv', [*required, *args])
-        return list(tool['chosen_indices'](tool['parse_args'](), dataset))
+        required = ['c', '--figure', 'weights', '--out', 'f.png']
+        return list(chosen_indices(parse_args('visualize', [*required, *args]), dataset))
 
     assert chosen() == [0, 1, 2, 3]
     assert chosen('--indices', '3', '0') == [3, 0]

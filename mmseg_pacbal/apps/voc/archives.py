@@ -23,14 +23,8 @@ from ...openmmlab.data_checks.files import check_values, read_list
 from ...openmmlab.data_checks.masks import read_mask
 from .layout import AUG_MASKS, MASKS, RULES, augmented_lists, list_path, require_complete
 
-VOC_URL = 'http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar'
 VOC_MD5 = '6cd6e144f989b92b3379bac3b3de84fd'
-SBD_URL = (
-    'http://www.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours/'
-    'benchmark.tgz'
-)
 SBD_MD5 = '82b4d87ceb2ed10f6038a1cba92111cb'
-
 _VOC = PurePosixPath('VOCdevkit/VOC2012')
 _SBD = PurePosixPath('benchmark_RELEASE/dataset')
 

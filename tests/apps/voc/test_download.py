@@ -65,9 +65,12 @@ def server(monkeypatch) -> Iterator[Server]:
 
 
 def test_path_is_verified_and_taken_as_it_is(tmp_path):
-    (tmp_path / 'file.tar').write_bytes(DATA)
-    assert fetch(str(tmp_path / 'file.tar'), tmp_path / 'd', MD5) == tmp_path / 'file.tar'
+    path = tmp_path / 'file.tar'
+    path.write_bytes(DATA)
+    assert fetch(str(path), tmp_path / 'd', MD5) == path
     assert not (tmp_path / 'd').exists()
+    with pytest.raises(FileNotFoundError, match=r'none.tar does not exist; give the path of a'):
+        fetch(str(tmp_path / 'none.tar'), tmp_path, MD5)
 
 
 def test_downloads_once(server, tmp_path):
@@ -107,31 +110,22 @@ def test_server_without_ranges_sends_all_anew(server, tmp_path):
     assert fetch(server.url, tmp_path, MD5).read_bytes() == DATA
 
 
-def test_damaged_download_is_removed(server, tmp_path):
+def test_damaged_download_is_removed_but_not_a_file_of_the_user(server, tmp_path):
+    mine = tmp_path / 'mine' / 'file.tar'
+    mine.parent.mkdir()
+    mine.write_bytes(DATA[:-1])
+    with pytest.raises(ValueError, match=r'file.tar is damaged .*remove it to download it again'):
+        fetch(server.url, mine.parent, MD5)
+    assert (mine.read_bytes(), server.ranges) == (DATA[:-1], [])
     (tmp_path / 'file.tar.part').write_bytes(b'x' * 100)  # of another file
     with pytest.raises(ValueError, match=f'file.tar.part is damaged .* is {MD5}; it was removed'):
         fetch(server.url, tmp_path, MD5)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ['mine']
     assert fetch(server.url, tmp_path, MD5).read_bytes() == DATA
-
-
-def test_damaged_file_of_the_user_stays(server, tmp_path):
-    (tmp_path / 'file.tar').write_bytes(DATA[:-1])
-    with pytest.raises(ValueError, match=r'file.tar is damaged .*remove it to download it again'):
-        fetch(server.url, tmp_path, MD5)
-    assert (tmp_path / 'file.tar').read_bytes() == DATA[:-1]
-    assert server.ranges == []
 
 
 def test_nothing_there(server, tmp_path):
     with pytest.raises(FileNotFoundError, match=r'none.tar.* cannot be downloaded: HTTP Error 404'):
         fetch(server.url.replace('a/file', 'b/none'), tmp_path, MD5)
-    with pytest.raises(
-        FileNotFoundError, match=r'none.tar does not exist; give the path of a file'
-    ):
-        fetch(str(tmp_path / 'none.tar'), tmp_path, MD5)
-
-
-def test_no_server(server, tmp_path):
     with pytest.raises(ConnectionError, match=r'stopped after 0 bytes .* run the command again'):
         fetch('http://127.0.0.1:1/file.tar', tmp_path, MD5)

@@ -1,0 +1,178 @@
+"""Label your own images.
+
+The masks are palette PNGs, whose values are the classes; the overlays are the images with their
+classes painted over them (JPEG). Subfolders are kept. A mask has the size at which viewers show the
+image, turned as its EXIF orientation says. Grey, transparent, palette and 16-bit images are read as
+8-bit colour, without their transparency, unless the LoadImageFromFile of the config's test pipeline
+says otherwise. The data set is not needed. Files that cannot be read are listed at the end, and the
+exit code is then 1.
+"""
+
+import argparse
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import mmcv
+import numpy as np
+from mmcv.transforms import LoadImageFromFile
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress
+
+from ..datasets.palette import palette_image
+from ..openmmlab.completion import load_complete_config
+from ..openmmlab.data_checks.files import read_image
+from ..openmmlab.engine import inference_autocast
+from ..openmmlab.inference import init_inferencer, require_finite
+from ..visualization import paint
+from . import cli
+
+SUFFIXES = ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
+OPACITY = 0.5  # of the classes in an overlay
+
+
+class Job(NamedTuple):
+    """An image and where its results go."""
+
+    path: Path
+    mask: Path
+    overlay: Path
+
+
+def main(args: argparse.Namespace) -> None:
+    if args.batch_size < 1:
+        raise ValueError(f'--batch-size must be 1 or more, but got {args.batch_size}')
+    cfg = load_complete_config(args.config, args.cfg_options)
+    jobs = find_jobs(Path(args.source), Path(args.out))
+    results = [path for job in jobs for path in (job.mask, job.overlay)]
+    cli.check_outputs(args, results, [job.path for job in jobs])
+    inferencer = init_inferencer(cfg, args.checkpoint, args.device)
+    palette = inferencer.model.dataset_meta['palette']
+    if len(palette) > 256:
+        raise ValueError(f'a mask can hold 256 classes, but the data set has {len(palette)}')
+
+    (loader,) = [t.from_file for t in inferencer.pipeline.transforms if hasattr(t, 'from_file')]
+    autocast = inference_autocast(inferencer.model) if args.amp else nullcontext()
+    unreadable: list[str] = []
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress, autocast:
+        bar = progress.add_task('Labelling', total=len(jobs))
+        for batch in batches(read_images(jobs, loader, unreadable), args.batch_size):
+            images = [image for _, image in batch]
+            samples = inferencer(images, batch_size=len(batch), return_datasamples=True)
+            # For a single image MMSegmentation returns the sample itself, not a list of one.
+            samples = [samples] if len(batch) == 1 else samples
+            for (job, image), sample in zip(batch, samples, strict=True):
+                require_finite(sample.seg_logits.data, str(job.path))
+                # Of one output channel, MMSegmentation gives classes as floating-point numbers.
+                label = sample.pred_sem_seg.data[0].long().cpu().numpy()
+                save(job, image, label, palette)
+            progress.advance(bar, len(batch))
+        progress.advance(bar, len(unreadable))
+    print(
+        f'labelled {len(jobs) - len(unreadable)} of {len(jobs)} images: '
+        f'{args.out}/masks, {args.out}/overlays',
+        *unreadable,
+        sep='\n',
+    )
+    if unreadable:
+        raise ValueError(f'{len(unreadable)} of {len(jobs)} files could not be read; see above')
+
+
+def find_jobs(source: Path, out: Path) -> list[Job]:
+    """The image, or every image below a folder except those among the results.
+
+    Raises:
+        FileNotFoundError: There is no such file or folder, or no image in it.
+    """
+    if not source.exists():
+        raise FileNotFoundError(f'{source} does not exist; give an image or a folder of images')
+    root = source.parent if source.is_file() else source
+    found = [source] if source.is_file() else sorted(source.rglob('*'))
+    results = {(out / name).resolve() for name in ('masks', 'overlays')}
+    images = [
+        path
+        for path in found
+        if path.is_file() and (path == source or path.suffix.lower() in SUFFIXES)
+        if results.isdisjoint(path.resolve().parents)
+    ]
+    if not images:
+        raise FileNotFoundError(
+            f'{source} holds no images ({", ".join(SUFFIXES)}) besides the results in --out {out}'
+        )
+    return plan_results(images, root, out)
+
+
+def plan_results(images: Sequence[Path], root: Path, out: Path) -> list[Job]:
+    """Where the results of images below root go; no two results share a file."""
+    names = {path.relative_to(root): path for path in images}
+    stems = Counter(name.with_suffix('') for name in names)
+    jobs = []
+    for name, path in names.items():
+        # With a.jpg and a.png in one folder, the results are a.jpg.png and a.png.png.
+        stem = name.with_suffix('')
+        title = stem if stems[stem] == 1 and stem not in names else name
+        jobs.append(Job(path, out / 'masks' / f'{title}.png', out / 'overlays' / f'{title}.jpg'))
+    return jobs
+
+
+def read_pixels(path: Path, loader: LoadImageFromFile) -> np.ndarray:
+    """What the config's own loader reads; if it reads 8-bit colour, (H, W, 3), BGR.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file cannot be read.
+    """
+    if (loader.color_type, loader.imdecode_backend) == ('color', 'cv2'):
+        return read_image(str(path))
+    try:
+        return loader(dict(img_path=str(path)))['img']
+    except Exception as error:  # each format raises its own type
+        raise ValueError(f'image {path} cannot be read by {loader} ({error})') from error
+
+
+def read_images(
+    jobs: Iterable[Job], loader: LoadImageFromFile, unreadable: list[str]
+) -> Iterator[tuple[Job, np.ndarray]]:
+    """Jobs with their images; errors of unreadable files are added to a list."""
+    for job in jobs:
+        try:
+            yield job, read_pixels(job.path, loader)
+        except (FileNotFoundError, ValueError) as error:
+            unreadable.append(str(error))
+
+
+def batches(
+    items: Iterable[tuple[Job, np.ndarray]], size: int
+) -> Iterator[list[tuple[Job, np.ndarray]]]:
+    """Group images of one size; no more than 4 batches of images wait at any time."""
+    waiting = defaultdict(list)
+    for item in items:
+        shape = item[1].shape
+        waiting[shape].append(item)
+        if len(waiting[shape]) == size:
+            yield waiting.pop(shape)
+        elif sum(map(len, waiting.values())) >= 4 * size:
+            yield waiting.pop(max(waiting, key=lambda shape: len(waiting[shape])))
+    yield from waiting.values()
+
+
+def picture_of(pixels: np.ndarray) -> np.ndarray:
+    """Pixels of any type, (H, W) or (H, W, C), as uint8 (H, W, 3): three channels, else grey."""
+    channels = np.atleast_3d(pixels)[..., :3]
+    if channels.dtype != np.uint8:
+        span = channels.min(), max(channels.max(), channels.min() + 1)
+        channels = np.interp(channels, span, (0, 255)).astype(np.uint8)
+    return channels if channels.shape[2] == 3 else np.repeat(channels[..., :1], 3, axis=2)
+
+
+def save(job: Job, image: np.ndarray, label: np.ndarray, palette: Sequence) -> None:
+    """Write the mask and the overlay of an image with label (H, W)."""
+    colours = mmcv.rgb2bgr(paint(label, palette))
+    job.mask.parent.mkdir(parents=True, exist_ok=True)
+    palette_image(label, palette).save(job.mask)
+    blend = cv2.addWeighted(colours, OPACITY, picture_of(image), 1 - OPACITY, 0)
+    mmcv.imwrite(blend, str(job.overlay))

@@ -1,0 +1,47 @@
+"""Measure mIoU of a checkpoint."""
+
+import argparse
+from pathlib import Path
+
+from .. import configs
+from ..openmmlab.checkpoint_checks import check_checkpoint
+from ..openmmlab.completion import load_complete_config
+from ..openmmlab.data_checks.loaders import check_data
+from ..openmmlab.engine import build_runner, use_amp_in_testing
+from ..openmmlab.engine.processes import start_processes
+from . import cli
+
+
+def main(args: argparse.Namespace) -> None:
+    check_folders(args)
+    cfg = load_complete_config(args.config, args.cfg_options)
+    cfg.work_dir = cli.work_dir(args, cfg)
+    cfg.load_from = args.checkpoint
+    cfg.resume = False  # the config that a resumed run left in its work dir may have it
+    check_data(cfg, 'test_dataloader')
+    for evaluator in configs.evaluators(cfg) if args.out else ():
+        if evaluator.type == 'IoUMetric':
+            evaluator.output_dir = args.out
+    if args.show_dir:
+        cfg.default_hooks.visualization.update(draw=True, interval=1)
+        cfg.visualizer.save_dir = args.show_dir
+    if args.tta:
+        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+        cfg.model = dict(**cfg.tta_model, module=cfg.model)
+    if args.amp:
+        use_amp_in_testing(cfg)
+    start_processes(cfg, args.launcher, args.local_rank)
+    runner = build_runner(cfg)
+    check_checkpoint(getattr(runner.model, 'module', runner.model), args.checkpoint)
+    runner.test()
+
+
+def check_folders(args: argparse.Namespace) -> None:
+    """Check that --out and --show-dir hold no results of an earlier test."""
+    if args.out:
+        masks = sorted(Path(args.out).glob('*.png')) or [Path(args.out, 'mask.png')]
+        cli.check_outputs(args, masks)
+    if args.show_dir:
+        folder = Path(args.show_dir, 'vis_data')
+        pictures = [folder / 'config.py', *sorted(folder.glob('vis_image/*.png'))]
+        cli.check_outputs(args, pictures, option='--show-dir')

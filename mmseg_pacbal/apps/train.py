@@ -1,0 +1,75 @@
+"""Train a segmentation model."""
+
+import argparse
+from contextlib import nullcontext
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+
+from ..openmmlab.checkpoint_checks import check_checkpoint, check_initial_weights
+from ..openmmlab.completion import load_complete_config
+from ..openmmlab.data_checks.loaders import check_data, verify_data
+from ..openmmlab.data_checks.samples import report
+from ..openmmlab.engine import (
+    build_runner,
+    changed_settings,
+    find_checkpoints,
+    latest_intact_checkpoint,
+    resume_from,
+    use_amp_in_training,
+)
+from ..openmmlab.engine.processes import is_first, start_processes, stopped_by_signals
+from ..openmmlab.engine.work_dir import locked
+from . import cli
+
+LOADERS = ('train_dataloader', 'val_dataloader')
+
+
+def main(args: argparse.Namespace) -> None:
+    cfg = load_complete_config(args.config, args.cfg_options)
+    if args.check:
+        init_default_scope(cfg.get('default_scope', 'mmseg'))
+        MODELS.build(cfg.model)  # a wrong argument of the loss ends it here
+        return report([*map(cli.with_flags, verify_data(cfg, *LOADERS))])
+    cfg.work_dir = cli.work_dir(args, cfg)
+    check_data(cfg, *LOADERS)  # before the work dir is made
+    lock = locked(cfg.work_dir) if is_first(args.launcher) else nullcontext()
+    with stopped_by_signals(), lock:
+        train(args, cfg)
+
+
+def train(args: argparse.Namespace, cfg: Config) -> None:
+    checkpoint = find_start(args, cfg.work_dir)
+    cfg.resume = False
+    if args.amp:
+        use_amp_in_training(cfg)
+    start_processes(cfg, args.launcher, args.local_rank)
+    runner = build_runner(cfg)
+    model = getattr(runner.model, 'module', runner.model)
+    if checkpoint:
+        saved = check_checkpoint(model, checkpoint, resume=True).get('cfg')
+        now = runner.cfg.pretty_text
+        for change in changed_settings(saved, now) if isinstance(saved, str) else ():
+            print(f'config: not as in the checkpoint: {change}')
+        resume_from(runner, checkpoint)
+    else:
+        check_initial_weights(model, cfg.get('load_from'))
+    runner.train()
+
+
+def find_start(args: argparse.Namespace, work_dir: str) -> str | Path | None:
+    """The checkpoint to continue from, None for a new run."""
+    if args.resume:
+        chosen = (args.cfg_options or {}).get('load_from')  # as MMSegmentation chooses one
+        checkpoint = chosen or latest_intact_checkpoint(work_dir)
+        if checkpoint is None:
+            print(f'{work_dir} holds no checkpoint to continue from: a new run is started')
+        return checkpoint
+    if Path(work_dir, 'last_checkpoint').exists() or find_checkpoints(work_dir):
+        raise FileExistsError(
+            f'{work_dir} holds checkpoints of an earlier run, which a new one would '
+            'overwrite; add --resume to continue it, or give another --work-dir'
+        )
+    return None

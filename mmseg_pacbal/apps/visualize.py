@@ -1,0 +1,126 @@
+"""Draw a figure of the paper from the config's test data set.
+
+- ``loss``: image, ground truth, prediction and loss (Figure 4); the loss is the one the config
+  trains with: E_G times cross entropy for a BoundaryAwareLoss.
+- ``weights``: image, label, edges E and Gaussian edge E_G (Figure 5); no checkpoint is needed.
+- ``qualitative``: image, ground truth and prediction (Figure 7).
+- ``comparison``: image, ground truth, the predictions of two models and the weights E_G of the
+  second.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset
+from mmengine.registry import init_default_scope
+from mmseg.models.segmentors.base import BaseSegmentor
+from mmseg.registry import DATASETS, MODELS
+
+from ..openmmlab.completion import load_complete_config
+from ..openmmlab.data_checks.loaders import check_data
+from ..openmmlab.inference import init_inferencer
+from ..openmmlab.inspection import (
+    boundary_loss,
+    inspect_sample,
+    last_head,
+    pixel_loss_name,
+    spaced_indices,
+    weigh_sample,
+    weight_name,
+)
+from ..visualization import comparison_figure, edge_figure, loss_figure, qualitative_figure
+from . import cli
+from .commands import FORMATS
+
+DPI = 300  # of PNG and JPEG, and of the pictures inside a PDF
+
+
+def main(args: argparse.Namespace) -> None:
+    cfg = load_complete_config(args.config, args.cfg_options)
+    check_args(args)
+    check_data(cfg, 'test_dataloader')
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    figure = draw(args, cfg, DATASETS.build(cfg.test_dataloader.dataset))
+    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(args.out, dpi=DPI)
+    print(f'written to {args.out}')
+
+
+def check_args(args: argparse.Namespace) -> None:
+    if Path(args.out).suffix not in FORMATS:
+        raise ValueError(f'--out must end in {", ".join(FORMATS)}, but got {args.out}')
+    cli.check_outputs(args, [args.out])
+    if args.checkpoint is None and args.figure != 'weights':
+        raise ValueError(f'--figure {args.figure} needs a checkpoint; give it after {args.config}')
+    if (args.compare is None) == (args.figure == 'comparison'):
+        raise ValueError(
+            '--figure comparison and --compare CONFIG2 CHECKPOINT2 go together, but got '
+            f'--figure {args.figure} {"with" if args.compare else "without"} --compare'
+        )
+    if args.names and not args.compare:
+        raise ValueError('--names names the two models of --compare, but --compare was not given')
+
+
+def draw(args: argparse.Namespace, cfg: Config, dataset: BaseDataset) -> Figure:
+    indices = chosen_indices(args, dataset)
+    meta = dataset.metainfo['classes'], dataset.metainfo['palette']
+    if args.figure == 'weights':
+        model = MODELS.build(cfg.model)
+        samples = [weigh_sample(model, dataset[i]) for i in indices]
+        return edge_figure(samples, *meta, weight_name(boundary_loss(model)))
+    model = init_inferencer(cfg, args.checkpoint).model
+    own_loss = args.figure == 'loss'
+    rows = [inspect_sample(model, dataset, i, own_loss) for i in indices]
+    if own_loss:
+        return loss_figure(rows, *meta, pixel_loss_name(last_head(model)))
+    if args.figure == 'comparison':
+        other = second_model(args, dataset)
+        others = [inspect_sample(other, dataset, i) for i in indices]
+        names = args.names or [Path(config).stem for config in (args.config, args.compare[0])]
+        return comparison_figure(rows, others, names, *meta, weight_name(boundary_loss(other)))
+    return qualitative_figure(rows, *meta)
+
+
+def chosen_indices(args: argparse.Namespace, dataset: BaseDataset) -> Sequence[int]:
+    """The images chosen by --indices or --images; without either, four, evenly spaced.
+
+    Raises:
+        ValueError: One is not in the data set.
+    """
+    if args.indices is not None:
+        wrong = [i for i in args.indices if not 0 <= i < len(dataset)]
+        if wrong:
+            raise ValueError(f'--indices must be 0..{len(dataset) - 1}, but got {wrong[0]}')
+        return args.indices
+    if args.images is None:
+        return spaced_indices(len(dataset), 4)
+    stems = [Path(dataset.get_data_info(i)['img_path']).stem for i in range(len(dataset))]
+    wanted = [Path(name).stem for name in args.images]
+    for name, stem in zip(args.images, wanted, strict=True):
+        if stem not in stems:
+            raise ValueError(
+                f'--images names {name}, which is not among the {len(dataset)} images of the test '
+                f'data set, such as {stems[0]}'
+            )
+    return [stems.index(stem) for stem in wanted]
+
+
+def second_model(args: argparse.Namespace, dataset: BaseDataset) -> BaseSegmentor:
+    """The model of --compare.
+
+    Raises:
+        ValueError: It knows other classes than the data set of the first.
+    """
+    config, checkpoint = args.compare
+    cfg = load_complete_config(config, args.cfg_options)
+    model = init_inferencer(cfg, checkpoint).model
+    classes = dataset.metainfo['classes']
+    if tuple(model.dataset_meta['classes']) != tuple(classes):
+        raise ValueError(
+            f'{config} has the classes {", ".join(model.dataset_meta["classes"])}, but the test '
+            f'data of {args.config} have {", ".join(classes)}; give configs of one data set'
+        )
+    return model

@@ -1,0 +1,66 @@
+"""Registration with MMSegmentation: with the first import of OpenMMLab, which takes seconds.
+
+Whoever builds a model from a config imports mmengine, mmcv or mmseg. So what configs name is there
+by then, in whichever order the packages are imported, and ``--help`` of a tool does not wait.
+"""
+
+import importlib.util
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+from . import compat
+
+OPENMMLAB = ('mmengine', 'mmcv', 'mmseg')
+
+
+def register() -> None:
+    """Fix what OpenMMLab needs, and import what configs name, which registers it."""
+    compat.apply()
+    from . import configs, openmmlab  # noqa: F401
+
+    configs.register_scheme()
+
+
+def register_with_openmmlab() -> None:
+    """Register now if OpenMMLab is imported, as by ``custom_imports``, else as soon as it is.
+
+    Raises:
+        UnsupportedStackError: The installed versions do not work together.
+    """
+    compat.prepare()
+    if any(name in sys.modules for name in OPENMMLAB):
+        register()
+    else:
+        sys.meta_path.insert(0, _FirstImport())
+
+
+class _FirstImport(MetaPathFinder):
+    """Finds packages of OpenMMLab as the other finders do; the first to be run registers."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname not in OPENMMLAB:
+            return None
+        sys.meta_path.remove(self)
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            sys.meta_path.insert(0, self)
+        if spec is None or spec.loader is None:
+            return spec
+        execute = spec.loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            registers = self in sys.meta_path  # the first one also imports the others
+            if registers:
+                sys.meta_path.remove(self)
+            execute(module)
+            if registers:
+                register()
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
