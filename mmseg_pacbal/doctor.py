@@ -1,6 +1,6 @@
 """``python -m mmseg_pacbal.doctor``: see :mod:`mmseg_pacbal.apps.doctor`."""
 
-from .apps.doctor import main
+from .apps.commands import run
 
 if __name__ == '__main__':
-    main()
+    run('doctor', prog='python -m mmseg_pacbal.doctor')

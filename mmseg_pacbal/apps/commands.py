@@ -1,220 +1,100 @@
-"""What can be asked on the command line: ``pacbal train ...``, or ``python tools/train.py ...``.
+"""The command line: ``pacbal train ...``, which is ``python tools/train.py ...``, and the others.
 
-Here are the arguments, which are parsed before anything is imported that takes seconds. The work
-is done by the ``main`` of a module beside this one.
+Arguments are parsed before anything is imported that takes seconds. Then the ``main`` of the
+module that does the work is called.
 """
 
 import argparse
-import time
 from collections.abc import Callable
 from importlib import import_module
 from typing import NamedTuple
 
-from ..configs import config_path
 from ..errors import require_mmseg
-from . import cli
-from .voc import SBD_URL, VOC_URL
-
-FORMATS = ('.png', '.jpg', '.pdf')  # of figures
-
-
-def train(p: argparse.ArgumentParser) -> None:
-    """Train a segmentation model."""
-    cli.add_config(p)
-    cli.add_work_dir(p)
-    cli.add_launcher(p)
-    p.add_argument(
-        '--resume',
-        action='store_true',
-        help='continue from the last intact checkpoint in the work dir; if there is none, start a '
-        'new run',
-    )
-    cli.add_amp(p)
-    p.add_argument(
-        '--check',
-        action='store_true',
-        help='build the model, read all images and masks of training and validation, list every '
-        'problem, and exit',
-    )
-
-
-def check(p: argparse.ArgumentParser) -> None:
-    """Build the model, read all images and masks, and list every problem."""
-    cli.add_config(p)
-    p.set_defaults(check=True)
-
-
-def test(p: argparse.ArgumentParser) -> None:
-    """Test a segmentation model."""
-    cli.add_config(p)
-    cli.add_work_dir(p)
-    cli.add_launcher(p)
-    p.add_argument('checkpoint', help='checkpoint file')
-    p.add_argument('--out', metavar='DIR', help='save predictions as label maps (PNG)')
-    p.add_argument('--show-dir', metavar='DIR', help='save pictures of the predictions')
-    cli.add_overwrite(p)
-    p.add_argument('--tta', action='store_true', help='test-time augmentation')
-    cli.add_amp(p)
-
-
-def predict(p: argparse.ArgumentParser) -> None:
-    """Label your own images."""
-    cli.add_config(p)
-    p.add_argument('checkpoint', help='checkpoint file')
-    p.add_argument('source', metavar='IMAGE_OR_FOLDER', help='subfolders are searched too')
-    p.add_argument('--out', metavar='DIR', required=True, help='folder for the results')
-    cli.add_overwrite(p)
-    p.add_argument(
-        '--batch-size', type=int, default=4, help='how many images of one size to predict at once'
-    )
-    cli.add_amp(p)
-    p.add_argument('--device', help='such as cpu or cuda:1; default: a GPU if there is one')
-
-
-def visualize(p: argparse.ArgumentParser) -> None:
-    """Draw a figure of the paper from a checkpoint."""
-    cli.add_config(p)
-    p.add_argument('checkpoint', nargs='?', help='checkpoint file; not needed for weights')
-    figures = ['loss', 'weights', 'qualitative', 'comparison']
-    p.add_argument('--figure', choices=figures, required=True)
-    cli.add_compare(p)
-    p.add_argument(
-        '--names', nargs=2, help='what the two models are called; default: their configs'
-    )
-    chosen = p.add_mutually_exclusive_group()
-    chosen.add_argument('--indices', nargs='+', type=int, help='numbers of images, from 0')
-    chosen.add_argument('--images', nargs='+', metavar='NAME', help='file names of images')
-    p.add_argument('--out', required=True, help=f'file to write: {", ".join(FORMATS)}')
-    cli.add_overwrite(p)
-
-
-def browse_weights(p: argparse.ArgumentParser) -> None:
-    """Draw the weights of training samples."""
-    cli.add_config(p)
-    cli.add_work_dir(p)
-    p.add_argument('--num', type=int, default=8, help='how many samples, evenly spaced')
-    p.add_argument('--out', metavar='DIR', help='default: weights/ in the work dir')
-    cli.add_overwrite(p)
-    p.add_argument('--seed', type=int, default=0, help='seed of the random crops and flips')
-
-
-def weight_statistics(p: argparse.ArgumentParser) -> None:
-    """Print how large the boundary weights are on labels."""
-    p.add_argument('folders', nargs='+', metavar='FOLDER', help='folder of label maps, *.png')
-    p.add_argument(
-        '--loss',
-        nargs='+',
-        action=cli.Options,
-        default={},
-        metavar='KEY=VALUE',
-        help='arguments of BoundaryAwareLoss, such as kernel_size=19 downsample=2',
-    )
-    cli.add_traceback(p)
-
-
-def analyze_errors(p: argparse.ArgumentParser) -> None:
-    """Split the score of a model by what makes segmentation hard."""
-    cli.add_config(p)
-    cli.add_work_dir(p)
-    p.add_argument('checkpoint', help='checkpoint file')
-    cli.add_compare(p)
-    p.add_argument('--out', metavar='DIR', required=True, help='folder for the results')
-    cli.add_overwrite(p)
-    p.add_argument('--width', type=int, default=8, help='near a boundary: pixels from it')
-    p.add_argument('--area', type=int, default=1024, help='small objects have fewer pixels')
-    p.add_argument(
-        '--radius', type=int, default=4, help='in thin parts no disc of this radius fits'
-    )
-
-
-def export_onnx(p: argparse.ArgumentParser) -> None:
-    """Export a segmentation model to ONNX."""
-    cli.add_config(p)
-    p.add_argument('checkpoint', help='checkpoint file')
-    p.add_argument(
-        '--out', help='file to write; default: beside the checkpoint, with the suffix .onnx'
-    )
-    cli.add_overwrite(p)
-    p.add_argument('--image', help='picture to compare on; default: a generated scene')
-    p.add_argument('--opset', type=int, default=18, help='ONNX opset, 18 or later')
-
-
-def demo(p: argparse.ArgumentParser) -> None:
-    """Train PAC + BAL on generated data, test it and draw what it learned."""
-    cli.add_config(p, default=config_path('pac_bal_demo.py'))
-    cli.add_work_dir(p)
-    p.set_defaults(work_dir=time.strftime('work_dirs/pac_bal_demo/%Y%m%d_%H%M%S'))
-    cli.add_overwrite(p)
-    p.add_argument('--images', type=int, default=4, help='how many images to draw')
-
-
-def prepare_voc(p: argparse.ArgumentParser) -> None:
-    """Make VOC 2012 with SBD's masks."""
-    archive = 'path or URL; default: %(default)s'
-    p.add_argument('--voc', default=VOC_URL, help=f'VOC 2012, {archive}')
-    p.add_argument('--sbd', default=SBD_URL, help=f'SBD, {archive}')
-    p.add_argument(
-        '--out', default='data/VOCdevkit', metavar='DIR', help='VOCdevkit; default: %(default)s'
-    )
-    p.add_argument('--check', action='store_true', help='only verify what is in --out')
-    cli.add_traceback(p)
-
-
-def convert_lite0(p: argparse.ArgumentParser) -> None:
-    """Convert EfficientNet-Lite0's ImageNet weights for TIMMBackbone."""
-    p.add_argument('source', nargs='?', help='its .pth file; default: that of the package')
-    p.add_argument(
-        '--out',
-        default='data/tf_efficientnet_lite0.pth',
-        metavar='FILE',
-        help='default: %(default)s, where the configs look for it',
-    )
-    cli.add_overwrite(p)
-    cli.add_traceback(p)
+from ..version import __version__
+from . import arguments, cli
 
 
 class Command(NamedTuple):
-    """What adds the arguments, with their description, and the module that does the work."""
+    """What adds the arguments, the module below apps/ that does the work, and pacbal's words."""
 
     arguments: Callable[[argparse.ArgumentParser], None]
     module: str
+    words: str
 
 
 # By the names of the tools.
 COMMANDS = {
-    'train': Command(train, 'train'),
-    'check': Command(check, 'train'),
-    'test': Command(test, 'test'),
-    'predict': Command(predict, 'predict'),
-    'visualize': Command(visualize, 'visualize'),
-    'browse_weights': Command(browse_weights, 'browse_weights'),
-    'weight_statistics': Command(weight_statistics, 'weight_statistics'),
-    'analyze_errors': Command(analyze_errors, 'analyze_errors'),
-    'export_onnx': Command(export_onnx, 'export_onnx'),
-    'demo': Command(demo, 'demo'),
-    'prepare_voc': Command(prepare_voc, 'voc.prepare'),
-    'convert_lite0': Command(convert_lite0, 'lite0'),
+    'train': Command(arguments.train, 'train', 'train'),
+    'test': Command(arguments.test, 'test', 'test'),
+    'predict': Command(arguments.predict, 'predict', 'predict'),
+    'check': Command(arguments.check, 'train', 'check'),
+    'browse_weights': Command(arguments.browse_weights, 'browse_weights', 'weights browse'),
+    'weight_statistics': Command(
+        arguments.weight_statistics, 'weight_statistics', 'weights statistics'
+    ),
+    'explore_weights': Command(arguments.explore_weights, 'explore', 'weights explore'),
+    'analyze_errors': Command(arguments.analyze_errors, 'analyze_errors', 'analyze'),
+    'compare_errors': Command(arguments.compare_errors, 'error_summary', 'compare'),
+    'visualize': Command(arguments.visualize, 'visualize', 'visualize'),
+    'export_onnx': Command(arguments.export_onnx, 'export_onnx', 'export'),
+    'run_study': Command(arguments.run_study, 'study', 'study'),
+    'demo': Command(arguments.demo, 'demo', 'demo'),
+    'doctor': Command(arguments.doctor, 'doctor', 'doctor'),
+    'prepare_voc': Command(arguments.prepare_voc, 'voc.prepare', 'prepare-voc'),
+    'convert_lite0': Command(arguments.convert_lite0, 'lite0', 'convert-lite0'),
 }
 
 
-def parse_args(name: str, arguments: list[str] | None = None) -> argparse.Namespace:
+def parse_args(
+    tool: str, given: list[str] | None = None, prog: str | None = None
+) -> argparse.Namespace:
     """What a tool is asked to do; by default by the arguments of this process."""
-    command = COMMANDS[name]
-    p = argparse.ArgumentParser(description=command.arguments.__doc__)
-    command.arguments(p)
-    return p.parse_args(arguments)
+    add = COMMANDS[tool].arguments
+    p = argparse.ArgumentParser(prog=prog, description=add.__doc__)
+    add(p)
+    return p.parse_args(given)
 
 
-def run(name: str) -> None:
+def run(tool: str, prog: str | None = None) -> None:
     """Run a tool with the arguments of this process."""
-    execute(name, parse_args(name))
+    execute(tool, parse_args(tool, prog=prog))
 
 
-def execute(name: str, args: argparse.Namespace) -> None:
+def execute(tool: str, args: argparse.Namespace) -> None:
     """Run a tool; an error ends this process with one sentence."""
 
-    def main(args: argparse.Namespace) -> None:
+    def work(args: argparse.Namespace) -> None:
         require_mmseg('this tool')
-        import_module(f'.{COMMANDS[name].module}', __package__).main(args)
+        import_module(f'.{COMMANDS[tool].module}', __package__).main(args)
 
-    cli.run(main, args)
+    cli.run(work, args)
+
+
+def pacbal() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    p = argparse.ArgumentParser(prog='pacbal', description='All tools of mmseg-pacbal')
+    p.add_argument('--version', action='version', version=__version__)
+    groups = {'': p.add_subparsers(required=True, metavar='COMMAND')}
+    for tool, command in COMMANDS.items():
+        group, _, name = command.words.rpartition(' ')
+        if group not in groups:
+            inner = groups[''].add_parser(group, help=f'Look at the {group} of the loss.')
+            groups[group] = inner.add_subparsers(required=True, metavar='COMMAND')
+        summary = command.arguments.__doc__
+        parser = groups[group].add_parser(name, help=summary, description=summary)
+        command.arguments(parser)
+        parser.set_defaults(tool=tool)
+    return p
+
+
+def main() -> None:
+    """The console command ``pacbal``, with completion in the shell if argcomplete is installed."""
+    p = pacbal()
+    try:
+        import argcomplete
+    except ImportError:
+        pass
+    else:
+        argcomplete.autocomplete(p)
+    args = p.parse_args()
+    execute(args.tool, args)

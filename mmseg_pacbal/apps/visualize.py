@@ -33,7 +33,7 @@ from ..openmmlab.inspection import (
 )
 from ..visualization import comparison_figure, edge_figure, loss_figure, qualitative_figure
 from . import cli
-from .commands import FORMATS
+from .arguments import FORMATS
 
 DPI = 300  # of PNG and JPEG, and of the pictures inside a PDF
 

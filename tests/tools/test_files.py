@@ -129,18 +129,18 @@ def test_demo_does_not_overwrite_checkpoints(data, tmp_path, capsys):
 
 
 def test_doctor_does_not_overwrite_its_report(monkeypatch, tmp_path, capsys):
-    from mmseg_pacbal.apps import doctor
+    from mmseg_pacbal.apps import commands, doctor
 
     path = tmp_path / 'found.json'
     path.write_text(MINE)
     monkeypatch.setattr(doctor, 'CHECKS', [])
     monkeypatch.setattr('sys.argv', ['doctor', '--json', str(path)])
     with pytest.raises(SystemExit):
-        doctor.main()
+        commands.run('doctor')
     assert f'{path} would be overwritten; add --overwrite' in capsys.readouterr().err
     assert path.read_text() == MINE
     monkeypatch.setattr('sys.argv', ['doctor', '--json', str(path), '--overwrite'])
-    doctor.main()
+    commands.run('doctor')
     assert path.read_text() != MINE
 
 

@@ -17,18 +17,7 @@ from .examination import examine, facts, pasteable, print_findings, print_fixed
 CHECKS = (*ops.CHECKS, *training.CHECKS, *ops.SPEEDS)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog='python -m mmseg_pacbal.doctor',
-        description='Examine this machine: every op on every device, training, resume, speed',
-    )
-    parser.add_argument('--json', metavar='FILE', help='also write everything to a JSON file')
-    cli.add_overwrite(parser)
-    parser.add_argument('--traceback', action='store_true', help='show the traceback of an error')
-    cli.run(run, parser.parse_args())
-
-
-def run(args: argparse.Namespace) -> None:
+def main(args: argparse.Namespace) -> None:
     """Run all checks, print the findings and write them to a file if one is named.
 
     Raises:

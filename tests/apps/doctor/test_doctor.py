@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from mmseg_pacbal import compat
-from mmseg_pacbal.apps import doctor
+from mmseg_pacbal.apps import commands, doctor
 from mmseg_pacbal.apps.doctor import examination, ops, training
 from mmseg_pacbal.apps.doctor.examination import (
     Check,
@@ -301,7 +301,7 @@ def test_exit_code_and_precision(fails, monkeypatch, tmp_path):
     torch.set_float32_matmul_precision('high')
     try:
         with pytest.raises(SystemExit, match='1') if fails else contextlib.nullcontext():
-            doctor.main()
+            commands.run('doctor')
     finally:
         torch.set_float32_matmul_precision(before)
     finding = json.loads((tmp_path / 'found.json').read_text())['findings'][0]
