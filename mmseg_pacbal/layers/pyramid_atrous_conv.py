@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from ..ops import pyramid_atrous_conv2d
 from ..ops.arguments import POSITIVE_INT, Accepted, check_arguments, reject_unknown_arguments
-from ..ops.factorized import outputs_innermost
 from ..ops.pyramid_atrous_conv import check_pyramid_args
 
 ACCEPTED = dict(
@@ -79,10 +78,7 @@ class PyramidAtrousConv(nn.Module):
         self.rates = tuple(map(int, rates))
         self.merge = merge
         self.backend = backend
-        weight = torch.empty(out_channels, in_channels, 3, 3)
-        # The factorized form reads the filter without a copy where outputs are innermost in memory;
-        # for one rate it saves nothing, and a convolution is fastest with the usual layout.
-        self.weight = nn.Parameter(weight if len(self.rates) == 1 else outputs_innermost(weight))
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, 3, 3))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if norm is None else None
         self.squeeze = None
         if merge == 'concat':

@@ -13,7 +13,6 @@ fast kernels for this, which write every row of the result once and sum half pre
 
 from collections import Counter
 from collections.abc import Sequence
-from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -24,10 +23,10 @@ from .caching import cached_tensors
 
 # Multiplications saved for a pixel, tap and output, from which on factorizing pays.
 MIN_SAVED = 128
-# Limit for the products that are held at once; for a larger image they are computed for a few taps
-# at a time. The C library keeps freed blocks of up to 32 MB for the next call; the pages of larger
-# ones are mapped again every time.
-MAX_BYTES = 24 * 2**20
+# Limit for the products that are held at once, with the part of the filter that they take. The C
+# library keeps freed blocks of up to 32 MB for the next call; the pages of larger ones are mapped
+# again every time.
+MAX_BYTES = 16 * 2**20
 
 
 def choose_by_rule(channels: int, rates: Sequence[int]) -> str:
@@ -48,8 +47,7 @@ def forward(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Te
 
     Args:
         x: (N, C_in, H, W).
-        weight: (C_out, C_in, kh, kw) of x's dtype, kh and kw odd. It is read without a copy
-            where outputs are innermost in memory (see :func:`outputs_innermost`).
+        weight: (C_out, C_in, kh, kw) of x's dtype, kh and kw odd.
         rates: Atrous rates.
         concat: Whether there is an output for each rate.
 
@@ -57,19 +55,20 @@ def forward(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Te
         (N, C_out, H, W), or (N, len(rates) * C_out, H, W) for concat; channels_last where x is.
         Half precision is summed in float32.
     """
-    c_out = len(weight)
     pattern = ShiftPattern.of(x, weight, rates, concat)
-    matrix = stack_taps(weight)  # (C_in, kh * kw * C_out)
-    groups = _groups_of_taps(x, weight)
-    out = empty_like_layout(x, (len(rates) if concat else 1) * c_out)
-    # One image at a time: the matrices are large, and the products of one image are enough to hold.
-    for image, maps in zip(with_plain_layout(x).flatten(2), out.flatten(2), strict=True):
-        sums = (
-            add_shifted((image.T @ matrix[:, columns]).view(-1, c_out), pattern, taps)
-            for taps, columns in groups
-        )
-        total = reduce(Tensor.add_, (part.to(accumulation_dtype(x)) for part in sums))
-        maps.copy_(total.view(maps.mT.shape).T)
+    groups = len(rates) if concat else 1
+    out = empty_like_layout(x, groups * len(weight))
+    maps = out.unflatten(1, (groups, len(weight)))  # (N, groups, C_out, H, W)
+    pixels = pixel_rows(x)
+    if is_half(x):  # its products are faster with channels innermost, by more than a copy takes
+        pixels = pixels.contiguous()
+    for outputs, all_images in _parts(pixels, weight):
+        matrix = stack_taps(weight[outputs])  # (kh * kw * c, C_in)
+        for images in all_images:
+            products = pixels[images].flatten(0, 1) @ matrix.T
+            sums = add_shifted(products.view(-1, outputs.stop - outputs.start), pattern)
+            sums = sums.view(-1, *x.shape[2:], groups, sums.shape[1])  # (n, H, W, groups, c)
+            maps[images, :, outputs] = sums.permute(0, 3, 4, 1, 2)
     return out
 
 
@@ -85,29 +84,30 @@ def backward(
 
     They do not depend on the products, which are neither kept nor computed again.
     """
-    c_out = len(weight)
     pattern = ShiftPattern.of(x, weight, rates, concat)
-    matrix = stack_taps(weight)  # (C_in, kh * kw * C_out)
-    groups = _groups_of_taps(x, weight)
-    grad_x = empty_like_layout(x, x.shape[1])
-    like = torch.empty_like if len(x) else torch.zeros_like  # the first image fills it
-    grad_matrix = like(matrix, dtype=accumulation_dtype(x))
-    grad = grad.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
-    for n, image in enumerate(with_plain_layout(x).flatten(2)):
-        rows = grad[n].reshape(-1, c_out)
-        for taps, columns in groups:
-            products_grad = add_shifted(rows, pattern, taps, True)
-            products_grad = products_grad.view(image.shape[1], -1)  # (HW, taps * C_out)
+    pixels = pixel_rows(x)
+    grad = grad.permute(0, 2, 3, 1).flatten(1).unflatten(1, (-1, len(weight)))  # (N, rows, C_out)
+    grad_pixels = torch.empty_like(pixels)
+    grad_weight = torch.empty_like(weight) if len(x) else torch.zeros_like(weight)
+    for outputs, all_images in _parts(pixels, weight):
+        filters = weight[outputs].flatten(1)  # (c, C_in * kh * kw)
+        # (C_in, kh * kw * c), which products of half precision read faster with rows in one piece
+        matrix = filters.T.reshape(x.shape[1], -1) if is_half(x) else stack_taps(weight[outputs]).T
+        grad_matrix = None
+        for images in all_images:
+            rows = pixels[images].flatten(0, 1)
+            products_grad = add_shifted(grad[images, :, outputs].flatten(0, 1), pattern, True)
+            products_grad = products_grad.view(len(rows), -1)  # (n * HW, kh * kw * c)
             if needs_grad[0]:
-                maps = grad_x[n].flatten(1)
-                maps.addmm_(matrix[:, columns], products_grad.T, beta=min(taps.start, 1))
+                part = grad_pixels[images].flatten(0, 1)
+                part.addmm_(products_grad, matrix.T, beta=min(outputs.start, 1))
             if needs_grad[1]:
-                accumulate_matmul(grad_matrix[:, columns], image, products_grad, beta=min(n, 1))
-            del products_grad  # before the next taps' gradient is computed
-    grads = [grad_x] if needs_grad[0] else []
-    if needs_grad[1]:
-        grads.append(unstack_taps(grad_matrix.to(weight.dtype), weight))
-    return grads
+                grad_matrix = accumulate_matmul(grad_matrix, rows.T, products_grad)
+        if grad_matrix is not None:
+            grad_filters = grad_matrix.to(weight.dtype).view(filters.T.shape).T
+            grad_weight[outputs] = grad_filters.view_as(grad_weight[outputs])
+    grad_x = grad_pixels.mT.unflatten(2, x.shape[2:]).contiguous(memory_format=memory_format(x))
+    return [g for g, needed in zip((grad_x, grad_weight), needs_grad, strict=True) if needed]
 
 
 def traceable(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Tensor:
@@ -115,11 +115,11 @@ def traceable(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> 
 
     It holds all products, padded, and is slower than :func:`forward` where torch runs it.
     """
-    c_out, c_in, kh, kw = map(int, weight.shape)  # torch.jit.trace has tensors here
+    c_out, _, kh, kw = map(int, weight.shape)  # torch.jit.trace has tensors here
     h, w = x.shape[2:]
     top, left = max(rates) * (kh // 2), max(rates) * (kw // 2)
-    taps = stack_taps(weight).T.reshape(kh * kw * c_out, c_in, 1, 1)
-    products = F.pad(F.conv2d(x, taps), (left, left, top, top)).split(c_out, dim=1)
+    products = F.conv2d(x, stack_taps(weight)[:, :, None, None])
+    products = F.pad(products, (left, left, top, top)).split(c_out, dim=1)
     groups: dict[int, Tensor] = {}
     for tap, group, dy, dx, count in shifts((kh, kw), rates, concat):
         shifted = products[tap][..., top + dy : top + dy + h, left + dx : left + dx + w]
@@ -128,22 +128,14 @@ def traceable(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> 
     return torch.cat([groups[i] for i in sorted(groups)], dim=1) if concat else groups[0]
 
 
-class Shift(NamedTuple):
-    """One term of the sum that makes an output.
+def shifts(
+    kernel: tuple[int, int], rates: Sequence[int], concat: bool
+) -> list[tuple[int, int, int, int, int]]:
+    """Every distinct term of the sums that make the outputs: tap, group, dy, dx, count.
 
-    To output number ``group``, at every position p, add ``times`` * (product of ``tap`` at
-    p + (dy, dx)). ``group`` is 0 if the rates are added up, and otherwise the index of the rate.
+    To output number ``group``, at every position p, add count * (product of tap at p + (dy, dx)).
+    The group is 0 if the rates are added up, else the index of the rate. In the order of taps.
     """
-
-    tap: int
-    group: int
-    dy: int
-    dx: int
-    times: int
-
-
-def shifts(kernel: tuple[int, int], rates: Sequence[int], concat: bool) -> tuple[Shift, ...]:
-    """Every distinct shift, in the order of taps; with concat each rate is a group."""
     kh, kw = kernel
     counts = Counter(
         (y * kw + x, index if concat else 0, (y - kh // 2) * rate, (x - kw // 2) * rate)
@@ -151,7 +143,7 @@ def shifts(kernel: tuple[int, int], rates: Sequence[int], concat: bool) -> tuple
         for x in range(kw)
         for index, rate in enumerate(rates)
     )
-    return tuple(Shift(*where, count) for where, count in counts.items())
+    return [(*where, count) for where, count in counts.items()]
 
 
 class ShiftPattern(NamedTuple):
@@ -169,10 +161,8 @@ class ShiftPattern(NamedTuple):
         return cls((h, w), (kh, kw), tuple(rates), concat, x.device)
 
 
-def add_shifted(
-    table: Tensor, pattern: ShiftPattern, taps: range, transposed: bool = False
-) -> Tensor:
-    r"""Outputs from the products of some taps.
+def add_shifted(table: Tensor, pattern: ShiftPattern, transposed: bool = False) -> Tensor:
+    r"""Outputs from products.
 
     .. math:: y(p, r) = \sum_k W_k x(p + r \, o_k), \quad o_k = \text{offset of tap } k
 
@@ -180,21 +170,25 @@ def add_shifted(
     from those of the outputs.
 
     Args:
-        table: Products, (H * W * len(taps), C_out); transposed: gradients of outputs,
-            (H * W, C_out), or (H * W * len(rates), C_out) for ``concat``.
+        table: Products of n images, (n * H * W * kh * kw, C_out); transposed: gradients of outputs,
+            (n * H * W, C_out), or (n * H * W * len(rates), C_out) for ``concat``.
         pattern: Its shape.
-        taps: Positions in the kernel, row by row.
         transposed: Whether to go from outputs to products, whose shape the result then has.
     """
-    rows, offsets = _bags(pattern, taps, transposed)
+    rows, offsets = _bags(pattern, len(table), transposed)
     return F.embedding_bag(rows, table, offsets, mode='sum', include_last_offset=True)
 
 
-# A training step uses one entry for each direction and group of taps; images may differ in size.
+# A training step uses one entry for each direction and number of images; images may differ in size.
 # Those of one map of 513x513 at five rates take 104 MB, those of 33x33 take 0.4 MB.
 @cached_tensors(max_bytes=2**27)
-def _bags(pattern: ShiftPattern, taps: range, transposed: bool) -> tuple[Tensor, Tensor]:
+def _bags(pattern: ShiftPattern, length: int, transposed: bool) -> tuple[Tensor, Tensor]:
     """The rows of one table that each row of the other adds up, as ``F.embedding_bag`` takes them.
+
+    Args:
+        pattern: Of one image.
+        length: Of the table that is read, for one image or several.
+        transposed: Whether that is the one of outputs.
 
     Returns:
         The indices of all bags, one bag after another, and where each bag begins and the last ends.
@@ -202,75 +196,74 @@ def _bags(pattern: ShiftPattern, taps: range, transposed: bool) -> tuple[Tensor,
     (h, w), (kh, kw), rates, concat, device = pattern
     sign = -1 if transposed else 1
     # Axes: y, x, tap, rate.
-    tap = torch.arange(taps.start, taps.stop, device=device)[:, None]
+    tap = torch.arange(kh * kw, device=device)[:, None]
     rate = torch.tensor(rates, device=device)
     y = torch.arange(h, device=device)[:, None, None, None] + sign * rate * (tap // kw - kh // 2)
     x = torch.arange(w, device=device)[:, None, None] + sign * rate * (tap % kw - kw // 2)
     inside = (y >= 0) & (y < h) & (x >= 0) & (x < w)
     pixel = y * w + x
+    groups = len(rates) if concat else 1
     if transposed:
-        bags = h * w * len(taps)
-        rows = pixel * len(rates) + torch.arange(len(rates), device=device) if concat else pixel
+        bags, others = h * w * kh * kw, h * w * groups
+        rows = pixel * groups + (torch.arange(groups, device=device) if concat else 0)
     else:
-        bags = h * w * (len(rates) if concat else 1)
-        rows = pixel * len(taps) + tap - taps.start
+        bags, others = h * w * groups, h * w * kh * kw
+        rows = pixel * kh * kw + tap
         if concat:
             rows, inside = rows.mT, inside.mT
     inside = inside.reshape(bags, -1)
-    ends = inside.sum(1).cumsum(0)
-    return rows.reshape(bags, -1)[inside].int(), F.pad(ends, (1, 0)).int()
+    rows, sizes = rows.reshape(bags, -1)[inside], inside.sum(1)
+    first = torch.arange(0, length, others, device=device)  # of each image
+    ends = sizes.repeat(len(first)).cumsum(0)
+    return (first[:, None] + rows).flatten().int(), F.pad(ends, (1, 0)).int()
 
 
-def _groups_of_taps(x: Tensor, weight: Tensor) -> list[tuple[range, slice]]:
-    """Taps whose products are held at once, and their columns in :func:`stack_taps`' matrix."""
-    (c_out, _, kh, kw), (h, w) = weight.shape, x.shape[2:]
-    size = max(1, MAX_BYTES // (h * w * c_out * x.element_size()))
-    groups = (range(kh * kw)[first : first + size] for first in range(0, kh * kw, size))
-    return [(taps, slice(taps.start * c_out, taps.stop * c_out)) for taps in groups]
+def _parts(pixels: Tensor, weight: Tensor) -> list[tuple[slice, list[slice]]]:
+    """Outputs whose products are held at once, and for each group of them the images."""
+    (n, area, _), (c_out, c_in, kh, kw) = pixels.shape, weight.shape
+    of_one_output = kh * kw * weight.element_size()
+    # Rows of 64 bytes and more are added at full speed.
+    count = max(16, MAX_BYTES // ((area + c_in) * of_one_output))
+    parts = -(-c_out // count)
+    outputs = [slice(i * c_out // parts, (i + 1) * c_out // parts) for i in range(parts)]
+    together = MAX_BYTES // (area * of_one_output * -(-c_out // parts))
+    together = max(1, together) if pixels.is_contiguous() else 1
+    return [(o, [slice(i, i + together) for i in range(0, n, together)]) for o in outputs]
 
 
 def stack_taps(weight: Tensor) -> Tensor:
-    """(C_out, C_in, kh, kw) -> (C_in, kh * kw * C_out), a view where outputs are innermost."""
-    return weight.permute(1, 2, 3, 0).flatten(1)
+    """(C_out, C_in, kh, kw) -> (kh * kw * C_out, C_in)."""
+    return weight.permute(2, 3, 0, 1).flatten(0, 2)
 
 
-def unstack_taps(matrix: Tensor, weight: Tensor) -> Tensor:
-    """(C_in, kh * kw * C_out) -> the shape of weight, a view with outputs innermost."""
-    c_out, c_in, kh, kw = weight.shape
-    return matrix.view(c_in, kh, kw, c_out).permute(3, 0, 1, 2)
+def pixel_rows(x: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, H * W, C), a view where x is contiguous or channels_last."""
+    return with_plain_layout(x).flatten(2).mT
 
 
-def outputs_innermost(weight: Tensor) -> Tensor:
-    """The same (C_out, C_in, kh, kw) values, laid out in memory as (C_in, kh, kw, C_out)."""
-    return unstack_taps(stack_taps(weight).contiguous(), weight)
-
-
-def is_channels_last(x: Tensor) -> bool:
-    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+def memory_format(x: Tensor) -> torch.memory_format:
+    """channels_last or contiguous; the latter if x is both or neither."""
+    channels_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    return torch.channels_last if channels_last else torch.contiguous_format
 
 
 def with_plain_layout(x: Tensor) -> Tensor:
     """x itself where it is contiguous or channels_last, else a contiguous copy."""
-    return x if is_channels_last(x) else x.contiguous()
+    return x.contiguous(memory_format=memory_format(x))
 
 
 def empty_like_layout(x: Tensor, channels: int) -> Tensor:
     """Uninitialised (N, channels, H, W) in the dtype and memory format of x (N, C, H, W)."""
-    layout = torch.channels_last if is_channels_last(x) else torch.contiguous_format
     shape = (x.shape[0], channels, *x.shape[2:])
-    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=layout)
+    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=memory_format(x))
 
 
-def accumulation_dtype(x: Tensor) -> torch.dtype:
-    """Sums of half precision terms are taken in float32."""
-    return torch.promote_types(x.dtype, torch.float32)
+def is_half(x: Tensor) -> bool:
+    return x.element_size() < 4
 
 
-def accumulate_matmul(out: Tensor, a: Tensor, b: Tensor, beta: int = 1) -> None:
-    """out = beta * out + a @ b, where half precision is summed in float32."""
-    if out.dtype == a.dtype:
-        out.addmm_(a, b, beta=beta)
-    elif beta:
-        out.add_(a @ b)
-    else:
-        out.copy_(a @ b)
+def accumulate_matmul(total: Tensor | None, a: Tensor, b: Tensor) -> Tensor:
+    """total + a @ b, in place where possible; half precision is summed in float32."""
+    if total is None:
+        return a @ b
+    return total.float().add_(a @ b) if is_half(a) else total.addmm_(a, b)

@@ -13,7 +13,7 @@ from torch.torch_version import TorchVersion
 
 from . import factorized
 from .arguments import POSITIVE_INT, Accepted, check_arguments, check_tensor, one_of
-from .factorized import empty_like_layout, outputs_innermost, with_plain_layout
+from .factorized import empty_like_layout, with_plain_layout
 
 MERGES = ('sum', 'concat')
 VARIABLE = 'MMSEG_PACBAL_BACKEND'  # of the environment: what 'auto' stands for
@@ -195,10 +195,11 @@ def _form(
     """What has the functions ``forward`` and ``backward`` of a backend."""
     if backend == 'factorized':
         return factorized
-    if backend == 'triton':
-        return importlib.import_module('.triton.factorized', __package__)
     trials = importlib.import_module('.gpu_trials', __package__)
-    return trials.fastest_form(x, weight, rates, concat, training)
+    forms = trials.available_forms(x.device.type)
+    if backend == 'auto':
+        backend = trials.choose(forms, trials.Problem(x, weight, rates, concat, training))
+    return forms[backend]
 
 
 # Forward and backward are operators, so that torch.compile does not look inside: it would unroll
@@ -237,7 +238,7 @@ def _(x, weight, rates, concat, backend, training):
 
 @_pyramid_backward.register_fake
 def _(x, weight, grad, rates, concat, backend, needs_grad):
-    fakes = torch.empty_like(with_plain_layout(x)), torch.empty_like(outputs_innermost(weight))
+    fakes = torch.empty_like(with_plain_layout(x)), torch.empty_like(weight)
     return [fake for fake, needed in zip(fakes, needs_grad, strict=True) if needed]
 
 

@@ -5,7 +5,6 @@ import torch
 from torch import nn
 
 from mmseg_pacbal.ops import factorized, pyramid_atrous_conv2d
-from mmseg_pacbal.ops.factorized import Shift, shifts
 
 SIZES = [(1, 6, 1, 1), (3, 6, 2, 40), (2, 6, 11, 13), (2, 6, 17, 9)]
 CONCAT = pytest.mark.parametrize('concat', [False, True], ids=['sum', 'concat'])
@@ -22,18 +21,6 @@ class Pyramid(nn.Module):
         return pyramid_atrous_conv2d(
             x, self.weight, (1, 3, 5, 3), merge=self.merge, backend='factorized'
         )
-
-
-def test_shifts_by_hand():
-    # Tap 1 of three is the centre: its shift is the same at both rates, so it counts twice.
-    assert shifts((1, 3), (1, 4), concat=False) == (
-        Shift(tap=0, group=0, dy=0, dx=-1, times=1),
-        Shift(tap=0, group=0, dy=0, dx=-4, times=1),
-        Shift(tap=1, group=0, dy=0, dx=0, times=2),
-        Shift(tap=2, group=0, dy=0, dx=1, times=1),
-        Shift(tap=2, group=0, dy=0, dx=4, times=1),
-    )
-    assert [shift.group for shift in shifts((1, 1), (1, 4), concat=True)] == [0, 1]
 
 
 @CONCAT

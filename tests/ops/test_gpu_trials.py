@@ -1,7 +1,5 @@
 """Trials of backends that raise, disagree, give NaN, are slow or missing; on a CPU in full."""
 
-import subprocess
-import sys
 import threading
 import warnings
 from types import SimpleNamespace
@@ -11,12 +9,12 @@ import torch
 
 from mmseg_pacbal.ops import gpu_trials, pyramid_atrous_conv2d
 from mmseg_pacbal.ops import pyramid_atrous_conv as pac
-from mmseg_pacbal.ops.factorized import choose_by_rule
 from mmseg_pacbal.ops.gpu_trials import Form, Problem
 
 RATES = (1, 3, 5)
 KINDS = pytest.mark.parametrize('training', [False, True], ids=['inference', 'training'])
 PLAIN = gpu_trials.available_forms('cpu')
+EPS = torch.finfo(torch.float32).eps
 
 
 class Clock:
@@ -31,14 +29,11 @@ class Clock:
     def slow_down(self, form: Form, seconds: float) -> Form:
         """The same form, which takes so long in each direction."""
 
-        def after(function):
-            def run(*args):
-                self.now += seconds
-                return function(*args)
+        def wait(result):
+            self.now += seconds
+            return result
 
-            return run
-
-        return Form(after(form.forward), after(form.backward))
+        return changed(form, wait, wait)
 
 
 def changed(form: Form, forward=lambda out: out, backward=lambda grads: grads) -> Form:
@@ -63,23 +58,22 @@ def clock(monkeypatch) -> Clock:
 
 
 @pytest.fixture
-def forms(clock) -> dict[str, Form]:
-    return {
+def forms(clock, monkeypatch) -> dict[str, Form]:
+    """Of the operator, too."""
+    forms = {
         'reference': clock.slow_down(PLAIN['reference'], 3.0),
         'factorized': clock.slow_down(PLAIN['factorized'], 2.0),
         'triton': clock.slow_down(PLAIN['factorized'], 1.0),
     }
+    monkeypatch.setattr(gpu_trials, 'available_forms', lambda device: forms)
+    return forms
 
 
-def problem(shape=(2, 64, 9, 11), dtype=torch.float32, rates=RATES, concat=False) -> Problem:
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(shape, generator=generator).to(dtype)
-    weight = torch.randn(8, shape[1], 3, 3, generator=generator).to(dtype)
-    return Problem(x, weight, rates, concat)
-
-
-def choose(forms, training=True, **options) -> str:
-    return gpu_trials.choose(forms, problem(**options), training)
+def choose(
+    forms, training=True, shape=(2, 64, 9, 11), dtype=torch.float32, rates=RATES, concat=False
+) -> str:
+    x, weight = torch.zeros(shape, dtype=dtype), torch.zeros(8, shape[1], 3, 3, dtype=dtype)
+    return gpu_trials.choose(forms, Problem(x, weight, rates, concat, training))
 
 
 @KINDS
@@ -88,15 +82,16 @@ def choose(forms, training=True, **options) -> str:
 @pytest.mark.parametrize('name', ['factorized', 'reference', 'triton'])
 def test_fastest_of_right_forms_is_chosen(name, dtype, concat, training, forms, clock):
     forms[name] = clock.slow_down(PLAIN['factorized'], 0.5)
+    random_state = torch.get_rng_state()
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         assert choose(forms, training, dtype=dtype, concat=concat) == name
+    assert torch.equal(torch.get_rng_state(), random_state)
 
 
 WRONG = {
     'raises': (raising(RuntimeError('no\nkernel image')), r'raised RuntimeError \(no kernel image'),
     'is not there': (raising(ImportError('libtriton')), r'raised ImportError \(libtriton'),
-    'asserts': (raising(AssertionError()), 'raised AssertionError'),
     'NaN': (lambda out: out * torch.nan, 'disagrees'),
     'one NaN': (lambda out: out.index_fill(3, torch.tensor([10]), torch.nan), 'disagrees'),
     'a little wrong': (lambda out: out * 1.001, 'disagrees with the reference by more than'),
@@ -132,7 +127,6 @@ def test_wrong_gradient_is_found_in_training_alone(which, forms):
 
 @pytest.mark.filterwarnings('ignore:backend')
 def test_without_any_other_form_the_reference_is_left(forms):
-    assert choose({'reference': forms['reference']}, training=False) == 'reference'
     forms['triton'] = forms['factorized'] = raising(RuntimeError())
     assert choose(forms) == 'reference'
 
@@ -141,20 +135,6 @@ def test_reference_without_memory_leaves_it_to_the_rule(forms):
     forms['reference'] = raising(torch.OutOfMemoryError('big'))
     with pytest.warns(UserWarning, match="'reference' is left out"):
         assert choose(forms) == 'factorized'
-
-
-@KINDS
-@pytest.mark.parametrize('bad', [torch.nan, torch.inf])
-def test_a_batch_that_is_not_finite_decides_nothing(bad, training, forms):
-    given = problem()
-    good = given.x[1, 5, 4, 3].item()
-    given.x[1, 5, 4, 3] = bad
-    with warnings.catch_warnings():
-        warnings.simplefilter('error')  # it is no form's fault
-        assert gpu_trials.choose(forms, given, training) == 'factorized'
-        assert gpu_trials.choices == {}
-        given.x[1, 5, 4, 3] = good
-        assert gpu_trials.choose(forms, given, training) == 'triton'
 
 
 def test_choice_is_kept_for_a_class_of_shapes(forms):
@@ -180,30 +160,24 @@ def test_number_of_trials_is_bounded(forms, monkeypatch):
     assert len(gpu_trials.choices) == 3
 
 
-def test_nothing_is_tried_where_there_is_nothing_to_choose(forms):
+@pytest.mark.parametrize(
+    ('given', 'expected'),
+    [
+        (dict(rates=(3,)), 'reference'),
+        (dict(shape=(0, 64, 9, 11)), 'factorized'),
+        ('use_deterministic_algorithms', 'factorized'),
+        ('cudnn.deterministic', 'factorized'),
+    ],
+    ids=str,
+)
+def test_nothing_is_tried_where_there_is_nothing_to_choose(given, expected, forms, monkeypatch):
+    if given == 'use_deterministic_algorithms':
+        monkeypatch.setattr(torch, 'are_deterministic_algorithms_enabled', lambda: True)
+    elif given == 'cudnn.deterministic':
+        monkeypatch.setattr(torch.backends.cudnn, 'deterministic', True)
     forms = dict.fromkeys(forms, raising(AssertionError('tried')))
-    assert choose(forms, rates=(3,)) == 'reference'
-    assert choose(forms, shape=(0, 64, 9, 11)) == 'factorized'
+    assert choose(forms, **(given if isinstance(given, dict) else {})) == expected
     assert gpu_trials.choices == {}
-
-
-@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float64], ids=str)
-def test_gradient_of_large_outputs_is_not_lost(dtype):
-    out = torch.linspace(-1000, 1000, 200).repeat(2, 3, 200, 1).to(dtype)  # 1000 * 283 is too large
-    grad = gpu_trials.probe_gradient(out)
-    assert grad.dtype == dtype
-    expected = out.double() / (1000 * (2 * 200 * 200) ** 0.5)
-    # Half precision rounds the result, and below 2^-14 float16 to a multiple of 2^-24.
-    torch.testing.assert_close(grad.double(), expected, rtol=2**-8, atol=2**-24)
-
-
-def test_random_state_and_tensors_are_left_alone(forms):
-    given, before = problem(), torch.get_rng_state()
-    copies = given.with_tensors(torch.clone)
-    gpu_trials.choose(forms, given, True)
-    assert torch.equal(torch.get_rng_state(), before)
-    assert torch.equal(given.x, copies.x)
-    assert torch.equal(given.weight, copies.weight)
 
 
 @pytest.mark.parametrize('concat', [False, True], ids=['sum', 'concat'])
@@ -211,19 +185,19 @@ def test_reference_as_a_form_has_the_gradients_of_autograd(concat, generator):
     x = torch.randn(2, 5, 7, 6, generator=generator, dtype=torch.float64)
     weight = torch.randn(4, 5, 3, 5, generator=generator, dtype=torch.float64)
     grad = torch.randn(2, 12 if concat else 4, 7, 6, generator=generator, dtype=torch.float64)
-    out, *grads = Problem(x, weight, RATES, concat, grad).solve(PLAIN['reference'])
-    expected = pac.convolutions(x.requires_grad_(), weight.requires_grad_(), RATES, concat)
-    torch.testing.assert_close(out, expected)
-    expected = torch.autograd.grad(expected, (x, weight), grad)
-    torch.testing.assert_close(tuple(grads), expected)
-    for needs_grad in ((True, False), (False, True)):
-        arguments = (x.detach(), weight.detach(), grad, RATES, concat, needs_grad)
-        (one,) = PLAIN['reference'].backward(*arguments)
-        torch.testing.assert_close(one, expected[needs_grad.index(True)])
+    inputs = x.requires_grad_(), weight.requires_grad_()
+    expected = torch.autograd.grad(pac.convolutions(*inputs, RATES, concat), inputs, grad)
+    for needs_grad in ((True, True), (True, False), (False, True)):
+        found = PLAIN['reference'].backward(
+            x.detach(), weight.detach(), grad, RATES, concat, needs_grad
+        )
+        wanted = [e for e, needed in zip(expected, needs_grad, strict=True) if needed]
+        torch.testing.assert_close(found, wanted)
 
 
 def test_threads_take_turns(forms):
     inside, most, names = [], [], []
+    pause = threading.Event()
 
     def watched(out):
         inside.append(1)
@@ -232,7 +206,6 @@ def test_threads_take_turns(forms):
         inside.pop()
         return out
 
-    pause = threading.Event()
     forms['triton'] = changed(forms['triton'], watched)
     threads = [
         threading.Thread(target=lambda: names.append(choose(forms, training=False)))
@@ -246,7 +219,7 @@ def test_threads_take_turns(forms):
     assert most == [1] * (1 + gpu_trials.REPEATS)  # one trial for all
 
 
-# What a trial asks of CUDA, with stand-ins
+# What a trial asks of the device, with stand-ins
 
 
 @pytest.mark.parametrize(
@@ -261,46 +234,15 @@ def test_nothing_waits_while_a_graph_is_captured_or_in_sync_debug_mode(
     assert not gpu_trials.must_not_wait(torch.zeros(1))
 
 
-@pytest.mark.parametrize(
-    ('matmul', 'conv', 'allowed'),
-    [('none', 'tf32', True), ('tf32', 'ieee', True), ('ieee', 'none', False)],
-)
-def test_newer_settings_of_tf32(matmul, conv, allowed, monkeypatch):
-    cudnn = SimpleNamespace(conv=SimpleNamespace(fp32_precision=conv))
-    monkeypatch.setattr(torch.backends.cuda, 'matmul', SimpleNamespace(fp32_precision=matmul))
-    monkeypatch.setattr(torch.backends, 'cudnn', cudnn)
-    assert gpu_trials.allows_tf32() == allowed
-    on_gpu = SimpleNamespace(dtype=torch.float32, is_cuda=True)
-    eps = torch.finfo(torch.float32).eps
-    assert gpu_trials.rounding(on_gpu) == (2**-10 if allowed else eps)
-    assert gpu_trials.rounding(torch.zeros(1)) == eps
-
-
-@pytest.mark.parametrize('allowed', [False, True])
-def test_older_settings_of_tf32(allowed, monkeypatch):
-    matmul = SimpleNamespace(allow_tf32=allowed)
-    monkeypatch.setattr(torch.backends.cuda, 'matmul', matmul)
-    monkeypatch.setattr(torch.backends, 'cudnn', SimpleNamespace(allow_tf32=False))
-    assert gpu_trials.allows_tf32() == allowed
-
-
-@pytest.mark.slow
-def test_settings_of_tf32_as_torch_keeps_them():
-    """In a process of its own: torch may refuse to read one kind once the other was set."""
-    code = (
-        'import torch; from mmseg_pacbal.ops.gpu_trials import allows_tf32 as allowed\n'
-        'torch.backends.cudnn.allow_tf32 = False; print(allowed())\n'
-        'torch.backends.cuda.matmul.allow_tf32 = True; print(allowed())\n'
-        'if hasattr(torch.backends.cuda.matmul, "fp32_precision"):\n'
-        '    torch.backends.fp32_precision = "ieee"\n'
-        '    torch.backends.cuda.matmul.fp32_precision = "ieee"; print(allowed())\n'
-        '    torch.backends.cudnn.conv.fp32_precision = "tf32"; print(allowed())\n'
-    )
-    command = [sys.executable, '-W', 'ignore', '-c', code]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.stderr == ''
-    assert 'False True False True'.startswith(' '.join(result.stdout.split()))
-    assert len(result.stdout.split()) in (2, 4)
+def test_rounding():
+    x, weight = torch.zeros(2, 64, 9, 11), torch.zeros(8, 64, 3, 3)  # 64 * 27 products in a sum
+    assert gpu_trials.rounding(x, weight, RATES) == pytest.approx((2 + 1728**0.5) * EPS)
+    on_gpu = SimpleNamespace(
+        dtype=x.dtype, is_cuda=True, shape=x.shape, numel=x.numel
+    )  # where products may be computed in TF32
+    assert gpu_trials.rounding(on_gpu, weight, RATES) == pytest.approx(2**-9 + 1728**0.5 * EPS)
+    half = x.bfloat16(), weight.bfloat16()
+    assert gpu_trials.rounding(*half, RATES) == pytest.approx(2**-6 + 1728**0.5 * EPS)
 
 
 def test_clock_of_a_cpu():
@@ -312,14 +254,11 @@ def test_clock_of_a_cpu():
 
 
 @pytest.fixture
-def as_on_a_gpu(monkeypatch, forms) -> list[str]:
-    """The operator with simulated forms; the names of the forms that ran."""
+def ran(forms) -> list[str]:
+    """The names of the forms that run."""
     ran = []
-    named = {
-        name: changed(form, lambda out, name=name: ran.append(name) or out)
-        for name, form in forms.items()
-    }
-    monkeypatch.setattr(gpu_trials, 'available_forms', lambda device: named)
+    for name, form in forms.items():
+        forms[name] = changed(form, lambda out, name=name: ran.append(name) or out)
     return ran
 
 
@@ -329,59 +268,46 @@ def run_auto(x, weight):
 
 
 def inputs(training: bool = True):
-    x, weight, *_ = problem((1, 64, 6, 7))
+    x, weight = torch.randn(1, 64, 6, 7), torch.randn(8, 64, 3, 3) / 24
     return x.requires_grad_(training), weight
 
 
 @KINDS
 @pytest.mark.parametrize('compiled', [False, True], ids=['eager', 'compiled'])
-def test_operator_takes_what_the_trial_found(as_on_a_gpu, training, compiled):
+def test_operator_takes_what_the_trial_found(ran, training, compiled):
     torch.compiler.reset()
     run = torch.compile(run_auto, fullgraph=True, backend='aot_eager') if compiled else run_auto
     x, weight = inputs(training)
     out = run(x, weight)
     assert list(gpu_trials.choices.values()) == ['triton']  # outside the compiled graph
-    tried = len(as_on_a_gpu)
+    tried = len(ran)
     expected = pac.convolutions(x, weight, RATES, False)
-    # The tolerance of a trial: 2 eps of the sum of absolute values, at most 64 * 9 * 3 * |t|.
-    torch.testing.assert_close(out, expected, rtol=0, atol=2 * 1.2e-7 * 64 * 9 * 3 * 12)
+    torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-4)
     run(x, weight)
-    assert as_on_a_gpu[tried:] == ['triton']
+    assert ran[tried:] == ['triton']
     if training:
         actual, wanted = (torch.autograd.grad(y.square().sum(), x)[0] for y in (out, expected))
-        torch.testing.assert_close(actual, wanted, rtol=1e-4, atol=1e-2)
-        assert len(as_on_a_gpu) == tried + 1  # backward has the choice of forward
+        torch.testing.assert_close(actual, wanted, rtol=1e-4, atol=1e-4)
+        assert len(ran) == tried + 1  # backward has the choice of forward
 
 
-@pytest.mark.parametrize('switch', ['algorithms', 'cudnn'])
-def test_determinism_takes_the_rule(as_on_a_gpu, switch, monkeypatch):
-    if switch == 'algorithms':
-        monkeypatch.setattr(torch, 'are_deterministic_algorithms_enabled', lambda: True)
-    else:
-        monkeypatch.setattr(torch.backends.cudnn, 'deterministic', True)
-    run_auto(*inputs(False))
-    assert as_on_a_gpu == [choose_by_rule(64, RATES)] == ['factorized']
-    assert gpu_trials.choices == {}
-
-
-def test_a_graph_that_is_captured_takes_the_choice_made_before_it(as_on_a_gpu, monkeypatch):
+def test_a_graph_that_is_captured_takes_the_choice_made_before_it(ran, monkeypatch):
     x, weight = inputs(False)
     must_not_wait = iter([True, False])
     monkeypatch.setattr(gpu_trials, 'must_not_wait', lambda x: next(must_not_wait))
     run_auto(x, weight)  # by the rule: nothing can be timed
-    assert as_on_a_gpu == ['factorized']
+    assert ran == ['factorized']
     assert gpu_trials.choices == {}
     run_auto(x, weight)
-    as_on_a_gpu.clear()
+    ran.clear()
     run_auto(x, weight)
-    assert as_on_a_gpu == ['triton']
+    assert ran == ['triton']
 
 
-def test_autocast_is_a_dtype_of_its_own(as_on_a_gpu, monkeypatch):
+def test_autocast_is_a_dtype_of_its_own(ran, monkeypatch):
     monkeypatch.setattr(pac.factorized, 'choose_by_rule', lambda channels, rates: 'auto')
     with torch.autocast('cpu', torch.bfloat16):
-        out = pyramid_atrous_conv2d(*inputs(), RATES)
-    assert out.dtype == torch.bfloat16
+        assert pyramid_atrous_conv2d(*inputs(), RATES).dtype == torch.bfloat16
     assert [key[1] for key in gpu_trials.choices] == [torch.bfloat16]
 
 

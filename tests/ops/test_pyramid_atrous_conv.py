@@ -7,7 +7,6 @@ from torch import Tensor
 
 from mmseg_pacbal.ops import available_backends, pyramid_atrous_conv2d
 from mmseg_pacbal.ops import pyramid_atrous_conv as pac
-from mmseg_pacbal.ops.factorized import outputs_innermost
 from mmseg_pacbal.ops.pyramid_atrous_conv import check_pyramid_args
 from mmseg_pacbal.ops.reference import pyramid_atrous_conv2d_reference
 
@@ -210,7 +209,6 @@ LAYOUTS = {
     'channels sliced': lambda t: t.repeat_interleave(2, dim=1)[:, ::2],
     'pixels sliced': lambda t: F.pad(t, (1, 1, 1, 1))[..., 1:-1, 1:-1],
     'reversed strides': lambda t: t.permute(3, 2, 1, 0).contiguous().permute(3, 2, 1, 0),
-    'outputs innermost': outputs_innermost,
 }
 
 
@@ -233,13 +231,6 @@ def test_expanded_input_and_gradient(generator):
         out = function(x, weight)
         grads.append(torch.autograd.grad(out.sum(), weight)[0])  # an expanded gradient as well
     torch.testing.assert_close(grads[0], grads[1], **EXACT)
-
-
-def test_outputs_innermost_keeps_values():
-    weight = torch.arange(4 * 6 * 9.0).view(4, 6, 3, 3)
-    moved = outputs_innermost(weight)
-    assert torch.equal(moved, weight)
-    assert moved.stride() == (1, 36, 12, 4)
 
 
 @pytest.mark.parametrize(

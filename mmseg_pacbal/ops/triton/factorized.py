@@ -8,7 +8,7 @@ Block sizes follow from the memory layout alone; in a sweep on an H200 no other 
 faster. docs/benchmarks.md compares the kernel with a copy.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any
@@ -20,17 +20,15 @@ from torch import Tensor
 
 from ..factorized import (
     accumulate_matmul,
-    accumulation_dtype,
     empty_like_layout,
-    is_channels_last,
+    memory_format,
     shifts,
     stack_taps,
-    unstack_taps,
     with_plain_layout,
 )
 
-Term = tuple[int, int, int, int]  # source map, dy, dx, count
-Terms = tuple[tuple[Term, ...], ...]  # those of the sum of each output map
+# What maps sum up: target map, source map, dy, dx, count; in the order of targets.
+Terms = tuple[tuple[int, int, int, int, int], ...]
 
 
 def forward(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Tensor:
@@ -38,10 +36,10 @@ def forward(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Te
     c_out = len(weight)
     terms = output_terms(weight.shape[2:], rates, concat)
     x = with_plain_layout(x)
-    out = empty_like_layout(x, len(terms) * c_out)
-    matrix = stack_taps(weight)  # (C_in, kh * kw * C_out)
+    out = empty_like_layout(x, (terms[-1][0] + 1) * c_out)
+    matrix = stack_taps(weight)  # (kh * kw * C_out, C_in)
     for x_part, out_part in _in_parts(x, out):
-        products = _multiply(matrix.T, x_part.flatten(2))  # (n, kh * kw * C_out, HW)
+        products = _multiply(matrix, x_part.flatten(2))  # (n, kh * kw * C_out, HW)
         gather(products, out_part, c_out, terms)
     return out
 
@@ -55,44 +53,38 @@ def backward(
     needs_grad: Sequence[bool],
 ) -> list[Tensor]:
     """See ``mmseg_pacbal.ops.factorized.backward``."""
-    c_out = len(weight)
-    terms = gradient_terms(weight.shape[2:], rates, concat)
+    c_out, _, kh, kw = weight.shape
+    terms = gradient_terms((kh, kw), rates, concat)
     x = with_plain_layout(x)
-    layout = torch.channels_last if is_channels_last(x) else torch.contiguous_format
-    matrix = stack_taps(weight)  # (C_in, kh * kw * C_out)
-    grad_x = empty_like_layout(x, x.shape[1])
-    grad_matrix = torch.zeros_like(matrix, dtype=accumulation_dtype(x))
-    parts = _in_parts(x, grad.contiguous(memory_format=layout), grad_x)
+    matrix = stack_taps(weight)  # (kh * kw * C_out, C_in)
+    grad_x = torch.empty_like(x)
+    grad_matrix = None
+    parts = _in_parts(x, grad.contiguous(memory_format=memory_format(x)), grad_x)
     for x_part, grad_part, grad_x_part in parts:
-        products_grad = empty_like_layout(x_part, len(terms) * c_out)
+        products_grad = empty_like_layout(x_part, len(matrix))
         gather(grad_part.flatten(2), products_grad, c_out, terms)
         if needs_grad[0]:
-            _multiply(matrix, products_grad.flatten(2), out=grad_x_part.flatten(2))
+            _multiply(matrix.T, products_grad.flatten(2), out=grad_x_part.flatten(2))
         if needs_grad[1]:
             for image, image_grad in zip(x_part, products_grad, strict=True):
-                accumulate_matmul(grad_matrix, image.flatten(1), image_grad.flatten(1).T)
-    grads = (grad_x, unstack_taps(grad_matrix.to(weight.dtype), weight))
-    return [grad for grad, needed in zip(grads, needs_grad, strict=True) if needed]
+                part = image_grad.flatten(1), image.flatten(1).T
+                grad_matrix = accumulate_matmul(grad_matrix, *part)
+    grad_weight = torch.zeros_like(weight)
+    if grad_matrix is not None:
+        grad_weight.copy_(grad_matrix.unflatten(0, (kh, kw, c_out)).permute(2, 3, 0, 1))
+    return [g for g, needed in zip((grad_x, grad_weight), needs_grad, strict=True) if needed]
 
 
 def output_terms(kernel: Sequence[int], rates: Sequence[int], concat: bool) -> Terms:
     """What the outputs sum: maps of products, of one output or one for each rate."""
     found = shifts((kernel[0], kernel[1]), rates, concat)
-    return _by_target((s.group, (s.tap, s.dy, s.dx, s.times)) for s in found)
+    return tuple(sorted((group, tap, dy, dx, count) for tap, group, dy, dx, count in found))
 
 
 def gradient_terms(kernel: Sequence[int], rates: Sequence[int], concat: bool) -> Terms:
     """What the gradients of the products sum, tap by tap: maps of the outputs' gradients."""
     found = shifts((kernel[0], kernel[1]), rates, concat)
-    return _by_target((s.tap, (s.group, -s.dy, -s.dx, s.times)) for s in found)
-
-
-def _by_target(terms: Iterable[tuple[int, Term]]) -> Terms:
-    """Terms with the index of the map they enter -> those of each map, by index."""
-    targets: dict[int, list[Term]] = {}
-    for target, term in terms:
-        targets.setdefault(target, []).append(term)
-    return tuple(tuple(targets[target]) for target in sorted(targets))
+    return tuple((tap, group, -dy, -dx, count) for tap, group, dy, dx, count in found)
 
 
 def _in_parts(*tensors: Tensor) -> zip:
@@ -110,13 +102,13 @@ def _multiply(matrix: Tensor, features: Tensor, out: Tensor | None = None) -> Te
 
 
 def gather(maps: Tensor, out: Tensor, channels: int, terms: Terms) -> None:
-    """out_i(p) = sum of count * maps_j(p + (dy, dx)) over the terms (j, dy, dx, count) of i.
+    """out_i(p) = sum of count * maps_j(p + (dy, dx)) over the terms (i, j, dy, dx, count) of i.
 
     Args:
         maps: (N, J * channels, HW), zero beyond the image.
         out: (N, I * channels, H, W), written.
         channels: Of each map.
-        terms: For each of the I outputs.
+        terms: Of all I outputs.
     """
     if out.numel() == 0:
         return
@@ -134,13 +126,12 @@ def gather(maps: Tensor, out: Tensor, channels: int, terms: Terms) -> None:
 
 @lru_cache
 def flattened(terms: Terms) -> dict[str, Any]:
-    """The constants of the kernel: five numbers for each term, and how many terms there are.
+    """The constants of the kernel: the five numbers of each term, and how many terms there are.
 
-    The five are the output that a term enters and its own four; after the last term stands an
-    output that is none. Triton compiles a tuple of numbers, but (3.7) no tuple of tuples.
+    After the last term stands a target that is none. Triton compiles a tuple of numbers, but (3.7)
+    no tuple of tuples.
     """
-    numbers = [(target, *term) for target, its_terms in enumerate(terms) for term in its_terms]
-    return dict(terms=(*chain.from_iterable(numbers), len(terms)), num_terms=len(numbers))
+    return dict(terms=(*chain.from_iterable(terms), -1), num_terms=len(terms))
 
 
 @triton.jit
