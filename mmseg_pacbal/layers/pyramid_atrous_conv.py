@@ -1,13 +1,14 @@
 """Pyramid Atrous Convolution as a module: the op, then norm and activation once."""
 
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 
 from ..ops import pyramid_atrous_conv2d
 from ..ops.arguments import POSITIVE_INT, Accepted, check_arguments, reject_unknown_arguments
+from ..ops.factorized import with_plain_layout
 from ..ops.pyramid_atrous_conv import check_pyramid_args
 
 ACCEPTED = dict(
@@ -122,6 +123,12 @@ class PyramidAtrousConv(nn.Module):
         conv.weight = nn.Parameter(conv.weight * scale[:, None, None, None])
         self.bias = nn.Parameter(norm.bias - norm.running_mean * scale)
         self.norm = None
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        # Older versions kept outputs innermost in memory; with `assign=True` this would come back.
+        if isinstance(weight := state_dict.get(f'{prefix}weight'), Tensor):
+            state_dict[f'{prefix}weight'] = with_plain_layout(weight)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def extra_repr(self) -> str:
         c_out, c_in, *_ = self.weight.shape

@@ -9,10 +9,11 @@ from mmengine.dist import is_main_process
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ...configs import set_values
+from ...ops.factorized import with_plain_layout
 from ..completion import infer_settings
 from ..data_checks.samples import CheckedPipeline, base_datasets
 from .processes import protect_workers
@@ -45,6 +46,19 @@ class CheckedRunner(Runner):
             if not here or target.read_text() == Config.fromfile(source).pretty_text:
                 super().dump_config()
             return super().train()
+
+    def load_checkpoint(self, *args: Any, **kwargs: Any) -> dict:
+        """What the optimizer kept of PAC's filter gets that filter's layout of today.
+
+        Older versions had outputs innermost in memory. Fused optimizers of torch (2.13) pair what
+        stands at the same place in memory, whatever the strides.
+        """
+        checkpoint = super().load_checkpoint(*args, **kwargs)
+        for state in checkpoint.get('optimizer', {}).get('state', {}).values():
+            for name, value in state.items():
+                if isinstance(value, Tensor) and value.dim() == 4:
+                    state[name] = with_plain_layout(value)
+        return checkpoint
 
     @staticmethod
     def build_dataloader(

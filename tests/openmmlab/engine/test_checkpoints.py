@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 import torch
+from mmengine.runner import Runner
 
 from mmseg_pacbal.openmmlab.engine import (
     changed_settings,
@@ -14,6 +15,7 @@ from mmseg_pacbal.openmmlab.engine import (
     latest_intact_checkpoint,
 )
 from mmseg_pacbal.openmmlab.engine.checkpoints import AtomicBackend, is_intact
+from mmseg_pacbal.openmmlab.engine.runner import CheckedRunner
 
 
 @pytest.fixture
@@ -179,3 +181,22 @@ model = dict(head=dict({'a b': 1, 'c': dict(d=[1, 2])}, loss=dict(beta=0.5)), na
 )
 def test_an_absurd_config_is_passed_over(cfg):
     assert changed_settings(cfg, 'a = 1') == []
+
+
+@pytest.mark.parametrize('fused', [False, True])
+def test_momentum_of_an_older_version_belongs_to_its_filter(fused, monkeypatch, generator):
+    shape = (6, 4, 3, 3)
+    weight, momentum, grad = (torch.randn(shape, generator=generator) for _ in range(3))
+    old = momentum.permute(1, 2, 3, 0).contiguous().permute(3, 0, 1, 2)  # outputs innermost
+    channels_last = momentum.contiguous(memory_format=torch.channels_last)
+    state = {0: dict(momentum_buffer=old), 1: dict(momentum_buffer=channels_last)}
+    checkpoint = dict(optimizer=dict(state=state))
+    monkeypatch.setattr(Runner, 'load_checkpoint', lambda self, path: checkpoint)
+    loaded = CheckedRunner.load_checkpoint(object.__new__(CheckedRunner), 'path')
+    assert loaded['optimizer']['state'][1]['momentum_buffer'] is channels_last
+    parameter = torch.nn.Parameter(weight.clone())
+    parameter.grad = grad
+    optimizer = torch.optim.SGD([parameter], lr=0.1, momentum=0.9, fused=fused)
+    optimizer.state[parameter] = loaded['optimizer']['state'][0]
+    optimizer.step()
+    torch.testing.assert_close(parameter.detach(), weight - 0.1 * (0.9 * momentum + grad))
