@@ -72,7 +72,8 @@ def prepare(config: str, checkpoint: str, args: argparse.Namespace, sizes: dict)
     evaluators = configs.evaluators(cfg)
     common = dict(ignore_index=evaluators[0].get('ignore_index', 255))
     cfg.test_evaluator = [
-        *evaluators,
+        # Without those of the config, whose results have the same names.
+        *(e for e in evaluators if e.type not in ('HardRegionMetric', 'CalibrationMetric')),
         dict(type='HardRegionMetric', **common, **sizes),
         dict(type='CalibrationMetric', **common, width=args.width),
     ]

@@ -22,6 +22,7 @@ from ..openmmlab.engine import (
 )
 from ..openmmlab.engine.processes import is_first, start_processes, stopped_by_signals
 from ..openmmlab.engine.work_dir import locked
+from ..openmmlab.losses import check_losses
 from . import cli
 
 LOADERS = ('train_dataloader', 'val_dataloader')
@@ -31,7 +32,7 @@ def main(args: argparse.Namespace) -> None:
     cfg = load_complete_config(args.config, args.cfg_options)
     if args.check:
         init_default_scope(cfg.get('default_scope', 'mmseg'))
-        MODELS.build(cfg.model)  # a wrong argument of the loss ends it here
+        check_losses(MODELS.build(cfg.model))  # a wrong argument of the loss ends it here
         return report([*map(cli.with_flags, verify_data(cfg, *LOADERS))])
     cfg.work_dir = cli.work_dir(args, cfg)
     check_data(cfg, *LOADERS)  # before the work dir is made
@@ -48,6 +49,7 @@ def train(args: argparse.Namespace, cfg: Config) -> None:
     start_processes(cfg, args.launcher, args.local_rank)
     runner = build_runner(cfg)
     model = getattr(runner.model, 'module', runner.model)
+    check_losses(model)
     if checkpoint:
         saved = check_checkpoint(model, checkpoint, resume=True).get('cfg')
         now = runner.cfg.pretty_text

@@ -127,6 +127,11 @@ def _check(head: BaseDecodeHead, loss_by_feat: Any) -> None:
             f'ChunkedLossHead: {name} computes its loss in its own loss_by_feat; accepted '
             "are heads that use BaseDecodeHead's"
         )
+    if head.out_channels == 1:
+        raise ValueError(
+            f'ChunkedLossHead: {name} has out_channels=1, of which softmax is always 1; accepted '
+            'are 2 or more, or the head without ChunkedLossHead and a loss with use_sigmoid=True'
+        )
     if head.sampler is not None:
         raise ValueError(
             f'ChunkedLossHead: {name} has sampler {type(head.sampler).__name__}, which needs the '
