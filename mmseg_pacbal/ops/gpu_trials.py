@@ -5,16 +5,18 @@ does for the algorithms of one convolution. A trial computes numbers of its own,
 and memory format that is asked for, and compares every form with the convolutions.
 """
 
+import importlib
 import logging
 import statistics
 import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.grad import conv2d_input, conv2d_weight
 
 from . import factorized
 from .pyramid_atrous_conv import available_backends, convolutions, paddings
@@ -50,41 +52,29 @@ class Problem(NamedTuple):
 
 
 def convolutions_backward(
-    x: Tensor,
-    weight: Tensor,
-    grad: Tensor,
-    rates: Sequence[int],
-    concat: bool,
+    x: Tensor, weight: Tensor, grad: Tensor, rates: Sequence[int], concat: bool,
     needs_grad: Sequence[bool],
-) -> list[Tensor]:
+) -> list[Tensor]:  # fmt: skip
     """Gradients of the definition, for use within an operator, where there is no autograd."""
     grads = grad.split(len(weight), dim=1) if concat else [grad] * len(rates)
-    found = [
-        torch.ops.aten.convolution_backward(
-            *(part, x, weight, None),
-            *([1, 1], padding, [rate, rate], False, [0, 0], 1),  # stride ... groups
-            [*needs_grad, False],
-        )[:2]
-        for part, rate, padding in zip(grads, rates, paddings(weight, rates), strict=True)
-    ]
-    of_each = zip(zip(*found, strict=True), needs_grad, strict=True)
-    return [sum(parts[1:], parts[0]) for parts, needed in of_each if needed]
+    terms = [*zip(grads, paddings(weight, rates), rates, strict=True)]
+    found = []
+    if needs_grad[0]:
+        found.append([conv2d_input(x.shape, weight, g, 1, p, r) for g, p, r in terms])
+    if needs_grad[1]:
+        found.append([conv2d_weight(x, weight.shape, g, 1, p, r) for g, p, r in terms])
+    return [sum(parts[1:], parts[0]) for parts in found]
 
 
-def available_forms(device: str) -> dict[str, Form]:
-    """The forms that can run on a type of device, by the name of their backend."""
-    forms = {
-        'reference': Form(convolutions, convolutions_backward),
-        'factorized': Form(factorized.forward, factorized.backward),
-    }
-    if 'triton' in available_backends(device):
-        from .triton import factorized as kernels  # imports Triton
-
-        forms['triton'] = Form(kernels.forward, kernels.backward)
+def available_forms(device: str) -> dict[str, Any]:
+    """What has ``forward`` and ``backward``, by the name of the backend, on a type of device."""
+    forms = {'reference': Form(convolutions, convolutions_backward), 'factorized': factorized}
+    if 'triton' in available_backends(device):  # whose module imports Triton
+        forms['triton'] = importlib.import_module('.triton.factorized', __package__)
     return forms
 
 
-def choose(forms: Mapping[str, Form], problem: Problem) -> str:
+def choose(forms: Mapping[str, Any], problem: Problem) -> str:
     """Name of the fastest form that agrees with ``forms['reference']``.
 
     A form that raises, disagrees or gives NaN is left out with a warning. The rule for CPUs decides
@@ -93,7 +83,8 @@ def choose(forms: Mapping[str, Form], problem: Problem) -> str:
     """
     x, weight, rates, concat, training = problem
     rule = factorized.choose_by_rule(x.shape[1], rates)
-    if len(rates) == 1 or len(x) == 0 or deterministic_requested():
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    if len(rates) == 1 or len(x) == 0 or deterministic or torch.backends.cudnn.deterministic:
         return rule
     pixels = (x.shape[2] * x.shape[3]).bit_length()
     layout = factorized.memory_format(x)
@@ -106,11 +97,6 @@ def choose(forms: Mapping[str, Form], problem: Problem) -> str:
         return choices[key]
 
 
-def deterministic_requested() -> bool:
-    """Whether the user asked for the same kernels in every run."""
-    return torch.are_deterministic_algorithms_enabled() or torch.backends.cudnn.deterministic
-
-
 def must_not_wait(x: Tensor) -> bool:
     """Whether a CUDA graph is being recorded, or the user looks for what waits for the device."""
     return x.is_cuda and (
@@ -118,7 +104,7 @@ def must_not_wait(x: Tensor) -> bool:
     )
 
 
-def _fastest(forms: Mapping[str, Form], problem: Problem, rule: str) -> str:
+def _fastest(forms: Mapping[str, Any], problem: Problem, rule: str) -> str:
     """Its name; that of the rule where the convolutions themselves fail."""
     device, shape = problem.x.device, tuple(problem.x.shape)
     bound, seconds = rounding(*problem[:3]), {}
@@ -127,17 +113,16 @@ def _fastest(forms: Mapping[str, Form], problem: Problem, rule: str) -> str:
         precise = [t.to(torch.promote_types(t.dtype, torch.float32)) for t in tensors]
         expected = _solve(forms['reference'], problem, precise)
     except RuntimeError as error:  # out of memory, most likely
-        _leave_out('reference', device, _raised(error))
+        _leave_out('reference', device, error)
         return rule
     for name, form in forms.items():
         try:
             if agree(_solve(form, problem, tensors), expected, bound):
                 seconds[name] = _time(form, problem, tensors)
             else:
-                reason = 'it disagrees with the reference by more than rounding'
-                _leave_out(name, device, reason)
+                _leave_out(name, device, 'it disagrees with the reference by more than rounding')
         except Exception as error:  # whatever a compiler or driver may raise
-            _leave_out(name, device, _raised(error))
+            _leave_out(name, device, error)
     chosen = min(seconds, key=lambda name: seconds[name], default='reference')
     logger.info('PAC on %s, %s: %s of %s', device, shape, chosen, seconds)
     return chosen
@@ -155,7 +140,7 @@ def _numbers(problem: Problem) -> list[Tensor]:
     return [x, weight, normal(convolutions(x, weight, problem.rates, problem.concat))]
 
 
-def _solve(form: Form, problem: Problem, tensors: Sequence[Tensor]) -> list[Tensor]:
+def _solve(form: Any, problem: Problem, tensors: Sequence[Tensor]) -> list[Tensor]:
     """Output and, in training, the gradients of x and weight."""
     *inputs, grad = tensors
     _, _, *options, training = problem  # rates, concat
@@ -163,7 +148,7 @@ def _solve(form: Form, problem: Problem, tensors: Sequence[Tensor]) -> list[Tens
     return [out, *form.backward(*inputs, grad, *options, (True, True))] if training else [out]
 
 
-def _time(form: Form, problem: Problem, tensors: Sequence[Tensor]) -> float:
+def _time(form: Any, problem: Problem, tensors: Sequence[Tensor]) -> float:
     """Median in seconds."""
     taken = []
     for _ in range(REPEATS):
@@ -180,11 +165,9 @@ def synchronised_clock(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def _raised(error: Exception) -> str:
-    return f'it raised {type(error).__name__} ({" ".join(str(error).split())[:200]})'
-
-
-def _leave_out(name: str, device: torch.device, reason: str) -> None:
+def _leave_out(name: str, device: torch.device, reason: str | Exception) -> None:
+    if isinstance(reason, Exception):
+        reason = f'it raised {type(reason).__name__} ({" ".join(str(reason).split())[:200]})'
     if name not in _warned:
         _warned.add(name)
         warnings.warn(

@@ -206,25 +206,20 @@ def _form(
 # the loops and fix the image size, and a trial needs real tensors.
 
 
-@torch.library.custom_op(
-    'mmseg_pacbal::pyramid',
-    mutates_args=(),
-    schema='(Tensor x, Tensor weight, int[] rates, bool concat, str backend, bool training)'
-    ' -> Tensor',
-)
-def _pyramid(x, weight, rates, concat, backend, training):
+@torch.library.custom_op('mmseg_pacbal::pyramid', mutates_args=())
+def _pyramid(
+    x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool, backend: str, training: bool
+) -> Tensor:
     with torch.autocast(x.device.type, enabled=False):
         form = _form(x, weight, rates, concat, backend, training)
         return form.forward(x, weight, rates, concat)
 
 
-@torch.library.custom_op(
-    'mmseg_pacbal::pyramid_backward',
-    mutates_args=(),
-    schema='(Tensor x, Tensor weight, Tensor grad, int[] rates, bool concat, str backend,'
-    ' bool[] needs_grad) -> Tensor[]',
-)
-def _pyramid_backward(x, weight, grad, rates, concat, backend, needs_grad):
+@torch.library.custom_op('mmseg_pacbal::pyramid_backward', mutates_args=())
+def _pyramid_backward(
+    x: Tensor, weight: Tensor, grad: Tensor, rates: Sequence[int], concat: bool, backend: str,
+    needs_grad: Sequence[bool],
+) -> list[Tensor]:  # fmt: skip
     # The precision is that of the forward pass, whatever surrounds the backward pass.
     with torch.autocast(x.device.type, enabled=False):
         form = _form(x, weight, rates, concat, backend, training=True)
