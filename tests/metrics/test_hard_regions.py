@@ -77,10 +77,10 @@ def test_strips_of_fewer_than_9_pixels_are_thin_at_radius_4(width, thin):
     assert np.array_equal(thin_parts(label.T.copy(), 4), expected.T)
 
 
-@pytest.mark.parametrize('slope', [0, 0.1, 0.3, 0.5, 1, 2.7])
-def test_a_slanted_contour_is_not_thin(slope):
+def test_a_slanted_contour_is_not_thin():
     y, x = np.mgrid[:80, :80]
-    assert not thin_parts((y - 40 > slope * (x - 40)).astype(np.uint8), 4).any()
+    for slope in (0, 0.1, 0.3, 0.5, 1, 2.7):
+        assert not thin_parts((y - 40 > slope * (x - 40)).astype(np.uint8), 4).any()
 
 
 def regions_of_each_class(truth: np.ndarray, area: int, radius: int, width: int) -> list:

@@ -109,25 +109,18 @@ def test_one_training_step_and_the_same_losses_strip_by_strip(name, batch):
     changed = [not torch.equal(*pair) for pair in zip(before, model.parameters(), strict=True)]
     assert sum(changed) > len(changed) / 2
 
-    lean = losses_of(small_model(name, lean=True).train(), batch)
+    model = small_model(name, lean=True).train()
+    lean = losses_of(model, batch)
     assert list(lean) == list(losses)
     for key, value in losses.items():
         torch.testing.assert_close(lean[key], value, rtol=1e-5, atol=1e-6, msg=key)
-
-
-@pytest.mark.parametrize('lean', [False, True])
-def test_amp_computes_the_loss_in_float32(lean, batch):
-    head = small_model('FCN', lean).decode_head.train()
-    features = [None] * 3 + [torch.randn(2, 128, 8, 8)]
-    with torch.autocast('cpu', torch.bfloat16):
-        logits = head(features)
-        actual = head.loss_by_feat(logits, batch['data_samples'])
-    assert logits.dtype == torch.bfloat16
-    expected = head.loss_by_feat(logits.float(), batch['data_samples'])['loss_bal']
-    assert actual['loss_bal'].dtype == torch.float32
-    # The plain path enlarges logits in their own dtype before the loss sees them.
-    tolerance = 0 if lean else 1e-2
-    torch.testing.assert_close(actual['loss_bal'], expected, rtol=tolerance, atol=0)
+    head = model.decode_head
+    if not isinstance(head, nn.ModuleList):  # under autocast the loss is computed in float32
+        logits = torch.randn(2, head.num_classes, 16, 16).bfloat16()
+        with torch.autocast('cpu', torch.bfloat16):
+            actual = head.loss_by_feat(logits, batch['data_samples'])['loss_bal']
+        expected = head.loss_by_feat(logits.float(), batch['data_samples'])['loss_bal']
+        assert torch.equal(actual, expected)
 
 
 @pytest.mark.parametrize('lean', [False, True])
@@ -149,7 +142,7 @@ def test_the_host_never_waits_for_the_gpu(options, lean):
             value = loss(logits, label)
         value.backward()
 
-    step()  # what is cached is made once
+    step()  # what is loaded is loaded once
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode('error')
     try:
