@@ -26,6 +26,8 @@ KERNELS = (
     dict(kernel='linear', kernel_size=15, beta=0.3),
     dict(kernel_size=15, downsample=2),
     dict(kernel='linear', downsample=8, beta=0.0),
+    dict(kernel_size=101, sigma=1e-3, beta=2.0, downsample=50),
+    dict(kernel_size=3, downsample=1),
 )
 SWITCHES = ('antialias', 'void_edges', 'ignore_padding')
 OPTIONS = [{}] + [
@@ -53,7 +55,7 @@ def labels_of(name: str) -> list[Path]:
     return paths
 
 
-@pytest.mark.parametrize(('name', 'every'), [('voc', 41), ('camvid', 47)])
+@pytest.mark.parametrize(('name', 'every'), [('voc', 101), ('camvid', 97)])
 def test_sample_of_the_labels(name, every):
     for index, path in enumerate(labels_of(name)[::every]):
         assert_right(path, OPTIONS[index * 7 % len(OPTIONS)])
@@ -63,6 +65,6 @@ def test_sample_of_the_labels(name, every):
 @pytest.mark.parametrize('part', range(10))
 @pytest.mark.parametrize('name', FOLDERS)
 def test_all_labels(name, part):
-    # Each label with one of the 41 settings; the defaults apart, they come in turn.
+    # Each label with one of the 57 settings; the defaults apart, they come in turn.
     for index, path in list(enumerate(labels_of(name)))[part::10]:
         assert_right(path, OPTIONS[index % len(OPTIONS)])

@@ -46,19 +46,6 @@ def test_near_and_interior_make_up_all_and_void_is_in_none(voc_labels):
     assert masks['near boundaries'][near & (label != VOID)].all()
 
 
-def test_small_objects_by_hand():
-    label = np.zeros((20, 20), np.uint8)
-    label[2:5, 2:5] = 1  # 9 pixels
-    label[5, 5] = 1  # touches it at a corner: 10 pixels
-    label[10:12, 10:14] = 1  # 8 pixels
-    label[15, 15:18] = 2
-    expected = np.zeros_like(label, bool)
-    expected[10:12, 10:14] = expected[15, 15:18] = True
-    assert np.array_equal(small_objects(label, 10), expected)
-    assert small_objects(label, 11)[2, 2]
-    assert not small_objects(label, 3).any()
-
-
 def test_background_is_neither_small_nor_thin():
     label = np.ones((20, 20), np.uint8)
     label[8:10, 8:10] = 0

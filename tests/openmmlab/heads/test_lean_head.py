@@ -86,23 +86,6 @@ def test_heads(name, align_corners, generator, make_samples):
 
 
 @pytest.mark.parametrize(
-    'options',
-    [
-        dict(normalize='mean', avg_non_ignore=True),
-        dict(class_weight=CLASS_WEIGHT, avg_non_ignore=True, loss_weight=0.3),
-        dict(reduction='sum', loss_weight=2.0, normalize='mean'),
-        dict(kernel='linear', antialias=False, void_edges=False, ignore_padding=False),
-        dict(sigma=1.0, beta=0.0, loss_name='loss_edge'),
-        dict(normalize='running', avg_non_ignore=True),
-    ],
-    ids=str,
-)
-def test_options_of_boundary_aware_loss(options, generator, make_samples):
-    head = build(HEADS['PACHead'], loss_decode={**BAL, **options})
-    assert_equals_plain(head, random_label(generator), make_samples)
-
-
-@pytest.mark.parametrize(
     ('options', 'void'),
     [
         (dict(avg_non_ignore=True, loss_weight=0.4), True),
