@@ -14,7 +14,14 @@ import numpy as np
 from torch import Tensor
 
 from ..ops.arguments import Accepted, check_tensor, is_int, is_number
-from .label_counts import class_maps, iou, overlap_counts, ratio_or_nan, reject_nan
+from .label_counts import (
+    class_maps,
+    iou,
+    label_counts,
+    overlap_counts,
+    ratio_or_nan,
+    reject_nan,
+)
 
 Counts = dict[str, np.ndarray]
 
@@ -239,7 +246,7 @@ def without_match(
 def _matched(contour: np.ndarray, other: np.ndarray, num_classes: int, radius: float) -> np.ndarray:
     """Pixels of each class, of which both maps hold contours only, with a counterpart: (C,)."""
     alone = without_match(contour, other, num_classes, _disc(radius))
-    return np.bincount(contour[~alone], minlength=num_classes)[:num_classes]
+    return label_counts(contour[~alone], num_classes)
 
 
 @lru_cache(maxsize=4)  # a disc grows with the image, so few are kept

@@ -10,7 +10,7 @@ from mmseg_pacbal.metrics.boundary_quality import (
     contour_counts,
     trimap_counts,
 )
-from mmseg_pacbal.metrics.label_counts import class_maps, iou
+from mmseg_pacbal.metrics.label_counts import class_maps, iou, label_counts
 from tests.metrics.reference import (
     boundary_iou_reference,
     contour_reference,
@@ -130,6 +130,14 @@ def test_f1_adds_up_over_images_and_is_no_mean_of_images():
     # Sums of a very large data set, of precision and recall 1/2, and without contours.
     counts = np.array([[4, 2, 2, 1, 4, 4], [0, 0, 0, 0, 1, 1]]).T * 10**10
     assert boundary_f1(counts).tolist() == [0.5, 1]
+
+
+def test_counts_of_more_pixels_than_a_float32_holds():
+    labels = np.zeros(2**24 + 5, np.uint8)
+    labels[-1] = 7  # void
+    for dtype in (np.uint8, np.uint16):
+        assert label_counts(labels.astype(dtype), 7).tolist() == [2**24 + 4, *[0] * 6]
+    assert label_counts(labels[:0], 7).tolist() == [0] * 7
 
 
 # --- slow independent forms ---
