@@ -6,6 +6,9 @@ from mmengine.model import BaseModule, PretrainedInit
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
+# Of older norms; of trainings with another normalize of BoundaryAwareLoss.
+OPTIONAL = ('num_batches_tracked', '.running.sums ')
+
 
 def check_checkpoint(model: nn.Module, path: str | Path, *, resume: bool = False) -> dict:
     """Check that a checkpoint has exactly the model's weights, by name and size, and finite ones.
@@ -116,7 +119,7 @@ def _misfits(model: nn.Module, weights: dict[str, object]) -> list[str]:
             problems.append(f'{name} is missing')
         elif _shape(weights[name]) != value.shape:
             problems.append(f'{name} is {_shape(weights[name])} instead of {tuple(value.shape)}')
-    return [p for p in sorted(problems) if 'num_batches_tracked' not in p]
+    return [p for p in sorted(problems) if not any(name in p for name in OPTIONAL)]
 
 
 def _shape(value: object) -> tuple | None:

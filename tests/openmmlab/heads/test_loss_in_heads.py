@@ -7,10 +7,12 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmengine.runner.checkpoint import load_checkpoint
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from mmseg_pacbal import BoundaryAwareLoss
+from mmseg_pacbal.openmmlab.checkpoint_checks import check_checkpoint, load_weights
 
 CONFIGS = Path(mmseg.__file__).parent / '.mim' / 'configs'
 VOC = '4xb4-40k_voc12aug-512x512.py'
@@ -121,6 +123,28 @@ def test_one_training_step_and_the_same_losses_strip_by_strip(name, batch):
             actual = head.loss_by_feat(logits, batch['data_samples'])['loss_bal']
         expected = head.loss_by_feat(logits.float(), batch['data_samples'])['loss_bal']
         assert torch.equal(actual, expected)
+
+
+@pytest.mark.parametrize(('saved', 'loaded'), [('mean', 'running'), ('running', 'mean')])
+def test_checkpoints_of_a_training_with_another_normalize(saved, loaded, tmp_path):
+    models = {}
+    for normalize in (saved, loaded):
+        head = dict(type='FCNHead', in_channels=4, channels=4, num_classes=3)
+        loss = BoundaryAwareLoss(normalize=normalize)
+        models[normalize] = nn.ModuleDict(dict(decode_head=MODELS.build(head)))
+        models[normalize].decode_head.loss_decode = loss
+        if loss.running:
+            loss.running.sums += 7
+    meta = dict(meta={}, optimizer={}, message_hub={})
+    for name in (saved, loaded):
+        torch.save(dict(state_dict=models[name].state_dict(), **meta), tmp_path / f'{name}.pth')
+    check_checkpoint(models[loaded], tmp_path / f'{saved}.pth', resume=True)
+    load_weights(models[loaded], tmp_path / f'{saved}.pth')
+    load_checkpoint(models[loaded], str(tmp_path / f'{saved}.pth'))  # mmengine's
+    assert torch.equal(*(m.decode_head.conv_seg.weight for m in models.values()))
+    models['running'].decode_head.loss_decode.running.sums.zero_()
+    load_weights(models['running'], tmp_path / 'running.pth')
+    assert models['running'].decode_head.loss_decode.running.sums.tolist() == [7, 7]
 
 
 @pytest.mark.parametrize('lean', [False, True])
