@@ -56,7 +56,7 @@ def forward(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Te
         Half precision is summed in float32.
     """
     pattern = ShiftPattern.of(x, weight, rates, concat)
-    groups = len(rates) if concat else 1
+    groups, taps = len(rates) if concat else 1, weight[0, 0].numel()
     out = empty_like_layout(x, groups * len(weight))
     maps = out.unflatten(1, (groups, len(weight)))  # (N, groups, C_out, H, W)
     pixels = pixel_rows(x)
@@ -66,7 +66,7 @@ def forward(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Te
         matrix = stack_taps(weight[outputs])  # (kh * kw * c, C_in)
         for images in all_images:
             products = pixels[images].flatten(0, 1) @ matrix.T
-            sums = add_shifted(products.view(-1, outputs.stop - outputs.start), pattern)
+            sums = add_shifted(products.view(-1, len(matrix) // taps), pattern)
             sums = sums.view(-1, *x.shape[2:], groups, sums.shape[1])  # (n, H, W, groups, c)
             maps[images, :, outputs] = sums.permute(0, 3, 4, 1, 2)
     return out
@@ -88,11 +88,15 @@ def backward(
     pixels = pixel_rows(x)
     grad = grad.permute(0, 2, 3, 1).flatten(1).unflatten(1, (-1, len(weight)))  # (N, rows, C_out)
     grad_pixels = torch.empty_like(pixels)
-    grad_weight = torch.empty_like(weight) if len(x) else torch.zeros_like(weight)
+    # As matrices, whose transposes are copied fast.
+    filters = weight.flatten(1)  # (C_out, C_in * kh * kw)
+    grad_filters = torch.empty_like(filters) if len(x) else torch.zeros_like(filters)
     for outputs, all_images in _parts(pixels, weight):
-        filters = weight[outputs].flatten(1)  # (c, C_in * kh * kw)
         # (C_in, kh * kw * c), which products of half precision read faster with rows in one piece
-        matrix = filters.T.reshape(x.shape[1], -1) if is_half(x) else stack_taps(weight[outputs]).T
+        if is_half(x):
+            matrix = filters[outputs].T.reshape(x.shape[1], -1)
+        else:
+            matrix = stack_taps(weight[outputs]).T
         grad_matrix = None
         for images in all_images:
             rows = pixels[images].flatten(0, 1)
@@ -104,9 +108,10 @@ def backward(
             if needs_grad[1]:
                 grad_matrix = accumulate_matmul(grad_matrix, rows.T, products_grad)
         if grad_matrix is not None:
-            grad_filters = grad_matrix.to(weight.dtype).view(filters.T.shape).T
-            grad_weight[outputs] = grad_filters.view_as(grad_weight[outputs])
+            grad_matrix = grad_matrix.to(weight.dtype)
+            grad_filters[outputs] = grad_matrix.view(filters.shape[1], -1).T
     grad_x = grad_pixels.mT.unflatten(2, x.shape[2:]).contiguous(memory_format=memory_format(x))
+    grad_weight = grad_filters.view_as(weight).contiguous(memory_format=memory_format(weight))
     return [g for g, needed in zip((grad_x, grad_weight), needs_grad, strict=True) if needed]
 
 
@@ -222,13 +227,13 @@ def _parts(pixels: Tensor, weight: Tensor) -> list[tuple[slice, list[slice]]]:
     """Outputs whose products are held at once, and for each group of them the images."""
     (n, area, _), (c_out, c_in, kh, kw) = pixels.shape, weight.shape
     of_one_output = kh * kw * weight.element_size()
-    # Rows of 64 bytes and more are added at full speed.
-    count = max(16, MAX_BYTES // ((area + c_in) * of_one_output))
-    parts = -(-c_out // count)
-    outputs = [slice(i * c_out // parts, (i + 1) * c_out // parts) for i in range(parts)]
-    together = MAX_BYTES // (area * of_one_output * -(-c_out // parts))
-    together = max(1, together) if pixels.is_contiguous() else 1
-    return [(o, [slice(i, i + together) for i in range(0, n, together)]) for o in outputs]
+    most = max(1, MAX_BYTES // ((area + c_in) * of_one_output))
+    size = -(-c_out // -(-c_out // most))  # of groups of about the same size
+    size += -size % 16  # products and sums of whole vectors are faster
+    together = max(1, MAX_BYTES // (area * of_one_output * min(size, c_out)))
+    together = together if pixels.is_contiguous() else 1
+    images = [slice(i, i + together) for i in range(0, n, together)]
+    return [(slice(i, i + size), images) for i in range(0, c_out, size)]
 
 
 def stack_taps(weight: Tensor) -> Tensor:

@@ -67,8 +67,8 @@ def test_rule():
     ('layout', 'dtype', 'bytes_of_images', 'parts'),
     [
         # Outputs in groups; contiguous images are matrices only one by one.
-        (torch.contiguous_format, torch.float64, 1, [16, 17, 17] * 3),
-        (torch.channels_last, torch.float64, 1, [16, 17, 17] * 3),
+        (torch.contiguous_format, torch.float64, 1, [32, 18] * 3),
+        (torch.channels_last, torch.float64, 1, [32, 18] * 3),
         (torch.channels_last, torch.float64, 2.5, [50 * 2, 50]),
         (torch.channels_last, torch.bfloat16, 3, [50 * 3]),
     ],
