@@ -15,8 +15,8 @@ from typing import Any
 
 from mmseg_pacbal import config
 from mmseg_pacbal.apps import cli
-from mmseg_pacbal.apps.explore.samples import ConfigSource, FolderSource, Source
-from mmseg_pacbal.apps.explore.server import require_gradio, serve
+from mmseg_pacbal.apps.explore.page import require_gradio, serve
+from mmseg_pacbal.apps.explore.samples import Source, config_source, folder_source
 from mmseg_pacbal.apps.explore.settings import loss_of_config
 from mmseg_pacbal.openmmlab.completion import load_complete_config
 
@@ -38,10 +38,10 @@ def read_source(args: argparse.Namespace) -> tuple[Source, dict[str, Any] | None
                 '--labels needs no config, and goes neither with --checkpoint nor with '
                 '--cfg-options; give a config or --labels'
             )
-        return FolderSource(Path(args.labels)), None
+        return folder_source(Path(args.labels)), None
     cfg = load_complete_config(args.config or config('pac_bal_demo.py'), args.cfg_options)
     own = loss_of_config(cfg)
-    return ConfigSource(cfg, args.checkpoint), own
+    return config_source(cfg, args.checkpoint), own
 
 
 def main(args: argparse.Namespace) -> None:

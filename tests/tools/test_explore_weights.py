@@ -18,17 +18,11 @@ from PIL import Image
 from mmseg_pacbal import BoundaryAwareLoss
 from mmseg_pacbal.datasets.synthetic_scene import render_scene, void_rim
 from tests.browser import chromium
-from tests.running import DEMO, ROOT, mistake
+from tests.running import DEMO, ROOT, mistake, tool_command
 
-in_browser = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        importlib.util.find_spec('gradio') is None, reason='needs mmseg-pacbal[explore]'
-    ),
-]
 # The tool, with a record of every other machine that its process looks up or connects to.
 RECORDED = """
-import json, runpy, sys
+import runpy, sys
 
 others = open(sys.argv[1], 'a')
 
@@ -52,10 +46,9 @@ class Server:
     def __init__(self, folder: Path, *args: object) -> None:
         self.temporary, self.others = folder / 'tmp', folder / 'others.txt'
         self.temporary.mkdir(parents=True)
-        tool = ROOT / 'tools' / 'explore_weights.py'
-        command = [sys.executable, '-c', RECORDED, self.others, tool, *args]
+        python, *tool = tool_command('explore_weights', *args)
         self.process = subprocess.Popen(
-            [str(part) for part in command],
+            [python, '-c', RECORDED, str(self.others), *tool],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -78,6 +71,9 @@ class Server:
     def end(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         self.process.communicate(timeout=60)
+        assert self.process.returncode == 0
+        assert list(self.temporary.glob('explore-*')) == []  # the folder of uploads
+        assert self.others.read_text() == ''
 
 
 @pytest.fixture(scope='module')
@@ -99,9 +95,14 @@ def server(labels, tmp_path_factory) -> Iterator[Server]:
     served = Server(tmp_path_factory.mktemp('server'), '--labels', labels)
     yield served
     served.end()
-    assert served.process.returncode == 0
-    assert list(served.temporary.glob('explore-*')) == []  # the folder of uploads
-    assert served.others.read_text() == ''
+
+
+@pytest.fixture(scope='module')
+def server_with_loss(tiny, tmp_path_factory) -> Iterator[Server]:
+    config, checkpoint = tiny
+    served = Server(tmp_path_factory.mktemp('server'), config, '--checkpoint', checkpoint)
+    yield served
+    served.end()
 
 
 @pytest.fixture(scope='module')
@@ -128,8 +129,8 @@ class Tab:
     def html(self, selector: str) -> str:
         return self.page.inner_html(selector)
 
-    def picture(self, selector: str) -> str:
-        return self.page.get_attribute(f'{selector} img', 'src')
+    def box(self, selector: str) -> dict[str, float]:
+        return self.page.locator(selector).first.bounding_box()
 
     def code(self, name: str) -> str:
         """The text of a box; CodeMirror has an element for each line."""
@@ -147,47 +148,52 @@ class Tab:
         self.page.locator(f'#{name} input').click()
         self.page.get_by_role('option', name=option).first.click()
 
+    def wait(self, condition: str, given: object = None) -> None:
+        """Wait until an expression of JavaScript is true."""
+        self.page.wait_for_function(f'given => {condition}', arg=given, timeout=20_000)
+
     def wait_until_changed(self, selector: str, before: str) -> str:
-        self.page.wait_for_function(
-            'given => document.querySelector(given[0])?.innerHTML !== given[1]',
-            arg=[selector, before],
-            timeout=20_000,
-        )
+        condition = 'document.querySelector(given[0])?.innerHTML !== given[1]'
+        self.wait(condition, [selector, before])
         return self.html(selector)
 
     def upload(self, path: Path) -> str:
         """What the page says of an uploaded file."""
         self.page.set_input_files('input[type=file]', str(path))
-        self.page.wait_for_function(
-            'name => document.querySelector("#note").innerText.includes(name)', arg=path.name
-        )
+        self.wait('document.querySelector("#note").innerText.includes(given)', path.name)
         return self.page.inner_text('#note .message')
 
-    def hosts(self) -> set[str | None]:
+    def end(self) -> None:
+        assert self.mistakes == []
         parts = map(urlsplit, self.requests)
-        return {part.hostname for part in parts if part.scheme not in ('data', 'blob')}
+        assert {p.hostname for p in parts if p.scheme not in ('data', 'blob')} == {'127.0.0.1'}
+        self.page.close()
 
 
 @pytest.fixture
 def tab(server, browser) -> Iterator[Tab]:
     opened = Tab(browser, server.address)
     yield opened
-    assert opened.mistakes == []
-    assert opened.hosts() == {'127.0.0.1'}
-    opened.page.close()
+    opened.end()
+
+
+@pytest.fixture
+def phone(server, browser) -> Iterator[Tab]:
+    opened = Tab(browser, server.address, viewport=dict(width=360, height=800))
+    yield opened
+    opened.end()
 
 
 def in_page(test):
     """Mark a test that needs Gradio and a browser."""
-    for mark in in_browser:
-        test = mark(test)
-    return test
+    missing = importlib.util.find_spec('gradio') is None
+    return pytest.mark.slow(pytest.mark.skipif(missing, reason='needs mmseg-pacbal[explore]')(test))
 
 
 @in_page
 def test_page_as_it_opens(tab, server):
     assert urlsplit(server.address).hostname == '127.0.0.1'
-    assert tab.picture('.top .image').startswith('data:image/jpeg')
+    assert tab.page.get_attribute('.top .image img', 'src').startswith('data:image/jpeg')
     assert tab.page.inner_text('.top .label figcaption').startswith('Label, ')
     assert tab.page.locator('.explore .card .weight img').count() == 2
     assert tab.page.locator('.explore .chart svg').count() == 2
@@ -224,9 +230,7 @@ def test_control_changes_its_side_alone(tab, name, how, value, text, selector):
     else:
         tab.page.locator(f'#A-{name} input').click()
     tab.wait_until_changed(selector, before)
-    tab.page.wait_for_function(
-        'text => document.querySelector("#A-config").innerText.includes(text)', arg=text
-    )
+    tab.wait('document.querySelector("#A-config").innerText.includes(given)', text)
     assert tab.html('.card.B dl') == other or name == 'ignore_index'
     names: dict = {}
     exec(tab.code('A-config'), names)
@@ -235,14 +239,10 @@ def test_control_changes_its_side_alone(tab, name, how, value, text, selector):
     if 'ignore_index' in head:
         arguments['ignore_index'] = head['ignore_index']
     assert ', '.join(f'{k}={v!r}' for k, v in arguments.items()) == text
-    code: dict = {}
-    exec(tab.code('A-python').rpartition('\n')[0], code)
-    loss, expected = code['loss'], BoundaryAwareLoss(**arguments)
+    exec(tab.code('A-python').rpartition('\n')[0], names)
+    loss, expected = names['loss'], BoundaryAwareLoss(**arguments)
     assert loss.map_args == expected.map_args
-    assert (loss.normalize, loss.resolve_ignore_index(None)) == (
-        expected.normalize,
-        expected.resolve_ignore_index(None),
-    )
+    assert (loss.normalize, loss.ignore_index) == (expected.normalize, expected.ignore_index)
 
 
 @in_page
@@ -252,9 +252,7 @@ def test_dragging_a_slider(tab):
     slider.focus()
     for _ in range(10):
         slider.press('ArrowRight')
-    tab.page.wait_for_function(
-        'document.querySelector("#A-config").innerText.includes("beta=1.0")', timeout=20_000
-    )
+    tab.wait('document.querySelector("#A-config").innerText.includes("beta=1.0")')
     assert tab.html('.card.A dl') != before
     assert tab.page.locator('#A-preset input').input_value() == ''  # no preset any more
 
@@ -273,17 +271,43 @@ def test_a_setting_that_is_not_accepted(tab):
 
 
 @in_page
+@pytest.mark.parametrize(
+    ('name', 'value', 'ends', 'selector', 'shown'),
+    [
+        ('A-kernel_size', 500, 'kernel_size goes from 1 to 101', '.card.A h3', 'size 101,'),
+        ('A-downsample', 0, 'downsample goes from 1 to 16', '.card.A h3', 'downsample 1'),
+        ('position', 90, 'at pixel goes from 0 to 89', '.chart figcaption', 'row y = 89'),
+    ],
+)
+def test_a_number_beyond_the_ends_of_a_slider(tab, name, value, ends, selector, shown):
+    field = tab.page.locator(f'#{name} input[type=number]')
+    field.fill(str(value))
+    tab.page.wait_for_selector('.toast-body')
+    toast = tab.page.locator('.toast-body').inner_text()
+    assert f'{ends} on this page, but got {value}' in toast
+    field.press('Tab')  # Gradio's field then shows an end, and so does the page
+    tab.wait('document.querySelector(given[0]).innerText.includes(given[1])', [selector, shown])
+    assert shown.strip(',').endswith(field.input_value())
+
+
+@in_page
 def test_preset_and_copy(tab):
     before = tab.html('.card.A dl')
     tab.choose('A-preset', 'Table 1: linear d4 k25 b05')
     tab.wait_until_changed('.card.A dl', before)
+    field, arrow = tab.box('#A-preset input'), tab.box('#A-preset .icon-wrap')
+    get = 'field => [getComputedStyle(field).paddingRight, getComputedStyle(field).textOverflow]'
+    padding, overflow = tab.page.eval_on_selector('#A-preset input', get)
+    end = field['x'] + field['width'] - float(padding.removesuffix('px'))
+    assert end <= arrow['x'] + 1  # no text under the arrow
+    assert overflow == 'ellipsis'
     text = tab.code('A-config')
     assert "kernel='linear',\n            kernel_size=25,\n        )," in text
     assert tab.page.locator('#A-kernel_size input[type=number]').input_value() == '25'
     assert tab.fact('A', 'mean') != tab.fact('B', 'mean')
-    other = tab.html('.card.B dl')
     tab.page.locator('#copy').click()
-    assert tab.wait_until_changed('.card.B dl', other) == tab.html('.card.A dl')
+    card = 'document.querySelector(".card.%s dl").innerHTML'
+    tab.wait(f'{card % "A"} === {card % "B"}')
     assert tab.code('B-config') == text
     tab.side('B')
     other = tab.html('.card.B dl')
@@ -326,29 +350,17 @@ def test_scale_of_the_colours(tab):
     bars = '.card .weight .bar span:last-child'
     first, second = tab.page.locator(bars).all_inner_texts()
     assert first == second
-    before = tab.html('.card.A .weight')
     tab.page.locator('#same input').click()
-    tab.wait_until_changed('.explore > .pair', before)
-    tab.page.wait_for_function(
-        'given => { const [a, b] = document.querySelectorAll(given);'
-        ' return a.innerText !== b.innerText }',
-        arg=bars,
-    )
+    tab.wait('(([a, b]) => a.innerText !== b.innerText)(document.querySelectorAll(given))', bars)
 
 
 @in_page
 def test_uploads(tab, server, tmp_path):
     Image.fromarray(np.full((30, 40), 4, np.uint8)).save(tmp_path / 'mine.png')
-    ids = np.arange(1200, dtype=np.uint16).reshape(30, 40)
-    Image.fromarray(ids).save(tmp_path / 'sixteen.png')
-    (tmp_path / 'broken.png').write_bytes((tmp_path / 'sixteen.png').read_bytes()[:100])
     Image.new('L', (5000, 4000)).save(tmp_path / 'huge.png')
     (tmp_path / 'notes.txt').write_text('no image')
     shown = tab.html('.top')
     for name, sentence in {
-        'sixteen.png': 'mask sixteen.png holds values beyond 0..255, up to 1199; save the index of '
-        'a class in each pixel',
-        'broken.png': 'mask broken.png is damaged',
         'huge.png': 'huge.png has 5000 x 4000 pixels, but this page accepts at most 16 million, '
         'and 8000 on a side; crop the label',
         'notes.txt': 'mask notes.txt is not an image',
@@ -357,6 +369,10 @@ def test_uploads(tab, server, tmp_path):
         assert tab.page.locator('#note [role=alert]').count() == 1
         assert tab.html('.top') == shown  # the label before is still there
         assert server.uploads() == []
+    (tmp_path / 'large.png').write_bytes(bytes(33 * 2**20))
+    tab.page.set_input_files('input[type=file]', str(tmp_path / 'large.png'))
+    toast = tab.page.wait_for_selector('.toast-body').inner_text()
+    assert 'exceed the maximum allowed size of 32.0 Mb: "large.png"' in toast
     assert tab.upload(tmp_path / 'mine.png') == 'mine.png was read, and its file removed.'
     tab.wait_until_changed('.top', shown)
     assert tab.page.inner_text('.top .label figcaption') == 'Label, 40 x 30, 1 class, 0.0% void'
@@ -370,25 +386,67 @@ def test_uploads(tab, server, tmp_path):
 def test_page_fits_the_screen(server, browser, width, scheme):
     tab = Tab(browser, server.address, viewport=dict(width=width, height=800), color_scheme=scheme)
     assert tab.page.evaluate('document.documentElement.scrollWidth') <= width
-    box = tab.page.locator('#A-kernel_size').bounding_box()
+    box = tab.box('#A-kernel_size')
     assert box['x'] >= 0
     assert box['x'] + box['width'] <= width
-    tab.page.close()
+    tab.end()
 
 
 @in_page
-def test_config_with_a_checkpoint(tiny, tmp_path, browser):
-    config, checkpoint = tiny
-    served = Server(tmp_path, config, '--checkpoint', checkpoint)
-    tab = Tab(browser, served.address)
+def test_panel_of_a_phone(phone):
+    """It leaves two thirds of the screen, and nothing of the page lies over it."""
+    panel = phone.box('.controls')
+    assert panel['y'] + panel['height'] == 800
+    assert panel['height'] <= 800 / 3
+    for step in range(0, 4000, 40):
+        phone.page.evaluate('y => window.scrollTo(0, y)', step)
+        covering = phone.page.evaluate(
+            """top => [...document.querySelectorAll('button')].filter(button => {
+              const box = button.getBoundingClientRect();
+              const x = box.x + box.width / 2, y = box.y + box.height / 2;
+              return !button.closest('.controls') && y > top + 2 && y < innerHeight
+                && !document.elementFromPoint(x, y).closest('.controls');
+            }).map(button => button.ariaLabel)""",
+            panel['y'],
+        )
+        assert covering == []
+
+
+@in_page
+def test_table_of_offsets_of_a_phone(phone):
+    before = phone.html('.offsets.A')
+    phone.number('A-downsample', 16)
+    phone.wait_until_changed('.offsets.A', before)
+    rows = phone.page.locator('.offsets.A tr')
+    assert rows.count() == 17
+    assert rows.nth(16).locator('td').count() == 4
+    table, last = phone.box('.offsets.A table'), phone.box('.offsets.A tr:last-child td:last-child')
+    assert last['x'] + last['width'] <= table['x'] + table['width'] + 1 <= 361
+    weight = 'cells => cells.map(cell => getComputedStyle(cell).fontWeight)'
+    assert rows.nth(1).locator('td').evaluate_all(weight) == ['700', '400'] * 2  # antialias is on
+
+
+@in_page
+@pytest.mark.parametrize('width', [360, 1300])
+def test_pictures_are_level(server_with_loss, browser, width):
+    """Whatever room their captions take, and whether a bar lies below."""
+    tab = Tab(browser, server_with_loss.address, viewport=dict(width=width, height=800))
     assert tab.page.locator('#A-preset input').input_value() == "the config's loss"
     assert "normalize='mean'" in tab.code('A-config')
     assert 'Cross entropy, mean' in tab.html('.top .loss')
     assert 'times cross entropy, mean' in tab.html('.card.A .weighted')
-    assert tab.hosts() == {'127.0.0.1'}
-    tab.page.close()
-    served.end()
-    assert served.others.read_text() == ''
+    assert 'E<sub>G</sub> / mean over' in tab.html('.card.A .weight')
+    assert 'E<sub>G</sub> over' in tab.html('.card.B .weight')
+
+    def heights(*selectors: str) -> set[int]:
+        return {round(tab.box(f'{each} .frame')['y']) for each in selectors}
+
+    assert len(heights('.top .image', '.top .label', '.top .loss')) == 1
+    for kind in ('weight', 'edges', 'weighted'):
+        assert len(heights(f'.card.A .{kind}', f'.card.B .{kind}')) == 1
+    if width == 1300:
+        assert len(heights('.card.A .edges', '.card.A .weighted')) == 1
+    tab.end()
 
 
 def test_mistakes_are_one_sentence(capsys, tmp_path):

@@ -1,163 +1,113 @@
 """What the page answers when a control is used."""
 
-from collections.abc import Hashable
+from collections.abc import Mapping
+from functools import lru_cache
+from html import escape
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .controls import settings_from, values_of
-from .memory import BoundedCache
-from .samples import LabelSample, Source
-from .settings import NAMES, Settings, config_text, paper_rows, paper_settings, python_text
-from .uploads import discard, read_upload
-from .view import ProfileLine, best_cut, message, view
+from .samples import LabelSample, Source, read_upload
+from .settings import (
+    NAMES,
+    Settings,
+    paper_rows,
+    paper_settings,
+    settings_from,
+    settings_of,
+    texts,
+    values_of,
+)
+from .view import WAYS, view
+from .weights import best_line
 
-SIDES = ('A', 'B')
-MOST_BYTES = 512 * 2**20  # of labels, with their images, in memory; of all tabs together
+OWN, PLAIN = "the config's loss", 'the defaults of the loss'
 
 
 class Answers:
     """Functions of values of controls, which return values of controls.
 
     Args:
-        gr: Gradio.
+        gr: Gradio, which keeps the label of every tab.
         source: Where labels come from.
-        presets: Settings by name, besides those of the paper.
-        others: Arguments of the config's loss that the page has no control for.
-        uploads: The folder in which Gradio puts uploaded files.
+        own: Arguments of the config's loss; None if it has none.
     """
 
-    def __init__(
-        self,
-        gr: ModuleType,
-        source: Source,
-        presets: dict[str, Settings],
-        others: dict,
-        uploads: Path,
-    ) -> None:
-        self.others = others
-        self.gr, self.source, self.presets, self.uploads = gr, source, presets, uploads
-        # A tab holds the key alone: the position of a label of the source, or the path at which a
-        # file was uploaded, to which Gradio gives the name of its content. A file that was refused
-        # has a sentence.
-        self.kept: BoundedCache[LabelSample | str] = BoundedCache(MOST_BYTES)
+    def __init__(self, gr: ModuleType, source: Source, own: Mapping[str, Any] | None) -> None:
+        self.gr, self.source, self.own = gr, source, own or {}
+        self.presets = [*([OWN] if own else []), PLAIN, *paper_rows()]
+        # Gradio names the folder of an upload after its content; two tabs may send the same file,
+        # which is there for the first of them alone.
+        self._read = lru_cache(8)(self._read_once)
 
     def preset(self, name: str) -> Settings:
         """The settings of a preset."""
-        return self.presets.get(name) or paper_settings(paper_rows()[name])
+        if name in (OWN, PLAIN):
+            return settings_of(self.own if name == OWN else {})
+        return paper_settings(paper_rows()[name])
 
-    def sample(self, key: Hashable) -> LabelSample:
-        """The label of a tab; one of the source is read again if it was dropped.
-
-        Raises:
-            OSError: The file of a label of the source is gone.
-            ValueError: An upload was dropped, or a file of the source is broken.
-        """
-        kept = self.kept.get(key)
-        if isinstance(kept, LabelSample):
-            return kept
-        if isinstance(key, int):
-            return self._keep(key, self.source.load(key))
-        raise ValueError(
-            f'{Path(str(key)).name} is no longer in memory: later uploads needed its room; '
-            'upload it again, or choose another label'
-        )
-
-    def draw(self, key: Hashable, *values: Any) -> list[Any]:
+    def draw(self, sample: LabelSample | None, *values: Any) -> list[Any]:
         """Everything that depends on the settings; a setting that is wrong is a sentence."""
-        count = len(NAMES)
-        same, way, position = values[2 * count :]
-        unchanged = self.gr.skip()
-        if key is None:
-            return [unchanged] * 6
+        *controls, same, way, position = values
         try:
-            sample = self.sample(key)
-            settings = {
-                side: settings_from(values[i * count : (i + 1) * count])
-                for i, side in enumerate(SIDES)
-            }
-        except (OSError, ValueError) as error:
-            return [unchanged] * 5 + [message(str(error), mistake=True)]
-        html = view(sample, settings, ProfileLine(int(position or 0), way == 'column'), same)
-        texts = [
-            text(settings[side], self.others)
-            for side in SIDES
-            for text in (config_text, python_text)
-        ]
-        return [html, *texts, '']
+            if sample is None:
+                raise ValueError('this tab has no label in memory; choose one, or upload it again')
+            first = settings_from(controls[: len(NAMES)])
+            second = settings_from(controls[len(NAMES) :])
+        except ValueError as error:
+            return [self.gr.skip()] * 5 + [message(str(error), mistake=True)]
+        html = view(sample, dict(A=first, B=second), way, int(position or 0), same)
+        return [html, *texts(first, self.own), *texts(second, self.own), '']
 
     def pick(self, position: int | None, way: str) -> list[Any]:
         """A label of the source."""
         if position is None:
             return [self.gr.skip()] * 4
         try:
-            sample = self._keep(position, self.source.load(position))
+            sample = self.source.load(position)
         except (OSError, ValueError) as error:
             return self._refused(str(error))
-        return [position, self._cut(sample, way), position, '']
+        return [sample, self.cut(sample, way), position, '']
 
     def take(self, path: str | None, way: str) -> list[Any]:
         """An uploaded label; whatever happens, its file is removed."""
         if path is None:
             return [self.gr.skip()] * 4
-        file = Path(path)
-        found = self._uploaded(file)
+        try:
+            found = self._read(Path(path))
+        except FileNotFoundError:
+            found = f'{Path(path).name} is gone; upload it again'
         if isinstance(found, str):
             return self._refused(found)
-        read = message(f'{file.name} was read, and its file removed.')
-        return [path, self._cut(found, way), None, read]
-
-    def _uploaded(self, file: Path) -> LabelSample | str:
-        """The label of an uploaded file, or the sentence with which it is refused."""
-        try:
-            label = read_upload(file, self.source.rules)
-        except FileNotFoundError:  # uploaded in another tab too, which has read and removed it
-            return self.kept.get(str(file)) or f'{file.name} is gone; upload it again'
-        except ValueError as error:
-            found: LabelSample | str = str(error)
-        else:
-            found = LabelSample(file.name, label, self.source.palette)
-        self.kept.put(str(file), found)
-        discard(file, self.uploads)  # after it is kept: another tab finds one or the other
-        return found
-
-    def turn(self, key: Hashable, way: str) -> Any:
-        """Where the profile is cut if it runs the other way."""
-        sample = self._shown(key)
-        return self.gr.skip() if sample is None else self._cut(sample, way)
-
-    def point(self, key: Hashable, way: str, x: float, y: float) -> Any:
-        """The row or column that was clicked on, at shares of the width and the height."""
-        sample = self._shown(key)
-        if sample is None:
-            return self.gr.skip()
-        height, width = sample.label.shape
-        side, share = (width, x) if way == 'column' else (height, y)
-        return int(min(side - 1, max(0, share * side)))
+        read = message(f'{Path(path).name} was read, and its file removed.')
+        return [found, self.cut(found, way), None, read]
 
     def settle(self, name: str | None) -> list[Any]:
         """The controls of a preset."""
-        if name is None:
-            return [self.gr.skip()] * len(NAMES)
-        return values_of(self.preset(name))
+        return [self.gr.skip()] * len(NAMES) if name is None else values_of(self.preset(name))
 
-    def _keep(self, key: Hashable, sample: LabelSample) -> LabelSample:
-        self.kept.put(key, sample)
-        return sample
+    def cut(self, sample: LabelSample | None, way: str) -> Any:
+        """The line that crosses the most boundaries."""
+        if sample is None:
+            return self.gr.skip()
+        axis = WAYS.index(way)
+        last, best = sample.label.shape[axis] - 1, best_line(sample.label, axis)
+        return self.gr.Slider(value=best, maximum=max(1, last), minimum=0)
 
-    def _shown(self, key: Hashable) -> LabelSample | None:
-        """The label of a tab, or None; the answer that follows says why."""
+    def _read_once(self, path: Path) -> LabelSample | str:
+        """The label of an uploaded file, or the sentence with which it is refused."""
         try:
-            return None if key is None else self.sample(key)
-        except (OSError, ValueError):
-            return None
+            return LabelSample(read_upload(path, self.source.rules), self.source.palette)
+        except ValueError as error:
+            return str(error)
+        finally:
+            path.unlink(missing_ok=True)
 
     def _refused(self, sentence: str) -> list[Any]:
         return [self.gr.skip()] * 3 + [message(sentence, mistake=True)]
 
-    def _cut(self, sample: LabelSample, way: str) -> Any:
-        column = way == 'column'
-        last = sample.label.shape[1 if column else 0] - 1
-        return self.gr.Slider(
-            value=best_cut(sample, column).position, maximum=max(1, last), minimum=0
-        )
+
+def message(sentence: str, mistake: bool = False) -> str:
+    """A sentence below the choice of the label, or below the settings."""
+    role = 'alert' if mistake else 'status'
+    return f'<p class="message {role}" role="{role}">{escape(sentence)}</p>'

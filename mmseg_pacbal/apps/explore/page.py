@@ -1,41 +1,32 @@
-"""The page itself: Gradio's controls, and which function answers which of them."""
+"""The page itself: Gradio's controls, which function answers which of them, and its server."""
 
-from collections.abc import Callable, Hashable
-from pathlib import Path
+import importlib.util
+import os
+import signal
+import tempfile
 from types import ModuleType
 from typing import Any
 
-from .answers import SIDES, Answers
-from .controls import arguments
+from .answers import Answers
 from .samples import Source
-from .settings import others_of, paper_rows, settings_of
-from .style import ON_CLICK
+from .settings import setting_controls
+from .style import CSS, ON_CLICK
+from .view import WAYS
 
-PLAIN = 'the defaults of the loss'
-OWN = "the config's loss"
-CUTS = ('row', 'column')
+SIDES = ('A', 'B')
+MOST_BYTES = 32 * 2**20  # of an upload
+MOST_TABS = 32  # whose labels are in memory: those that were used last
+# Gradio reads them when it is imported: report nothing, and record nothing in the browser.
+ENVIRONMENT = dict.fromkeys(
+    ['GRADIO_ANALYTICS_ENABLED', 'GRADIO_RUN_HISTORY', 'GRADIO_SSR_MODE', 'GRADIO_SHARE'], 'False'
+)
 
 
 class Page:
-    """Controls and answers.
+    """Controls and answers; ``blocks`` is the page, to be launched."""
 
-    Args:
-        gr: Gradio.
-        source: Where labels come from.
-        own: Arguments of the config's loss, with which A begins; None if it has none.
-        uploads: The folder in which Gradio puts uploaded files.
-
-    Attributes:
-        blocks: The page, to be launched.
-    """
-
-    def __init__(
-        self, gr: ModuleType, source: Source, own: dict[str, Any] | None, uploads: Path
-    ) -> None:
-        self.gr, self.source = gr, source
-        presets = {OWN: settings_of(own)} if own else {}
-        presets[PLAIN] = settings_of({})
-        self.answers = Answers(gr, source, presets, others_of(own), uploads)
+    def __init__(self, gr: ModuleType, answers: Answers) -> None:
+        self.gr, self.answers = gr, answers
         with gr.Blocks(
             title='Choose the weights', analytics_enabled=False, delete_cache=(60, 60)
         ) as self.blocks:
@@ -44,108 +35,159 @@ class Page:
                 'pixel by a weight, E_G. Compare two settings, A and B, on a label of yours; a '
                 'click on a picture moves the cut.'
             )
-            self.shown = gr.State(None)  # a key, see Answers
+            self.shown = gr.State(None)  # the label
             with gr.Row():
                 with gr.Column(scale=1, min_width=300, elem_classes='controls'):
-                    self._label_controls()
-                    self._setting_controls()
-                    self._view_controls()
+                    self._controls()
                 with gr.Column(scale=3, min_width=320):
                     self.picture = gr.HTML(js_on_load=ON_CLICK, elem_id='view')
-                    self._texts()
+                    with gr.Row():
+                        self.texts = [text for side in SIDES for text in self._texts(side)]
             self._wire()
 
-    def _label_controls(self) -> None:
-        gr, names = self.gr, self.source.names
-        choices = [(name, position) for position, name in enumerate(names)]
+    def _controls(self) -> None:
+        gr, answers = self.gr, self.answers
+        choices = [(name, position) for position, name in enumerate(answers.source.names)]
         self.choice = gr.Dropdown(choices, value=0, label='Label', elem_id='label')
-        self.upload = gr.UploadButton(
-            'Upload a label', size='sm', elem_id='upload', file_count='single'
-        )
+        self.upload = gr.UploadButton('Upload a label', size='sm', elem_id='upload')
         self.note = gr.HTML(elem_id='note')
-
-    def _setting_controls(self) -> None:
-        gr, choices = self.gr, [*self.answers.presets, *paper_rows()]
         self.inputs: dict[str, list[Any]] = {}
         self.preset: dict[str, Any] = {}
         with gr.Tabs():
-            for side, first in zip(SIDES, choices, strict=False):
+            for side, first in zip(SIDES, answers.presets, strict=False):
                 with gr.Tab(side, elem_id=f'tab-{side}'):
                     self.preset[side] = gr.Dropdown(
-                        choices, value=first, label='Preset', elem_id=f'{side}-preset'
+                        answers.presets, value=first, label='Preset', elem_id=f'{side}-preset'
                     )
-                    self.inputs[side] = arguments(gr, side, self.answers.preset(first))
-
-    def _view_controls(self) -> None:
-        gr = self.gr
+                    self.inputs[side] = setting_controls(gr, side, answers.preset(first))
         self.problem = gr.HTML(elem_id='problem')
         self.copy = gr.Button('Copy A to B', size='sm', elem_id='copy')
         self.same = gr.Checkbox(True, label='Same colours for A and B', elem_id='same')
-        self.way = gr.Radio(CUTS, value=CUTS[0], label='Profile along a', elem_id='way')
+        self.way = gr.Radio(WAYS, value=WAYS[0], label='Profile along a', elem_id='way')
         self.position = gr.Slider(0, 1, value=0, step=1, label='at pixel', elem_id='position')
 
-    def _texts(self) -> None:
-        gr = self.gr
-        self.texts: dict[str, list[Any]] = {}
-        with gr.Row():
-            for side in SIDES:
-                with gr.Column(min_width=320):
-                    self.texts[side] = [
-                        self._code(f'{side}: add to your config', f'{side}-config'),
-                        self._code(f'{side}: in Python', f'{side}-python'),
-                    ]
-
-    def _code(self, label: str, name: str) -> Any:
-        """A box of Python to copy from."""
-        return self.gr.Code(
-            label=label,
-            language='python',
-            interactive=False,
-            wrap_lines=True,
-            show_line_numbers=False,
-            elem_id=name,
-        )
+    def _texts(self, side: str) -> list[Any]:
+        """Boxes of Python to copy from."""
+        boxes = {'config': 'add to your config', 'python': 'in Python'}
+        options = dict(language='python', interactive=False, wrap_lines=True)
+        with self.gr.Column(min_width=320):
+            return [
+                self.gr.Code(
+                    label=f'{side}: {label}',
+                    show_line_numbers=False,
+                    elem_id=f'{side}-{name}',
+                    **options,
+                )
+                for name, label in boxes.items()
+            ]
 
     def _wire(self) -> None:
         """Which function answers which control."""
-        answers = self.answers
-        quiet = dict(show_progress='hidden', api_visibility='private')
-        settings = [*self.inputs['A'], *self.inputs['B']]
+        answers, settings = self.answers, [*self.inputs['A'], *self.inputs['B']]
+        quiet: dict[str, Any] = dict(show_progress='hidden', api_visibility='private')
         draw = dict(
             fn=answers.draw,
             inputs=[self.shown, *settings, self.same, self.way, self.position],
-            outputs=[self.picture, *self.texts['A'], *self.texts['B'], self.problem],
+            outputs=[self.picture, *self.texts, self.problem],
             **quiet,
         )
         # While a slider is dragged, only its last place counts.
-        moved = [control.input for control in (*settings, self.same, self.position)]
+        controls = [*settings, self.same, self.position]
+        moved = [control.input for control in controls]
+        # When the field of a slider is left, a number beyond its ends changes to an end.
+        moved += [control.change for control in controls if isinstance(control, self.gr.Slider)]
         self.gr.on(moved, trigger_mode='always_last', **draw)
         # What follows another answer is never dropped.
         draw['trigger_mode'] = 'multiple'
         picked = [self.shown, self.position, self.choice, self.note]
-        place = [self.shown, self.way]
         for event in (self.blocks.load, self.choice.input):
             event(answers.pick, [self.choice, self.way], picked, **quiet).then(**draw)
         self.upload.upload(answers.take, [self.upload, self.way], picked, **quiet).then(**draw)
-        self.way.input(answers.turn, place, self.position, **quiet).then(**draw)
-        self.picture.click(self._clicked(), place, self.position, **quiet).then(**draw)
+        turned = self.way.input(answers.cut, [self.shown, self.way], self.position, **quiet)
+        turned.then(**draw)
+        self.picture.click(self._clicked(), None, self.position, **quiet).then(**draw)
         for side, preset in self.preset.items():
             preset.input(answers.settle, preset, self.inputs[side], **quiet).then(**draw)
             for control in self.inputs[side]:  # it is no longer the preset
                 control.input(lambda: None, None, preset, **quiet)
-        copied = self.copy.click(
-            lambda *v: v,
-            [self.preset['A'], *self.inputs['A']],
-            [self.preset['B'], *self.inputs['B']],
-            **quiet,
-        )
-        copied.then(**draw)
+        one, other = ([self.preset[side], *self.inputs[side]] for side in SIDES)
+        self.copy.click(lambda *values: values, one, other, **quiet).then(**draw)
 
-    def _clicked(self) -> Callable[..., Any]:
-        gr, answers = self.gr, self.answers
+    def _clicked(self) -> Any:
+        gr = self.gr
 
         # Gradio passes the event because of its annotation.
-        def clicked(key: Hashable, way: str, event: gr.EventData) -> Any:  # type: ignore
-            return answers.point(key, way, event.x, event.y)
+        def clicked(event: gr.EventData) -> Any:  # type: ignore
+            return event.line
 
         return clicked
+
+
+def name_the_ends(gr: ModuleType) -> None:
+    """Have Gradio's sliders name themselves and both ends where a number is beyond them.
+
+    A class derived from one of Gradio's would make it write a ``.pyi`` file beside this one.
+    """
+
+    def preprocess(slider: Any, payload: float | None) -> float | None:
+        if payload is not None and not slider.minimum <= payload <= slider.maximum:
+            raise gr.Error(
+                f'{slider.label} goes from {slider.minimum} to {slider.maximum} on this page, but '
+                f'got {payload}',
+                print_exception=False,
+            )
+        return payload
+
+    gr.Slider.preprocess = preprocess
+
+
+def require_gradio() -> None:
+    """Raise ImportError unless Gradio is installed; it is not imported yet, which takes seconds."""
+    if importlib.util.find_spec('gradio') is None:
+        raise ImportError(
+            'this page needs Gradio, which is not installed; to install it: '
+            'pip install "mmseg-pacbal[explore]"'
+        )
+
+
+def serve(source: Source, own: dict[str, Any] | None, host: str, port: int | None) -> None:
+    """Open the page until it is interrupted.
+
+    Args:
+        source: Where labels come from.
+        own: Arguments of the config's loss, with which A begins; None if it has none.
+        host: Address to listen on.
+        port: None takes a free one from 7860 on.
+
+    Raises:
+        OSError: The port is not free, or the address is not one of this machine.
+    """
+    with tempfile.TemporaryDirectory(prefix='explore-') as folder:
+        os.environ.update(ENVIRONMENT, GRADIO_TEMP_DIR=folder)
+        import gradio as gr
+
+        name_the_ends(gr)
+        page = Page(gr, Answers(gr, source, own))
+        # System fonts: Gradio's default ones would be fetched from Google.
+        fonts: dict[str, Any] = dict(font=['system-ui', 'sans-serif'], font_mono=['monospace'])
+        try:
+            page.blocks.launch(
+                server_name=host,
+                server_port=port,
+                max_file_size=MOST_BYTES,
+                state_session_capacity=MOST_TABS,
+                footer_links=[],
+                theme=gr.themes.Default(primary_hue='teal', **fonts),
+                css=CSS,
+                quiet=True,
+                prevent_thread_lock=True,
+            )
+        except OSError as error:
+            wanted = f'{host}:{"7860 to 7959" if port is None else port}'
+            raise OSError(
+                f'nothing can listen at {wanted}; give another --port, or a --host of this machine'
+            ) from error
+        # Otherwise the folder of uploads would outlive a server that is told to end.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        print(f'open {page.blocks.local_url} in a browser; Ctrl+C ends it', flush=True)
+        page.blocks.block_thread()

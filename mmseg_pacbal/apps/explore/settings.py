@@ -1,64 +1,103 @@
-"""The arguments of the boundary weights: defaults, presets, and the text to copy."""
+"""Arguments of the loss that change the weights: presets, controls, and the text to copy."""
 
-import inspect
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections import namedtuple
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from types import MappingProxyType
+from types import ModuleType
 from typing import Any
 
 import yaml
 from mmengine.config import Config
 
 from ...configs import config, heads, load_config
+from ...datasets.palette import VOID
 from ...losses import BoundaryAwareLoss
-from ...losses.base import VOID
 from ...ops.arguments import INT, check_arguments
 
+Settings = namedtuple(
+    'Settings',
+    'kernel kernel_size sigma beta downsample antialias void_edges ignore_padding '
+    'normalize ignore_index',
+)
+NAMES = Settings._fields
+DEFAULTS = Settings(**BoundaryAwareLoss().map_args, normalize=None, ignore_index=VOID)
 
-@dataclass(frozen=True)
-class Settings:
-    """Arguments of ``BoundaryAwareLoss`` that change the weights, with the void label.
+SLIDERS = {  # least, most, step and what it is
+    'kernel_size': (1, 101, 2, 'odd, in shrunken pixels'),
+    'sigma': (0.1, 10, 0.1, 'width of the Gaussian'),
+    'beta': (0, 3, 0.05, 'the least weight'),
+    'downsample': (1, 16, 1, 'of the edges, before the blur'),
+}
+SWITCHES = {
+    'antialias': 'shrinking averages over every edge',
+    'void_edges': 'a class that borders on void has an edge',
+    'ignore_padding': 'no edge where void fills the end',
+}
+_CONFIG = """custom_imports = dict(imports=['mmseg_pacbal'])
+model = dict(
+    decode_head=dict({head}
+        loss_decode=dict(
+            _delete_=True,
+            type='BoundaryAwareLoss',{loss}
+        ),
+    )
+)"""
+_PYTHON = """from mmseg_pacbal import BoundaryAwareLoss
 
-    Raises:
-        ValueError: An argument is none that the loss accepts.
-    """
-
-    kernel: str
-    kernel_size: int
-    sigma: float
-    beta: float
-    downsample: int
-    antialias: bool
-    void_edges: bool
-    ignore_padding: bool
-    normalize: str | None
-    ignore_index: int
-
-    def __post_init__(self) -> None:
-        check_arguments(dict(ignore_index=INT), ignore_index=self.ignore_index)
-        self.loss()
-
-    def loss(self) -> BoundaryAwareLoss:
-        """The loss with these arguments."""
-        return BoundaryAwareLoss(**asdict(self))
-
-    def changed(self) -> dict[str, Any]:
-        """The arguments that are not the defaults of the loss."""
-        return {name: value for name, value in asdict(self).items() if value != DEFAULTS[name]}
-
-
-NAMES = tuple(field.name for field in fields(Settings))
-_PARAMETERS = inspect.signature(BoundaryAwareLoss).parameters
-DEFAULTS: dict[str, Any] = {name: _PARAMETERS[name].default for name in NAMES}
-DEFAULTS['ignore_index'] = VOID  # what None means where no head says otherwise
+loss = BoundaryAwareLoss({loss})
+value = loss(logits, label)  # (N, C, H, W), (N, H, W)"""
 
 
 def settings_of(arguments: Mapping[str, Any]) -> Settings:
     """The settings of some arguments of the loss; others are ignored, missing ones are defaults."""
-    given = {name: arguments[name] for name in NAMES if arguments.get(name) is not None}
-    return Settings(**{**DEFAULTS, **given})
+    given = {name: value for name, value in arguments.items() if value is not None}
+    known = {name: given[name] for name in NAMES if name in given}
+    return _checked(DEFAULTS._replace(**known))
+
+
+def settings_from(values: Sequence[Any]) -> Settings:
+    """The settings that the controls show.
+
+    Raises:
+        ValueError: One is not accepted; an emptied field is None.
+    """
+    shown = Settings(*values)
+    # A slider's 1 is an integer, and its sums are not exact.
+    sigma, beta = (None if v is None else round(float(v), 6) for v in (shown.sigma, shown.beta))
+    normalize = None if shown.normalize == 'None' else shown.normalize
+    return _checked(shown._replace(sigma=sigma, beta=beta, normalize=normalize))
+
+
+def _checked(settings: Settings) -> Settings:
+    check_arguments(dict(ignore_index=INT), ignore_index=settings.ignore_index)
+    BoundaryAwareLoss(**settings._asdict())
+    return settings
+
+
+def values_of(settings: Settings) -> list[Any]:
+    """What the controls show for some settings."""
+    return [*settings._replace(normalize=settings.normalize or 'None')]
+
+
+def setting_controls(gr: ModuleType, side: str, first: Settings) -> list[Any]:
+    """The controls of one setting, in the order of its fields."""
+
+    def control(name: str, value: Any) -> Any:
+        given = dict(label=name, elem_id=f'{side}-{name}')
+        if name in SLIDERS:
+            least, most, step, info = SLIDERS[name]
+            return gr.Slider(least, max(most, value), value, step=step, info=info, **given)
+        if name in SWITCHES:
+            return gr.Checkbox(value, info=SWITCHES[name], **given)
+        if name == 'kernel':
+            return gr.Radio(['gaussian', 'linear'], value=value, **given)
+        if name == 'normalize':
+            choices = [('None', 'None'), ("'mean'", 'mean'), ("'running'", 'running')]
+            return gr.Radio(choices, value=value, info='by the mean, here of this label', **given)
+        return gr.Number(value, precision=0, **given)
+
+    return [control(*item) for item in zip(NAMES, values_of(first), strict=True)]
 
 
 def loss_of_config(cfg: Config) -> dict[str, Any] | None:
@@ -71,12 +110,6 @@ def loss_of_config(cfg: Config) -> dict[str, Any] | None:
                 arguments = Config(dict(loss, ignore_index=void)).to_dict()
                 return {name: arguments[name] for name in arguments if name != 'type'}
     return None
-
-
-def settings_of_config(cfg: Config) -> Settings | None:
-    """Those of :func:`loss_of_config`."""
-    arguments = loss_of_config(cfg)
-    return None if arguments is None else settings_of(arguments)
 
 
 @lru_cache
@@ -93,53 +126,25 @@ def paper_rows() -> dict[str, str]:
 @lru_cache
 def paper_settings(name: str) -> Settings:
     """The settings of a row of Table 1, by the name of its config."""
-    found = settings_of_config(load_config(config(f'ablation/{name}.py')))
-    if found is None:
-        raise ValueError(f'ablation/{name}.py has no BoundaryAwareLoss')
-    return found
+    return settings_of(loss_of_config(load_config(config(f'ablation/{name}.py'))) or {})
 
 
-def others_of(arguments: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Arguments of the loss that the page has no control for, such as ``class_weight``."""
-    return {name: value for name, value in (arguments or {}).items() if name not in NAMES}
-
-
-def config_text(settings: Settings, others: Mapping[str, Any] = MappingProxyType({})) -> str:
-    """What to add to a config of MMSegmentation; only arguments that differ from the defaults.
+def texts(settings: Settings, own: Mapping[str, Any]) -> tuple[str, str]:
+    """What to add to a config of MMSegmentation, and the same in Python.
 
     Args:
-        settings: Those of the weights.
-        others: Further arguments of the loss.
+        settings: Those that differ from the defaults are given to the loss.
+        own: Arguments of the config's loss, of which those without a control are given too.
     """
-    arguments = {**settings.changed(), **others}
-    # The head passes its own to the loss, and an error says so if the two differ.
-    void = arguments.pop('ignore_index', None)
-    lines = [f'            {name}={value!r},' for name, value in arguments.items()]
-    head = [] if void is None else [f'        ignore_index={void!r},']
-    return '\n'.join(
-        [
-            "custom_imports = dict(imports=['mmseg_pacbal'])",
-            'model = dict(',
-            '    decode_head=dict(',
-            *head,
-            '        loss_decode=dict(',
-            '            _delete_=True,',
-            "            type='BoundaryAwareLoss',",
-            *lines,
-            '        ),',
-            '    )',
-            ')',
-        ]
-    )
+    shown = zip(NAMES, settings, DEFAULTS, strict=True)
+    loss = {name: value for name, value, default in shown if value != default}
+    loss |= {name: value for name, value in own.items() if name not in NAMES}
+    given = _lines(loss, 4)
+    python = _PYTHON.format(loss=f'{given}\n' if given else '')
+    # The head passes its own ignore_index to the loss, and an error says so if the two differ.
+    head = {'ignore_index': loss.pop('ignore_index')} if 'ignore_index' in loss else {}
+    return _CONFIG.format(head=_lines(head, 8), loss=_lines(loss, 12)), python
 
 
-def python_text(settings: Settings, others: Mapping[str, Any] = MappingProxyType({})) -> str:
-    """The same in Python."""
-    arguments = {**settings.changed(), **others}
-    lines = ''.join(f'    {name}={value!r},\n' for name, value in arguments.items())
-    given = f'\n{lines}' if lines else ''
-    return (
-        'from mmseg_pacbal import BoundaryAwareLoss\n\n'
-        f'loss = BoundaryAwareLoss({given})\n'
-        'value = loss(logits, label)  # (N, C, H, W), (N, H, W)'
-    )
+def _lines(arguments: Mapping[str, Any], indent: int) -> str:
+    return ''.join(f'\n{"":{indent}}{name}={value!r},' for name, value in arguments.items())

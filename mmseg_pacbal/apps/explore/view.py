@@ -1,200 +1,158 @@
 """What the page shows of one label under two settings, as HTML."""
 
 import math
-from dataclasses import replace
-from html import escape
-from typing import NamedTuple
+from collections.abc import Mapping
 
 import numpy as np
 
-from .charts import histogram_chart, profile_chart
-from .pictures import data_uri, edge_picture, heat_picture, label_picture, overlay
+from ...visualization import paint
+from .drawing import data_uri, heat_picture, histogram_chart, overlay, profile_chart
 from .samples import LabelSample
 from .settings import Settings
-from .statistics import (
-    OFFSET_SIDE,
-    Weights,
-    best_line,
-    figures,
-    histogram,
-    line_of,
-    offset_effect,
-    weights,
-)
+from .weights import OFFSET_SIDE, offset_effect, weights
 
-
-class ProfileLine(NamedTuple):
-    """The row, or the column, of the profile."""
-
-    position: int
-    column: bool = False
-
-
-def best_cut(sample: LabelSample, column: bool = False) -> ProfileLine:
-    """The line that crosses the most boundaries."""
-    return ProfileLine(best_line(sample.label, column), column)
+WAYS = ('row', 'column')  # of the profile, in the order of the label's axes
+GREYS = np.array([24, 150, 205, 255], np.uint8)  # of E = 0, 1, 2, 3
+TITLE = '{kernel}, size {kernel_size}, {width}beta {beta:g}, downsample {downsample}'
 
 
 def view(
-    sample: LabelSample, settings: dict[str, Settings], cut: ProfileLine, same_scale: bool = True
+    sample: LabelSample, settings: Mapping[str, Settings], way: str, position: int, same: bool
 ) -> str:
     """Pictures, figures and charts.
 
     Args:
         sample: The label, with its image and its loss if there are any.
         settings: Those of ``'A'`` and of ``'B'``.
-        cut: The line of the profile; one beyond the label is its last one.
-        same_scale: Whether the largest weight of both settings is the brightest colour of both. If
-            only one of them is normalised, their colours differ all the same.
+        way: Whether the profile runs along a row or a column.
+        position: Which one; one beyond the label is its last one.
+        same: Whether the largest weight of both settings is the brightest colour of both. If only
+            one of them is normalised, their colours differ all the same.
     """
-    found = {name: weights(sample, each) for name, each in settings.items()}
-    peaks = {name: float(each.weight.max()) or 1.0 for name, each in found.items()}
-    top = max(peaks.values())
-    shared = same_scale and len({each.normalize for each in settings.values()}) == 1
-    cut = cut._replace(position=min(cut.position, sample.label.shape[1 if cut.column else 0] - 1))
-    pictures = _Pictures(sample, cut)
-    void = settings['A'].ignore_index
-    cards = [
-        f'<section class="card {name}"><h3><b>{name}</b> {_title(each)}</h3>'
-        f'{_facts(sample, each)}{pictures.of(each, found[name], top if shared else peaks[name])}'
-        '</section>'
-        for name, each in settings.items()
+    maps = {side: weights(sample, each)[1] for side, each in settings.items()}
+    tops = {side: float(weight.max()) or 1.0 for side, weight in maps.items()}
+    top, axis = max(tops.values()), WAYS.index(way)
+    if same and len({each.normalize for each in settings.values()}) == 1:
+        tops = dict.fromkeys(tops, top)
+    colours = paint(sample.label, [*sample.palette], settings['A'].ignore_index)
+    length = sample.label.shape[axis]
+    line = min(position, length - 1)
+    profiles = {side: weight.take(line, axis) for side, weight in maps.items()}
+    values = {s: maps[s][sample.label != each.ignore_index] for s, each in settings.items()}
+    across, along = 'yx'[axis], 'xy'[axis]
+    title = f'Weights along {way} {across} = {line}'
+    pairs = [
+        [_card(side, sample, each, colours, tops[side]) for side, each in settings.items()],
+        [
+            profile_chart(title, profiles, colours.take(line, axis), along),
+            histogram_chart('Share of the pixels with each weight', values, top),
+        ],
+        [_offsets(side, sample, each) for side, each in settings.items()],
     ]
-    charts = _charts(sample, void, found, cut, top)
-    offsets = [_offsets(name, sample, each) for name, each in settings.items()]
-    pairs = ''.join(f'<div class="pair">{"".join(pair)}</div>' for pair in (cards, charts, offsets))
-    return f'<div class="explore"><div class="top">{pictures.given(void)}</div>{pairs}</div>'
-
-
-def message(sentence: str, mistake: bool = False) -> str:
-    """A sentence for the line below the choice of the label; empty for none."""
-    role = 'alert' if mistake else 'status'
-    return f'<p class="message {role}" role="{role}">{escape(sentence)}</p>' if sentence else ''
-
-
-class _Pictures:
-    """Pictures of a label, each with the line of the profile."""
-
-    def __init__(self, sample: LabelSample, cut: ProfileLine) -> None:
-        self.sample = sample
-        place = (cut.position + 0.5) / sample.label.shape[1 if cut.column else 0]
-        side, way = ('left', 'column') if cut.column else ('top', 'row')
-        self.line = f'<i class="cut {way}" style="{side}:{place:.2%}"></i>'
-
-    def given(self, void: int) -> str:
-        """Image, label and loss."""
-        sample = self.sample
-        label = sample.label
-        classes = int((np.unique(label) != void).sum())
-        size = '{1} x {0}'.format(*label.shape)
-        text = f'{classes} class{"" if classes == 1 else "es"}, {(label == void).mean():.1%} void'
-        html = ''
-        if sample.image is not None:
-            html += self._show('image', data_uri(sample.image), f'Image, {size}')
-            text = f'Label, {text}'
-        else:
-            text = f'Label, {size}, {text}'
-        html += self._show('label', data_uri(label_picture(sample, void), exact=True), text)
-        if sample.loss is not None:
-            html += self._loss('loss', sample.loss, 'Cross entropy')
-        return html
-
-    def of(self, settings: Settings, found: Weights, top: float) -> str:
-        """Weights, edges and, where there is a loss, the weighted loss of a setting."""
-        over = 'label' if self.sample.image is None else 'image'
-        symbol = 'E<sub>G</sub>' + ('' if settings.normalize is None else ' / mean')
-        picture = data_uri(overlay(self.sample, found.weight, top, settings.ignore_index))
-        large = self._show('weight', picture, f'{symbol} over the {over}', top)
-        text = f'Edges E, {np.count_nonzero(found.edges) / found.edges.size:.1%} of the pixels'
-        small = self._show('edges', data_uri(edge_picture(found.edges), exact=True), text)
-        if self.sample.loss is not None:
-            weighted = self.sample.loss * found.weight
-            small += self._loss('weighted', weighted, f'{symbol} times cross entropy')
-        return f'{large}<div class="small">{small}</div>'
-
-    def _loss(self, kind: str, loss: np.ndarray, name: str) -> str:
-        top = float(np.percentile(loss, 99.5)) or 1.0
-        text = f'{name}, mean {loss.mean():.3f}'
-        return self._show(kind, data_uri(heat_picture(loss, top)), text, top)
-
-    def _show(self, kind: str, address: str, caption: str, top: float | None = None) -> str:
-        bar = f'<div class="bar"><span>0</span><i></i><span>{top:.1f}</span></div>' if top else ''
-        return (
-            f'<figure class="picture {kind}"><figcaption>{caption}</figcaption>'
-            f'<div class="frame"><img src="{address}" alt="{kind}">{self.line}</div>{bar}</figure>'
-        )
-
-
-def _title(settings: Settings) -> str:
-    width = f', sigma {settings.sigma:g}' if settings.kernel == 'gaussian' else ''
+    share = f'{(line + 0.5) / length:.2%}'
     return (
-        f'{settings.kernel}, size {settings.kernel_size}{width}, beta {settings.beta:g}, '
-        f'downsample {settings.downsample}'
+        f'<div class="explore {way}" data-lines="{length}" style="--cut:{share}">'
+        f'<div class="top">{_given(sample, colours, settings["A"].ignore_index)}</div>'
+        + ''.join(f'<div class="pair">{"".join(pair)}</div>' for pair in pairs)
+        + '</div>'
     )
 
 
-def _facts(sample: LabelSample, settings: Settings) -> str:
-    found = figures(weights(sample, settings))
+def _given(sample: LabelSample, colours: np.ndarray, void: int) -> str:
+    """Image, label and loss."""
+    classes = int((np.unique(sample.label) != void).sum())
+    size = '{1} x {0}'.format(*sample.label.shape)
+    text = f'{classes} class{"es" * (classes != 1)}, {(sample.label == void).mean():.1%} void'
+    label = data_uri(colours, exact=True)
+    if sample.image is None:
+        html = _figure('label', label, f'Label, {size}, {text}')
+    else:
+        html = _figure('image', data_uri(sample.image), f'Image, {size}')
+        html += _figure('label', label, f'Label, {text}')
+    return html if sample.loss is None else html + _loss('loss', sample.loss, 'Cross entropy')
+
+
+def _card(
+    side: str, sample: LabelSample, settings: Settings, colours: np.ndarray, top: float
+) -> str:
+    """A setting with its figures, its weights, the edges and, with a loss, the weighted loss."""
+    edges, weight = weights(sample, settings)
+    symbol = 'E<sub>G</sub>' + ' / mean' * (settings.normalize is not None)
+    below, name = (colours, 'label') if sample.image is None else (sample.image, 'image')
+    shown = data_uri(overlay(below, weight, top))
+    pictures = _figure('weight', shown, f'{symbol} over the {name}', top)
+    text = f'Edges E, {np.count_nonzero(edges) / edges.size:.1%} of the pixels'
+    pictures += _figure('edges', data_uri(GREYS[edges], exact=True), text)
+    if sample.loss is not None:
+        pictures += _loss('weighted', sample.loss * weight, f'{symbol} times cross entropy')
+    width = f'sigma {settings.sigma:g}, ' if settings.kernel == 'gaussian' else ''
+    facts = ''.join(
+        f'<dt>{term}</dt><dd data-fact="{term.split()[0].lower()}">{fact}</dd>'
+        for term, fact in _facts(sample, settings).items()
+    )
+    return (
+        f'<section class="card {side}"><h3><b>{side}</b> '
+        f'{TITLE.format(**settings._asdict(), width=width)}</h3><dl>{facts}</dl>{pictures}'
+        '</section>'
+    )
+
+
+def _facts(sample: LabelSample, settings: Settings) -> dict[str, str]:
     reach = settings.kernel_size * settings.downsample
     blur = f'{reach} px, {reach / max(sample.label.shape):.0%} of the longer side'
     if settings.kernel == 'gaussian':
         deviation = math.sqrt(settings.kernel_size * settings.sigma / 2) * settings.downsample
         blur += f'; std {deviation:.0f} px'
-    if math.isnan(found.mean):
-        facts = {'Mean weight': 'none: every pixel is void'}
-    else:
-        mean = f'<b>{found.mean:.2f}</b> acts like a learning rate x {found.mean:.1f}'
-        if settings.normalize is not None:
-            literal = figures(weights(sample, replace(settings, normalize=None))).mean
-            mean = f'<b>{found.mean:.2f}</b> (x {literal:.1f} without normalize)'
-        facts = {
-            'Mean weight': mean,
-            'Below 1': f'<b>{found.below_one:.1%}</b> count less than in cross entropy',
-            'Range': f'{found.least:.2f} to {found.peak:.2f}',
-        }
-    facts['Blur'] = blur
-    rows = (
-        f'<dt>{term}</dt><dd data-fact="{term.split()[0].lower()}">{text}</dd>'
-        for term, text in facts.items()
+    valid = sample.label != settings.ignore_index
+    if not valid.any():
+        return {'Mean weight': 'none: every pixel is void', 'Blur': blur}
+    values = weights(sample, settings)[1][valid]
+    mean = values.mean(dtype=np.float64)
+    effect = f'acts like a learning rate x {mean:.1f}'
+    if settings.normalize is not None:
+        literal = weights(sample, settings._replace(normalize=None))[1][valid]
+        effect = f'(x {literal.mean(dtype=np.float64):.1f} without normalize)'
+    return {
+        'Mean weight': f'<b>{mean:.2f}</b> {effect}',
+        'Below 1': f'<b>{(values < 1).mean():.1%}</b> count less than in cross entropy',
+        'Range': f'{values.min():.2f} to {values.max():.2f}',
+        'Blur': blur,
+    }
+
+
+def _loss(kind: str, loss: np.ndarray, name: str) -> str:
+    top = float(np.percentile(loss, 99.5)) or 1.0
+    return _figure(kind, data_uri(heat_picture(loss, top)), f'{name}, mean {loss.mean():.3f}', top)
+
+
+def _figure(kind: str, address: str, caption: str, top: float | None = None) -> str:
+    bar = f'<div class="bar"><span>0</span><i></i><span>{top:.1f}</span></div>' if top else ''
+    return (
+        f'<figure class="picture {kind}"><figcaption>{caption}</figcaption>'
+        f'<div class="frame"><img src="{address}" alt="{kind}"></div>{bar}</figure>'
     )
-    return f'<dl>{"".join(rows)}</dl>'
 
 
-def _charts(
-    sample: LabelSample, void: int, found: dict[str, Weights], cut: ProfileLine, top: float
-) -> list[str]:
-    lines = {name: line_of(each.weight, *cut) for name, each in found.items()}
-    colours = line_of(label_picture(sample, void), *cut)
-    highest = max(float(line.max()) for line in lines.values()) or 1.0
-    axis, way = ('y', 'column x') if cut.column else ('x', 'row y')
-    title = f'Weights along {way} = {cut.position}'
-    shares = {name: histogram(each, top) for name, each in found.items()}
-    return [
-        profile_chart(lines, colours, highest, axis, title),
-        histogram_chart(shares, top, 'Share of the pixels with each weight'),
-    ]
-
-
-def _offsets(name: str, sample: LabelSample, settings: Settings) -> str:
+def _offsets(side: str, sample: LabelSample, settings: Settings) -> str:
     """What ``antialias`` does at the offset of this label, and at the others."""
-    start = f'<section class="offsets {name}"><h4><b>{name}</b> Antialiasing</h4><p>'
-    if settings.downsample == 1:
+    title = f'<section class="offsets {side}"><h4><b>{side}</b> Antialiasing</h4>'
+    step = settings.downsample
+    if step == 1:
         text = 'downsample=1 does not shrink the edges, so antialias changes nothing.'
-        return f'{start}{text}</p></section>'
-    effects = {on: offset_effect(sample, settings, on) for on in (True, False)}
-    head = ''.join(f'<th>{k}</th>' for k in range(settings.downsample))
-    rows = ''
-    for what in ('mean', 'peak'):
-        for on, effect in effects.items():
-            mark = ' class="current"' if on == settings.antialias else ''
-            cells = ''.join(f'<td>{value:.2f}</td>' for value in getattr(effect, what))
-            rows += f'<tr{mark}><th>{what}</th><th>{on}</th>{cells}</tr>'
+        return f'{title}<p>{text}</p></section>'
+    on, off = (offset_effect(sample, settings._replace(antialias=each)) for each in (True, False))
+    rows = ''.join(
+        f'<tr><th>{k}</th>{"".join(f"<td>{value:.2f}</td>" for value in row)}</tr>'
+        for k, row in enumerate(zip(on[0], off[0], on[1], off[1], strict=True))
+    )
+    names = ('offset', 'mean, on', 'mean, off', 'peak, on', 'peak, off')
+    head = ''.join(f'<th>{name}</th>' for name in names)
     cropped = max(sample.label.shape) > OFFSET_SIDE
     where = f' (its middle, {OFFSET_SIDE} pixels at most)' if cropped else ''
     return (
-        f'{start}If the label{where} lay 0 to {settings.downsample - 1} pixels further right and '
-        f'down, a pixel’s weight would vary by <b>{effects[True].deviation:.1%}</b> '
-        f'with <code>antialias=True</code> and by <b>{effects[False].deviation:.1%}</b> '
-        'with <code>antialias=False</code>.</p><div class="scroll"><table>'
-        f'<tr><th>E<sub>G</sub></th><th>antialias</th>{head}</tr>{rows}</table></div></section>'
+        f'{title}<p>If the label{where} lay 0 to {step - 1} pixels further right and down, a '
+        f'pixel’s weight would vary by <b>{on[2]:.1%}</b> with <code>antialias=True</code> '
+        f'and by <b>{off[2]:.1%}</b> with <code>antialias=False</code>.</p>'
+        f'<table class="{"on" if settings.antialias else "off"}"><tr>{head}</tr>{rows}</table>'
+        '</section>'
     )
