@@ -5,23 +5,24 @@ from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from ..ops import pyramid_atrous_conv2d
 from ..ops.arguments import POSITIVE_INT, Accepted, check_arguments, reject_unknown_arguments
 from ..ops.factorized import with_plain_layout
 from ..ops.pyramid_atrous_conv import check_pyramid_args
 
+
+def _layer(words: str) -> Accepted:
+    words = f'None, a module, or what makes one{words}'
+    return Accepted(words, lambda value: value is None or callable(value))  # modules are callable
+
+
 ACCEPTED = dict(
     in_channels=POSITIVE_INT,
     out_channels=POSITIVE_INT,
-    norm=Accepted(
-        'None, a module, or what makes one of a number of channels, such as nn.BatchNorm2d',
-        lambda value: value is None or callable(value),  # modules are callable too
-    ),
-    activation=Accepted(
-        'None, a module, or what makes one, such as nn.ReLU',
-        lambda value: value is None or callable(value),
-    ),
+    norm=_layer(' of a number of channels, such as nn.BatchNorm2d'),
+    activation=_layer(', such as nn.ReLU'),
 )
 
 
@@ -68,13 +69,8 @@ class PyramidAtrousConv(nn.Module):
     ) -> None:
         super().__init__()
         reject_unknown_arguments(type(self), unknown)
-        check_arguments(
-            ACCEPTED,
-            in_channels=in_channels,
-            out_channels=out_channels,
-            norm=norm,
-            activation=activation,
-        )
+        channels = dict(in_channels=in_channels, out_channels=out_channels)
+        check_arguments(ACCEPTED, **channels, norm=norm, activation=activation)
         check_pyramid_args(rates, merge, backend)
         self.rates = tuple(map(int, rates))
         self.merge = merge
@@ -116,12 +112,13 @@ class PyramidAtrousConv(nn.Module):
         norm = self.norm
         if not isinstance(norm, nn.modules.batchnorm._BatchNorm):
             return
-        if norm.running_mean is None or norm.running_var is None:
+        mean, var = norm.running_mean, norm.running_var
+        if mean is None or var is None:
             return
-        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
         conv = self if self.squeeze is None else self.squeeze
-        conv.weight = nn.Parameter(conv.weight * scale[:, None, None, None])
-        self.bias = nn.Parameter(norm.bias - norm.running_mean * scale)
+        conv.weight, self.bias = fuse_conv_bn_weights(
+            conv.weight, None, mean, var, norm.eps, norm.weight, norm.bias
+        )
         self.norm = None
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
@@ -135,9 +132,7 @@ class PyramidAtrousConv(nn.Module):
         return f'{c_in}, {c_out}, rates={self.rates}, merge={self.merge}, backend={self.backend}'
 
 
-def _made(
-    name: str, layer: nn.Module | Callable[..., nn.Module] | None, *args: int
-) -> nn.Module | None:
+def _made(name: str, layer: Any, *args: int) -> nn.Module | None:
     """The layer itself, or what makes one called with ``args``."""
     if layer is None or isinstance(layer, nn.Module):
         return layer

@@ -189,40 +189,43 @@ def _is_exporting() -> bool:
     return getattr(torch.compiler, 'is_exporting', bool)()  # torch >= 2.7
 
 
-def _form(
-    x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool, backend: str, training: bool
-) -> Any:
+def _form(x: Tensor, weight: Tensor, rates: Any, concat: bool, name: str, training: bool) -> Any:
     """What has the functions ``forward`` and ``backward`` of a backend."""
-    if backend == 'factorized':
+    if name == 'factorized':
         return factorized
     trials = importlib.import_module('.gpu_trials', __package__)
     forms = trials.available_forms(x.device.type)
-    if backend == 'auto':
-        backend = trials.choose(forms, trials.Problem(x, weight, rates, concat, training))
-    return forms[backend]
+    if name == 'auto':
+        name = trials.choose(forms, trials.Problem(x, weight, rates, concat, training))
+    return forms[name]
 
 
 # Forward and backward are operators, so that torch.compile does not look inside: it would unroll
 # the loops and fix the image size, and a trial needs real tensors.
 
 
-@torch.library.custom_op('mmseg_pacbal::pyramid', mutates_args=())
-def _pyramid(
-    x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool, backend: str, training: bool
-) -> Tensor:
+@torch.library.custom_op(
+    'mmseg_pacbal::pyramid',
+    mutates_args=(),
+    schema='(Tensor x, Tensor weight, int[] rates, bool concat, str backend, bool training)'
+    ' -> Tensor',
+)
+def _pyramid(x, weight, rates, concat, backend, training):
     with torch.autocast(x.device.type, enabled=False):
         form = _form(x, weight, rates, concat, backend, training)
         return form.forward(x, weight, rates, concat)
 
 
-@torch.library.custom_op('mmseg_pacbal::pyramid_backward', mutates_args=())
-def _pyramid_backward(
-    x: Tensor, weight: Tensor, grad: Tensor, rates: Sequence[int], concat: bool, backend: str,
-    needs_grad: Sequence[bool],
-) -> list[Tensor]:  # fmt: skip
+@torch.library.custom_op(
+    'mmseg_pacbal::pyramid_backward',
+    mutates_args=(),
+    schema='(Tensor x, Tensor weight, Tensor grad, int[] rates, bool concat, str backend,'
+    ' bool[] needs_grad) -> Tensor[]',
+)
+def _pyramid_backward(x, weight, grad, rates, concat, backend, needs_grad):
     # The precision is that of the forward pass, whatever surrounds the backward pass.
     with torch.autocast(x.device.type, enabled=False):
-        form = _form(x, weight, rates, concat, backend, training=True)
+        form = _form(x, weight, rates, concat, backend, True)
         return form.backward(x, weight, grad, rates, concat, needs_grad)
 
 

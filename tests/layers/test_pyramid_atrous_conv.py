@@ -54,6 +54,23 @@ def test_bias_where_there_is_no_norm(merge, generator):
     assert (expected < 0).any()  # as there is no activation
 
 
+@pytest.mark.parametrize('affine', [False, True])
+@pytest.mark.parametrize('merge', ['sum', 'concat'])
+def test_fused_norm_changes_nothing(merge, affine, generator):
+    module = PyramidAtrousConv(
+        4, 6, RATES, merge=merge, norm=lambda c: nn.BatchNorm2d(c, affine=affine)
+    ).double()
+    x = torch.randn(2, 4, 9, 11, generator=generator, dtype=torch.float64)
+    module(x)  # statistics
+    expected = module.eval()(x)
+    module.fuse_norm()
+    assert module.norm is None
+    torch.testing.assert_close(module(x), expected, **EXACT)
+    without = PyramidAtrousConv(4, 6, norm=lambda c: nn.BatchNorm2d(c, track_running_stats=False))
+    without.fuse_norm()
+    assert without.norm is not None
+
+
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64], ids=str)
 def test_dtype_under_autocast_is_that_of_a_convolution_with_bias(dtype):
     x, plain = torch.randn(1, 4, 9, 11, dtype=dtype), nn.Conv2d(4, 6, 3).to(dtype)
