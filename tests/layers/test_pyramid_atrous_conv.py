@@ -66,9 +66,10 @@ def test_fused_norm_changes_nothing(merge, affine, generator):
     module.fuse_norm()
     assert module.norm is None
     torch.testing.assert_close(module(x), expected, **EXACT)
-    without = PyramidAtrousConv(4, 6, norm=lambda c: nn.BatchNorm2d(c, track_running_stats=False))
-    without.fuse_norm()
-    assert without.norm is not None
+    for norm in (nn.BatchNorm2d(6, track_running_stats=False), nn.GroupNorm(2, 6)):
+        other = PyramidAtrousConv(4, 6, norm=norm)
+        other.fuse_norm()
+        assert other.norm is norm
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64], ids=str)

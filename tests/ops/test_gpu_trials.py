@@ -1,7 +1,8 @@
 """Trials of backends that raise, disagree, give NaN, are slow or missing; on a CPU in full."""
 
-import threading
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -196,26 +197,18 @@ def test_reference_as_a_form_has_the_gradients_of_autograd(concat, generator):
 
 
 def test_threads_take_turns(forms):
-    inside, most, names = [], [], []
-    pause = threading.Event()
+    inside, most = [], []
 
     def watched(out):
         inside.append(1)
         most.append(len(inside))
-        pause.wait(0.02)  # long enough for another thread to come in
+        time.sleep(0.02)  # long enough for another thread to come in
         inside.pop()
         return out
 
     forms['triton'] = changed(forms['triton'], watched)
-    threads = [
-        threading.Thread(target=lambda: names.append(choose(forms, training=False)))
-        for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert names == ['triton'] * 4
+    with ThreadPoolExecutor(4) as pool:
+        assert [*pool.map(lambda _: choose(forms, training=False), range(4))] == ['triton'] * 4
     assert most == [1] * (1 + gpu_trials.REPEATS)  # one trial for all
 
 

@@ -144,17 +144,6 @@ def test_error_names_dtypes():
 
 
 @BACKENDS
-@pytest.mark.parametrize(('merge', 'channels'), [('sum', 4), ('concat', 20)])
-def test_empty_batch(backend, merge, channels, generator):
-    x, weight = random_input(generator, batch=0)
-    function = pyramid(merge=merge, backend=backend)
-    out, grad_x, grad_weight = forward_and_gradients(function, x, weight)
-    assert out.shape == (0, channels, 7, 5)
-    assert grad_x.shape == x.shape
-    assert torch.equal(grad_weight, torch.zeros_like(weight))
-
-
-@BACKENDS
 @pytest.mark.parametrize('merge', ['sum', 'concat'])
 @pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
 def test_output_follows_the_memory_format_of_the_input(backend, merge, layout, generator):
@@ -184,25 +173,6 @@ def test_backends_equal_the_definition(backend, merge, rates, size, generator):
 
     actual = forward_and_gradients(pyramid(rates, merge=merge, backend=backend), x, weight)
     assert_same(actual, forward_and_gradients(definition, x, weight), **EXACT)
-
-
-LAYOUTS = {
-    'contiguous': lambda t: t.contiguous(),
-    'channels_last': lambda t: t.contiguous(memory_format=torch.channels_last),
-    'transposed': lambda t: t.mT.contiguous().mT,
-    'channels sliced': lambda t: t.repeat_interleave(2, dim=1)[:, ::2],
-    'pixels sliced': lambda t: F.pad(t, (1, 1, 1, 1))[..., 1:-1, 1:-1],
-    'reversed strides': lambda t: t.permute(3, 2, 1, 0).contiguous().permute(3, 2, 1, 0),
-}
-
-
-@pytest.mark.parametrize('weight_layout', ['channels_last', 'reversed strides'])
-@pytest.mark.parametrize('x_layout', LAYOUTS)
-def test_layouts(x_layout, weight_layout, generator):
-    x, weight = random_input(generator)
-    expected = forward_and_gradients(paper_pyramid, x, weight)
-    x, weight = LAYOUTS[x_layout](x), LAYOUTS[weight_layout](weight)
-    assert_same(forward_and_gradients(pyramid(backend='factorized'), x, weight), expected, **EXACT)
 
 
 def test_expanded_input_and_gradient(generator):
@@ -246,17 +216,6 @@ def test_one_gradient_only(backend, wanted, generator):
     out.backward(torch.randn(out.shape, generator=generator, dtype=torch.float64))
     torch.testing.assert_close(inputs[wanted].grad, expected[wanted], **EXACT)
     assert inputs[1 - wanted].grad is None
-
-
-@pytest.mark.parametrize('merge', ['sum', 'concat'])
-@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
-def test_gradcheck(merge, layout, generator):
-    x, weight = random_input(generator, (4, 3), channels=(2, 3))
-    inputs = (
-        x.contiguous(memory_format=layout).requires_grad_(),
-        weight.requires_grad_(),
-    )
-    assert torch.autograd.gradcheck(pyramid((1, 2, 5), merge=merge, backend='factorized'), inputs)
 
 
 @BACKENDS

@@ -13,6 +13,7 @@ LAYOUTS = {
     'channels last': lambda t: t.contiguous(memory_format=torch.channels_last),
     'transposed': lambda t: t.mT.contiguous().mT,
     'sliced': lambda t: t.repeat_interleave(2, dim=1)[:, ::2],
+    'reversed': lambda t: t.permute(3, 2, 1, 0).contiguous().permute(3, 2, 1, 0),
 }
 SIZES = st.fixed_dictionaries(
     dict(

@@ -240,25 +240,3 @@ def test_sampler_with_void_only(x, make_samples):
     label = torch.full((2, 36, 48), 255)
     head, _, _ = sampled_head(x, label, min_kept=100)
     assert head.loss([x], make_samples(label), train_cfg=None)['loss_bal'] == 0
-
-
-# A binary head
-
-
-def test_binary_head(x, generator, make_samples):
-    head = randomized(
-        build_head(
-            num_classes=2,
-            out_channels=1,
-            threshold=0.5,
-            loss_decode=dict(type='BoundaryAwareLoss', use_sigmoid=True),
-        )
-    )
-    label = random_label(generator, classes=2)
-    logits = head([x])
-    assert logits.shape == (2, 1, 9, 12)
-    loss = head.loss([x], make_samples(label), train_cfg=None)['loss_bal']
-    logits = F.interpolate(logits, (36, 48), mode='bilinear', align_corners=False)
-    # A sigmoid over z is a softmax over 0 and z.
-    two_classes = torch.cat([torch.zeros_like(logits), logits], dim=1)
-    torch.testing.assert_close(loss, weighted_loss_reference(two_classes, label), rtol=1e-5, atol=0)
