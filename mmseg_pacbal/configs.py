@@ -14,8 +14,8 @@ if TYPE_CHECKING:  # the names of options and of shipped configs are had without
     from mmengine.config import Config, ConfigDict
 
 _PACKAGE = Path(__file__).resolve().parent
-# In a wheel the configs are inside the package, as in MMSegmentation's; in a checkout beside it.
-_CONFIG_ROOTS = (_PACKAGE / '.mim' / 'configs', _PACKAGE.parent / 'configs')
+# In a wheel configs and tools are in the package, as MMSegmentation's are; in a checkout beside it.
+_ROOTS = (_PACKAGE / '.mim', _PACKAGE.parent)
 
 # Variables that a config uses in several places. mmengine copies their values to those places when
 # it reads the file, so overriding a variable later would have no effect: see _propagate.
@@ -36,13 +36,22 @@ def config_path(name: str) -> str:
     Raises:
         FileNotFoundError: There is no such config; the message lists those that exist.
     """
-    root = next(root for root in _CONFIG_ROOTS if root.is_dir())
+    root = _shipped('configs')
     if not (root / name).is_file():
         listed = ', '.join(sorted(path.name for path in root.glob('*.py')))
         raise FileNotFoundError(
             f'no config {name!r} is shipped; available are {listed} and those in ablation/'
         )
     return str(root / name)
+
+
+def tools_folder() -> Path:
+    """Where ``train.py`` and the other tools are."""
+    return _shipped('tools')
+
+
+def _shipped(name: str) -> Path:
+    return next(root / name for root in _ROOTS if (root / name).is_dir())
 
 
 def config(name: str) -> str:

@@ -62,11 +62,6 @@ def mistake(capsys: pytest.CaptureFixture, name: str, *args: object) -> str:
     return failure(capsys, name, *args)[1]
 
 
-def load_tool(name: str) -> dict[str, Any]:
-    """The functions of a tool, which is not run."""
-    return runpy.run_path(str(ROOT / 'tools' / f'{name}.py'))
-
-
 def small(data: Path, *options: str) -> list[str]:
     """Options of a short run of the demo on its data."""
     return ['--cfg-options', f'data_root={data}', 'crop_size=64,64', *options]

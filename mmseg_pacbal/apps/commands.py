@@ -37,7 +37,7 @@ COMMANDS = {
     'compare_errors': Command(arguments.compare_errors, 'error_summary', 'compare'),
     'visualize': Command(arguments.visualize, 'visualize', 'visualize'),
     'export_onnx': Command(arguments.export_onnx, 'export_onnx', 'export'),
-    'run_study': Command(arguments.run_study, 'study', 'study'),
+    'run_study': Command(arguments.run_study, 'study.command', 'study'),
     'demo': Command(arguments.demo, 'demo', 'demo'),
     'doctor': Command(arguments.doctor, 'doctor', 'doctor'),
     'prepare_voc': Command(arguments.prepare_voc, 'voc.prepare', 'prepare-voc'),

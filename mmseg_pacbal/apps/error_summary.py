@@ -1,5 +1,6 @@
 """Errors of two models over several seeds, from what ``tools/analyze_errors.py`` wrote for each."""
 
+import argparse
 import csv
 import statistics
 from collections import defaultdict
@@ -10,6 +11,10 @@ from ..markdown import to_markdown
 from .study.verdict import compare
 
 Cell = tuple[str, str]  # measure and region
+
+
+def main(args: argparse.Namespace) -> None:
+    print(error_table(args.folders))
 
 
 def error_table(folders: Sequence[Path]) -> str:

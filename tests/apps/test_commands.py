@@ -1,9 +1,11 @@
 """The command line: what it accepts, and that it answers before anything heavy is imported."""
 
+import inspect
 import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -12,9 +14,8 @@ from tests.environments import ROOT
 
 HEAVY = {'torch', 'numpy', 'cv2', 'mmengine', 'mmcv', 'mmseg', 'rich', 'gradio'}
 TOOLS = sorted(path.stem for path in (ROOT / 'tools').glob('*.py'))
-LATER = {'compare_errors', 'explore_weights', 'run_study'}
 PROGRAMS = {
-    **{tool: [f'tools/{tool}.py'] for tool in TOOLS if tool not in LATER},
+    **{tool: [f'tools/{tool}.py'] for tool in TOOLS},
     'doctor': ['mmseg_pacbal.doctor'],
     'pacbal': ['mmseg_pacbal.apps.commands'],
     **{
@@ -69,6 +70,12 @@ def test_every_tool_is_a_command(asked):
     for command in commands.COMMANDS.values():
         assert command.words.split()[0] in listed
         assert command.arguments.__doc__.endswith('.')
+
+
+@pytest.mark.parametrize('tool', commands.COMMANDS)
+def test_a_command_has_a_module_that_does_the_work(tool):
+    module = import_module(f'mmseg_pacbal.apps.{commands.COMMANDS[tool].module}')
+    assert list(inspect.signature(module.main).parameters) == ['args']
 
 
 def test_a_command_has_the_options_of_its_tool():

@@ -12,10 +12,10 @@ import pytest
 from mmengine.device import get_device
 
 from mmseg_pacbal.apps.study import DevicePool, StudyRunner
+from mmseg_pacbal.apps.study.command import watch
 from mmseg_pacbal.apps.study.runner import device_groups
 from tests.apps.study.stand_ins import ITERATIONS, driver, plan, wait_until, workplace, write_tools
 from tests.environments import ROOT
-from tests.running import load_tool
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def start_driver(folder: Path, tools: Path) -> subprocess.Popen:
 def test_each_device_has_one_run_at_a_time(tools, tmp_path, capsys):
     runs = plan('base', 'other', seeds=2)
     runner = StudyRunner(runs, workplace(tmp_path, tools), DevicePool(['0,1', '4,5']))
-    load_tool('run_study')['watch'](runner)
+    watch(runner)
     said = capsys.readouterr().out
     assert runner.failed == []
     assert '4 of 4 runs finished\n' in said

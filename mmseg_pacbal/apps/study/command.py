@@ -1,0 +1,81 @@
+"""What ``tools/run_study.py`` and ``pacbal study`` do."""
+
+import argparse
+import signal
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import NoReturn
+
+from mmengine.device import get_device
+from rich.progress import MofNCompleteColumn, Progress
+
+from ...configs import tools_folder
+from ...openmmlab.engine.hooks.preemption_hook import SIGNALS
+from ...openmmlab.engine.processes import STOPPED
+from .. import cli
+from .execution import StudyPaths
+from .plan import load_study, plan_runs
+from .report import WRITTEN, write_report
+from .runner import DevicePool, RayPool, StudyRunner, device_groups
+
+
+def main(args: argparse.Namespace) -> None:
+    study = load_study(args.study, args.dataset)
+    place = Path(study.name, study.dataset)
+    results = Path(args.results or Path('results') / place).absolute()
+    if not args.report:
+        if not any(results.glob('*.json')):  # else its tables are those of an earlier report
+            cli.check_outputs(args, [results / name for name in WRITTEN], option='--results')
+        work_dir = Path(args.work_dir or Path('work_dirs/studies') / place).absolute()
+        run_all(args, StudyPaths(study, work_dir, results, tools_folder(), Path.cwd()))
+    print(f'{write_report(study, results, args.seeds)}\nTables and plot: {results}')
+
+
+def run_all(args: argparse.Namespace, paths: StudyPaths) -> None:
+    study, (pool, device) = paths.study, open_pool(args)
+    rows, seeds = args.rows or study.rows, args.seeds or study.seeds
+    amp = device if args.amp else None
+    runs = plan_runs(study, rows, seeds, args.cfg_options or {}, args.processes, amp)
+    runner = StudyRunner(runs, paths, pool)
+    for number in SIGNALS:  # after Ray has set its own
+        signal.signal(number, stop)
+    try:
+        watch(runner)
+    finally:
+        runner.stop()
+    if runner.failed:
+        raise RuntimeError(
+            f'{len(runner.failed)} of {len(runs)} runs failed, the first {runner.failed[0]}'
+        )
+
+
+def open_pool(args: argparse.Namespace) -> tuple[Executor, str]:
+    """What executes the runs, and the kind of device on which it does."""
+    if args.ray is None:
+        return DevicePool(device_groups(args.gpus, args.processes)), get_device()
+    pool = RayPool(args.ray, args.processes, args.cpus)
+    return pool, 'cuda' if pool.gpus else 'cpu'
+
+
+def stop(number: int, frame: object) -> NoReturn:
+    """React to a scheduler's signal: end, so that the same command continues later."""
+    for other in SIGNALS:  # ignore further ones; not by SIG_IGN, which tools would inherit
+        signal.signal(other, lambda *_: None)
+    raise SystemExit(STOPPED)
+
+
+def watch(runner: StudyRunner) -> None:
+    """Show the iterations of the whole study until all runs have ended."""
+    total = sum(run.iterations for run in runner.runs)
+    shown = -1
+    runner.start()
+    with Progress(*Progress.get_default_columns(), MofNCompleteColumn()) as progress:
+        bar = progress.add_task('Iterations', total=total, completed=runner.iterations_done())
+        working = True
+        while working:
+            working = runner.wait(seconds=1)  # before counting, so that the last count is complete
+            progress.update(bar, completed=runner.iterations_done())
+            finished = runner.runs_finished()
+            if finished != shown:
+                progress.console.print(f'{finished} of {len(runner.runs)} runs finished')
+                shown = finished
