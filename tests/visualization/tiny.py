@@ -36,6 +36,7 @@ def write_checkpoint(config: Path) -> Path:
     torch.manual_seed(0)
     model = MODELS.build(Config.fromfile(config).model)
     model.init_weights()
+    torch.manual_seed(3)  # whatever the layout of the weights before took
     for module in model.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             module.running_mean.normal_(std=0.2)
