@@ -131,8 +131,11 @@ def walk(node: object, path: str = '') -> Iterator[tuple[str, ConfigDict]]:
 
 
 def datasets(cfg: Config, loader: str) -> Iterator[tuple[str, ConfigDict]]:
-    """Configs of the data sets that a loader reads, also inside wrappers, with dotted names."""
-    for path, node in walk(cfg[loader].dataset, f'{loader}.dataset'):
+    """Configs of the data sets that a loader reads, also inside wrappers, with dotted names.
+
+    There are none if the loader is None, as ``val_dataloader`` of a training without validation.
+    """
+    for path, node in walk((cfg.get(loader) or {}).get('dataset'), f'{loader}.dataset'):
         if 'data_prefix' in node or 'data_root' in node:
             yield path, node
 

@@ -76,7 +76,9 @@ def visualize(p: argparse.ArgumentParser) -> None:
     )
     chosen = p.add_mutually_exclusive_group()
     chosen.add_argument('--indices', nargs='+', type=int, help='numbers of images, from 0')
-    chosen.add_argument('--images', nargs='+', metavar='NAME', help='file names of images')
+    chosen.add_argument(
+        '--images', nargs='+', metavar='NAME', help='file names of images, with or without folders'
+    )
     p.add_argument('--out', required=True, help=f'file to write: {", ".join(FORMATS)}')
     cli.add_overwrite(p)
 

@@ -26,7 +26,8 @@ def main(args: argparse.Namespace) -> None:
         cfg.default_hooks.visualization.update(draw=True, interval=1)
         cfg.visualizer.save_dir = args.show_dir
     if args.tta:
-        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+        for _, dataset in configs.datasets(cfg, 'test_dataloader'):
+            dataset.pipeline = cfg.tta_pipeline
         cfg.model = dict(**cfg.tta_model, module=cfg.model)
     if args.amp:
         use_amp_in_testing(cfg)
@@ -39,7 +40,7 @@ def main(args: argparse.Namespace) -> None:
 def check_folders(args: argparse.Namespace) -> None:
     """Check that --out and --show-dir hold no results of an earlier test."""
     if args.out:
-        masks = sorted(Path(args.out).glob('*.png')) or [Path(args.out, 'mask.png')]
+        masks = sorted(Path(args.out).rglob('*.png')) or [Path(args.out, 'mask.png')]
         cli.check_outputs(args, masks)
     if args.show_dir:
         folder = Path(args.show_dir, 'vis_data')

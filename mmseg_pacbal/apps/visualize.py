@@ -97,15 +97,20 @@ def chosen_indices(args: argparse.Namespace, dataset: BaseDataset) -> Sequence[i
         return args.indices
     if args.images is None:
         return spaced_indices(len(dataset), 4)
-    stems = [Path(dataset.get_data_info(i)['img_path']).stem for i in range(len(dataset))]
-    wanted = [Path(name).stem for name in args.images]
-    for name, stem in zip(args.images, wanted, strict=True):
-        if stem not in stems:
+    paths = [
+        Path(dataset.get_data_info(i)['img_path']).with_suffix('') for i in range(len(dataset))
+    ]
+    indices = []
+    for name in args.images:
+        parts = Path(name).with_suffix('').parts
+        found = [i for i, path in enumerate(paths) if path.parts[-len(parts) :] == parts]
+        if not found:
             raise ValueError(
                 f'--images names {name}, which is not among the {len(dataset)} images of the test '
-                f'data set, such as {stems[0]}'
+                f'data set, such as {paths[0].name}'
             )
-    return [stems.index(stem) for stem in wanted]
+        indices += found
+    return indices
 
 
 def second_model(args: argparse.Namespace, dataset: BaseDataset) -> BaseSegmentor:

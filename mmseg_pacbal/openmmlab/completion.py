@@ -47,7 +47,7 @@ def _follow_classes(cfg: Config) -> None:
     """Give all heads as many classes as ``classes.txt`` names."""
     first, expected = '', None
     for loader in LOADERS:
-        for path, dataset in datasets(cfg, loader) if cfg.get(loader) else ():
+        for path, dataset in datasets(cfg, loader):
             names = _names_in_file(cfg, dataset)
             if expected and names and names != expected:
                 raise ValueError(

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmseg.apis import MMSegInferencer
 from mmseg.datasets import BaseSegDataset
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import DATASETS, MODELS
 from torch import Tensor
 
-from ..configs import load_config, set_values
+from ..configs import datasets, load_config, set_values
 from .checkpoint_checks import load_weights
 from .completion import infer_settings
 from .datasets.folder import reads_classes_file
@@ -40,6 +40,7 @@ def init_inferencer(
     """
     cfg = copy.deepcopy(config) if isinstance(config, Config) else load_config(str(config))
     cfg.visualizer.vis_backends = None  # prediction does not log anything
+    cfg.test_dataloader.dataset = _test_dataset(cfg)
     infer_settings(cfg)
     if cfg.model.backbone.get('type') == 'TIMMBackbone':
         set_values([('model.backbone', cfg.model.backbone)], 'pretrained', False)  # no download
@@ -94,7 +95,7 @@ def dataset_meta(cfg: Config, of_checkpoint: Any = None) -> dict:
     Raises:
         FileNotFoundError: The classes are found neither in a checkpoint nor in ``classes.txt``.
     """
-    dataset = cfg.test_dataloader.dataset
+    dataset = _test_dataset(cfg)
     cls = DATASETS.get(dataset.type)
     if reads_classes_file(cls):
         try:
@@ -107,3 +108,8 @@ def dataset_meta(cfg: Config, of_checkpoint: Any = None) -> dict:
         bare = type('Bare', (BaseSegDataset,), dict(METAINFO=cls.METAINFO))
         meta = bare(metainfo=dataset.get('metainfo'), lazy_init=True).metainfo
     return {name: meta[name] for name in ('classes', 'palette')}
+
+
+def _test_dataset(cfg: Config) -> ConfigDict:
+    """The config's test data set, of several in a ``ConcatDataset`` the first."""
+    return next((d for _, d in datasets(cfg, 'test_dataloader')), cfg.test_dataloader.dataset)

@@ -10,6 +10,7 @@ from mmengine.dataset import pseudo_collate
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.losses import CrossEntropyLoss
 from mmseg.models.segmentors.base import BaseSegmentor
+from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from ..losses import BoundaryAwareLoss
@@ -66,12 +67,18 @@ def weigh_sample(model: BaseSegmentor, sample: dict) -> WeightSample:
     loss, ignore_index = boundary_loss(model), last_head(model).ignore_index
     edge_args = {name: loss.map_args[name] for name in ('void_edges', 'ignore_padding')}
     return WeightSample(
-        name=Path(data_sample.img_path).stem,
+        name=title_of(data_sample),
         image=picture_of(pixels, label.shape[1:], converts_bgr_to_rgb(model)),
         label=_array(label),
         edges=_array(boundary_edges(label, ignore_index=ignore_index, **edge_args)),
         weight=_array(loss.weight_map(label, ignore_index)),
     )
+
+
+def title_of(sample: SegDataSample) -> str:
+    """The name of a sample's image, with its subfolders if a ``CheckedPipeline`` has loaded it."""
+    path = Path(sample.get('img_name') or Path(sample.img_path).name)
+    return '__'.join(path.with_suffix('').parts)
 
 
 def picture_of(pixels: np.ndarray, size: tuple[int, int], bgr: bool = True) -> np.ndarray:

@@ -20,7 +20,7 @@ from ...openmmlab.datasets.classes_file import read_classes
 from ...openmmlab.datasets.folder import IMAGE_SUFFIXES, MASK_SUFFIXES
 from ...openmmlab.datasets.folder_masks import LoadMask
 from ...openmmlab.inference import init_inferencer
-from ...openmmlab.inspection import inspect_sample, spaced_indices
+from ...openmmlab.inspection import inspect_sample, picture_of, spaced_indices
 
 MOST = 500  # names in the list; of more labels, evenly spaced ones
 MOST_PIXELS, MOST_SIDE = 16_000_000, 8000  # of an upload; blurring a side takes its square
@@ -89,9 +89,10 @@ def config_source(cfg: Config, checkpoint: str | None = None) -> Source:
         if model is not None:
             row = inspect_sample(model, dataset, indices[position])
             return LabelSample(row.label.astype(np.uint8), palette, row.image, row.loss)
-        packed = dataset[indices[position]]['data_samples']
-        label = packed.gt_sem_seg.data[0].numpy().astype(np.uint8)
-        return LabelSample(label, palette, _read_rgb(packed.img_path))
+        packed = dataset[indices[position]]
+        label = packed['data_samples'].gt_sem_seg.data[0].numpy().astype(np.uint8)
+        image = picture_of(packed['inputs'].permute(1, 2, 0).numpy(), label.shape)
+        return LabelSample(label, palette, image)
 
     names = [Path(dataset.get_data_info(index)['img_path']).stem for index in indices]
     rules = ('value_of_colour', 'reduce_zero_label', 'label_map')

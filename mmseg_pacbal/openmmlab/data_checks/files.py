@@ -6,17 +6,20 @@ FileNotFoundError or ValueError, one sentence that names the file.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import cv2
 import mmcv
 import numpy as np
+from mmcv.transforms import LoadImageFromFile
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from ...datasets.palette import VOID
+
+Loader: TypeAlias = Callable[[dict], dict]
 
 
 class SampleFiles(NamedTuple):
@@ -56,8 +59,18 @@ def read_list(path: str | Path, kind: str = 'image') -> list[str]:
     return names
 
 
-def read_image(path: str) -> np.ndarray:
-    """The pixels of an image file, uint8 (H, W, 3), BGR."""
+def read_image(path: str, loader: Loader | None = None) -> np.ndarray:
+    """The pixels of an image file, uint8 (H, W, 3), BGR, or what another loader makes of it.
+
+    A loader is a transform, the first of a pipeline. Without one, and for MMSegmentation's default
+    (8-bit colour by OpenCV), what OpenCV may fill in or leave out is refused.
+    """
+    colour = dict(color_type='color', imdecode_backend='cv2').items()
+    if loader and not (type(loader) is LoadImageFromFile and colour <= vars(loader).items()):
+        try:
+            return loader(dict(img_path=path))['img']
+        except Exception as error:  # each format raises its own type
+            raise ValueError(f'image {path} cannot be read by {loader} ({error})') from error
     data = read_bytes('image', path)
     try:
         pixels = mmcv.imfrombytes(data, flag='color', backend='cv2')

@@ -1,5 +1,6 @@
 """Checks of data and classes before a long run starts."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from mmengine.registry import init_default_scope
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from ...configs import datasets, heads
+from ...configs import datasets, heads, walk
 from ...errors import one_sentence
 from .files import SampleFiles, read_list
 from .samples import MaskRules, sample_of, summary, verify_samples
@@ -26,15 +27,21 @@ def check_data(cfg: Config, *loaders: str) -> None:
         ValueError: A data set cannot be built, is empty, or differs from the model in its number
             of classes.
     """
-    for loader, dataset_cfg in _dataset_configs(cfg, loaders):
-        samples = _samples(_build(cfg, loader, dataset_cfg))
-        files = (item for sample in samples for item in sample._asdict().items())
-        missing = [f'{kind} {path}' for kind, path in files if path and not Path(path).is_file()]
+    for loader, parts in _dataset_configs(cfg, loaders):
+        built = [_build(cfg, loader, part) for part in parts]
+        _check_same_metainfo(cfg, loader, built)
+        missing = []
+        for dataset in built:
+            likely = _likely_masks(dataset)
+            for sample in _samples(dataset):
+                for kind, path in sample._asdict().items():
+                    if path and not Path(path).is_file():
+                        missing.append(f'{kind} {path} is missing{likely.get(path, "")}')
         if missing:
             more = f', and so are {len(missing) - 1} more files' if len(missing) > 1 else ''
             raise FileNotFoundError(
-                f'{loader}: {missing[0]} is missing{more}; complete the data set, in which every '
-                'image needs a mask of its name'
+                f'{loader}: {missing[0]}{more}; complete the data set, in which every image needs '
+                'a mask of its name'
             )
 
 
@@ -46,13 +53,18 @@ def verify_data(cfg: Config, *loaders: str) -> list[str]:
         loaders: Names such as ``'train_dataloader'``.
     """
     problems: list[str] = []
-    for loader, dataset_cfg in _dataset_configs(cfg, loaders):
+    for loader, parts in _dataset_configs(cfg, loaders):
+        built = []
+        for part in parts:
+            try:
+                built.append(_build(cfg, loader, part))
+                problems += (f'{loader}: {problem}' for problem in _verify(loader, built[-1]))
+            except (FileNotFoundError, ValueError) as error:
+                problems.append(str(error))
         try:
-            dataset = _build(cfg, loader, dataset_cfg)
-        except (FileNotFoundError, ValueError) as error:
+            _check_same_metainfo(cfg, loader, built)
+        except ValueError as error:
             problems.append(str(error))
-        else:
-            problems += (f'{loader}: {problem}' for problem in _verify(loader, dataset))
     return list(dict.fromkeys(problems))
 
 
@@ -62,20 +74,56 @@ def _verify(loader: str, dataset: BaseSegDataset) -> list[str]:
     found, classes = verify_samples(_samples(dataset), rules, loader), dataset.metainfo['classes']
     absent = [name for label, name in enumerate(classes) if not found.counts[label]]
     print(summary(f'{loader}, {folder}', found, rules, absent))
-    problems = found.problems
+    likely = {f'mask {path} is missing': hint for path, hint in _likely_masks(dataset).items()}
+    problems = [problem + likely.get(problem, '') for problem in found.problems]
     if absent and len(classes) == 2:
         problems.append(
             f'no mask of {folder} marks {" or ".join(absent)}, one of two classes; if masks mark '
             'it by 255, which is void, save its index instead'
         )
-    unused = getattr(dataset, 'unused_masks', ())
-    return problems + [f'mask {path} has no image in {folder}' for path in unused]
+    for path in getattr(dataset, 'unused_masks', ()):
+        if not any(f' {path} ' in hint for hint in likely.values()):
+            problems.append(f'mask {path} has no image in {folder}')
+    return problems
 
 
-def _dataset_configs(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[str, ConfigDict]]:
+def _likely_masks(dataset: BaseSegDataset) -> dict[str, str]:
+    """What to say of missing masks whose name begins that of a mask without an image."""
+    hints: dict[str, str] = {}
+    if unused := getattr(dataset, 'unused_masks', ()):
+        missing = [s.mask for s in _samples(dataset) if s.mask and not Path(s.mask).exists()]
+        for path in unused:
+            near = [mask for mask in missing if path.startswith(os.path.splitext(mask)[0])]
+            if near:
+                hints[max(near)] = f', but {path} has no image: if it is that mask, rename it'
+    return hints
+
+
+def _check_same_metainfo(cfg: Config, loader: str, parts: Sequence[BaseSegDataset]) -> None:
+    """Check what ``ConcatDataset`` will check, which does not say what differs."""
+    nodes = [node for _, node in walk(cfg.get(loader)) if 'ConcatDataset' in str(node.get('type'))]
+    if not nodes:
+        return
+    for number, part in enumerate(parts[1:], 2):
+        for key in sorted(parts[0].metainfo.keys() - {*(nodes[0].get('ignore_keys') or ())}):
+            one, other, where = parts[0].metainfo[key], part.metainfo.get(key), key
+            if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+                pairs = enumerate(zip(one, other, strict=False))
+                place = next((i for i, (a, b) in pairs if a != b), None)
+                if place is not None:
+                    one, other, where = one[place], other[place], f'{key}[{place}]'
+            if repr(one) != repr(other):
+                raise ValueError(
+                    f'{loader}: data sets 1 and {number} differ in {where}, {one!r} and {other!r}, '
+                    f'so ConcatDataset refuses them; give both the same metainfo=dict({key}=...), '
+                    f"or ignore_keys=['{key}'] to the ConcatDataset if that of the first holds"
+                )
+
+
+def _dataset_configs(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[str, list[ConfigDict]]]:
     init_default_scope(cfg.get('default_scope', 'mmseg'))  # the runner would do it later
     for loader in loaders:
-        yield from ((loader, dataset_cfg) for _, dataset_cfg in datasets(cfg, loader))
+        yield loader, [dataset_cfg for _, dataset_cfg in datasets(cfg, loader)]
 
 
 def _build(cfg: Config, loader: str, dataset_cfg: ConfigDict) -> BaseSegDataset:

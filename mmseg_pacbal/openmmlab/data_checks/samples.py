@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from rich.progress import track
 from torch.utils.data import Dataset
 
 from ...datasets.palette import VOID
-from .files import SampleFiles, check_size, check_values, labels_of_values, read_image
+from .files import Loader, SampleFiles, check_size, check_values, labels_of_values, read_image
 from .masks import read_mask
 
 
@@ -24,15 +25,17 @@ class MaskRules(NamedTuple):
     ignore_index: int = VOID
     labels: np.ndarray = labels_of_values()  # of each value, uint8 (256,)
     read: Callable[[str], np.ndarray] = read_mask  # path -> values, integers (H, W)
+    loader: Loader | None = None  # of images, see :func:`.files.read_image`
 
     @classmethod
     def of(cls, dataset: BaseSegDataset) -> 'MaskRules':
-        """Those of a data set, which may have a ``read_mask`` of its own."""
+        """Those of a data set, which may have a ``read_mask`` and a loader of its own."""
         return cls(
             len(dataset.metainfo['classes']),
             dataset.ignore_index,
             labels_of_values(dataset.reduce_zero_label, dataset.label_map),
             getattr(dataset, 'read_mask', read_mask),
+            image_loader(dataset),
         )
 
     @property
@@ -53,6 +56,17 @@ class Findings(NamedTuple):
 def sample_of(data_info: dict) -> SampleFiles:
     """The files that ``BaseSegDataset.get_data_info`` names."""
     return SampleFiles(data_info['img_path'], data_info.get('seg_map_path'))
+
+
+def image_loader(dataset: BaseSegDataset) -> Loader | None:
+    """The transform of a data set's pipeline that reads images, the first one."""
+    return next(iter(dataset.pipeline.transforms), None)
+
+
+def common_folder(datasets: Sequence[BaseSegDataset]) -> str:
+    """The folder that all images of some data sets are in."""
+    folders = (part.data_prefix.get('img_path') or '' for part in datasets)
+    return os.path.commonpath([*map(os.path.abspath, folders)])
 
 
 def base_datasets(dataset: Dataset) -> Iterator[BaseSegDataset]:
@@ -76,7 +90,7 @@ def verify_sample(sample: SampleFiles, rules: MaskRules) -> tuple[list[str], np.
             return None
 
     counts = np.zeros(256, np.int64)
-    image = attempt(read_image, sample.image)
+    image = attempt(read_image, sample.image, rules.loader)
     mask = attempt(rules.read, sample.mask) if sample.mask else None
     if mask is not None:
         attempt(check_values, sample.mask, mask, rules.accepted)
@@ -127,11 +141,13 @@ class CheckedPipeline(Compose):
 
     MMSegmentation's own pipeline does not report which file it could not read, nor that a mask and
     its image differ in size (a crop that fits into both would train on the wrong pixels).
+    ``img_name`` in the metainfo of packed samples is the path of the image below a folder.
     """
 
-    def __init__(self, dataset: BaseSegDataset) -> None:
+    def __init__(self, dataset: BaseSegDataset, folder: str = '') -> None:
         self.transforms = dataset.pipeline.transforms
         self.rules = MaskRules.of(dataset)
+        self.folder = folder or common_folder([dataset])
 
     def __call__(self, data: dict) -> dict | None:
         """Load and transform a sample; whatever fails is a ValueError that names the file."""
@@ -155,4 +171,8 @@ class CheckedPipeline(Compose):
                 loaded = MaskRules(self.rules.num_classes, self.rules.ignore_index)
                 check_values(sample.mask, data['gt_seg_map'], loaded.accepted)
                 unchecked = False
+        packed = data.get('data_samples', [])  # one; under test-time augmentation one of each view
+        name = os.path.relpath(sample.image, self.folder)
+        for view in packed if isinstance(packed, list) else [packed]:
+            view.set_metainfo(dict(img_name=Path(name).name if name.startswith('..') else name))
         return data

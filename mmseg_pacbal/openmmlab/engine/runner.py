@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from ...configs import set_values
 from ...ops.factorized import with_plain_layout
 from ..completion import infer_settings
-from ..data_checks.samples import CheckedPipeline, base_datasets
+from ..data_checks.samples import CheckedPipeline, base_datasets, common_folder
 from .processes import protect_workers
 from .work_dir import locked
 
@@ -66,8 +66,9 @@ class CheckedRunner(Runner):
     ) -> DataLoader:
         loader = Runner.build_dataloader(dataloader, seed, diff_rank_seed)
         # Before the workers start, since each of them copies the data set.
-        for dataset in base_datasets(loader.dataset):
-            dataset.pipeline = CheckedPipeline(dataset)
+        datasets = [*base_datasets(loader.dataset)]
+        for dataset in datasets:
+            dataset.pipeline = CheckedPipeline(dataset, common_folder(datasets))
         protect_workers(loader)
         return loader
 
