@@ -30,19 +30,20 @@ def check_data(cfg: Config, *loaders: str) -> None:
     for loader, parts in _dataset_configs(cfg, loaders):
         built = [_build(cfg, loader, part) for part in parts]
         _check_same_metainfo(cfg, loader, built)
-        missing = []
         for dataset in built:
             likely = _likely_masks(dataset)
-            for sample in _samples(dataset):
-                for kind, path in sample._asdict().items():
-                    if path and not Path(path).is_file():
-                        missing.append(f'{kind} {path} is missing{likely.get(path, "")}')
-        if missing:
-            more = f', and so are {len(missing) - 1} more files' if len(missing) > 1 else ''
-            raise FileNotFoundError(
-                f'{loader}: {missing[0]}{more}; complete the data set, in which every image needs '
-                'a mask of its name'
-            )
+            files = (item for sample in _samples(dataset) for item in sample._asdict().items())
+            missing = [
+                f'{kind} {path} is missing{likely.get(path, "")}'
+                for kind, path in files
+                if path and not Path(path).is_file()
+            ]
+            if missing:
+                more = f', and so are {len(missing) - 1} more files' if len(missing) > 1 else ''
+                raise FileNotFoundError(
+                    f'{loader}: {missing[0]}{more}; complete the data set, in which every image '
+                    'needs a mask of its name'
+                )
 
 
 def verify_data(cfg: Config, *loaders: str) -> list[str]:
