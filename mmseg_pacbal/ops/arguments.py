@@ -71,9 +71,7 @@ def reject_unknown_arguments(cls: type, unknown: Mapping[str, object]) -> None:
     names: dict[str, None] = {}  # in order
     for base in (base for base in cls.__mro__ if '__init__' in vars(base)):
         _, *parameters = inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]
-        names |= {
-            p.name: None for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-        }
+        names |= {p.name: None for p in parameters if not p.kind.name.startswith('VAR')}
         if not any(p.kind == p.VAR_KEYWORD for p in parameters):
             break
     for name, value in unknown.items():

@@ -18,9 +18,8 @@ from .arguments import (
     one_of,
 )
 
-KERNELS = ('gaussian', 'linear')
 ACCEPTED = dict(
-    kernel=one_of(*KERNELS),
+    kernel=one_of('gaussian', 'linear'),
     kernel_size=Accepted(
         'a positive odd integer', lambda value: POSITIVE_INT.test(value) and value % 2 == 1
     ),
