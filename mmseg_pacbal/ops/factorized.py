@@ -65,10 +65,12 @@ def forward(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Te
     for outputs, all_images in _parts(pixels, weight):
         matrix = stack_taps(weight[outputs])  # (kh * kw * c, C_in)
         for images in all_images:
-            products = pixels[images].flatten(0, 1) @ matrix.T
-            sums = add_shifted(products.view(-1, len(matrix) // taps), pattern)
+            products = (pixels[images].flatten(0, 1) @ matrix.T).view(-1, len(matrix) // taps)
+            sums = add_shifted(products, pattern)
             sums = sums.view(-1, *x.shape[2:], groups, sums.shape[1])  # (n, H, W, groups, c)
             maps[images, :, outputs] = sums.permute(0, 3, 4, 1, 2)
+            del products  # before the next ones are computed
+        del matrix
     return out
 
 
@@ -107,9 +109,11 @@ def backward(
                 part.addmm_(products_grad, matrix.T, beta=min(outputs.start, 1))
             if needs_grad[1]:
                 grad_matrix = accumulate_matmul(grad_matrix, rows.T, products_grad)
+            del products_grad  # before the next ones are computed
         if grad_matrix is not None:
             grad_matrix = grad_matrix.to(weight.dtype)
             grad_filters[outputs] = grad_matrix.view(filters.shape[1], -1).T
+        del matrix, grad_matrix
     grad_x = grad_pixels.mT.unflatten(2, x.shape[2:]).contiguous(memory_format=memory_format(x))
     grad_weight = grad_filters.view_as(weight).contiguous(memory_format=memory_format(weight))
     return [g for g, needed in zip((grad_x, grad_weight), needs_grad, strict=True) if needed]
