@@ -19,8 +19,10 @@ import torch.nn.functional as F
 from mmcv.cnn import fuse_conv_bn
 from mmengine.config import Config
 from mmengine.model import BaseModel, revert_sync_batchnorm
+from mmseg.registry import TRANSFORMS
 from torch import Tensor, nn
 
+from ..configs import datasets
 from ..datasets.synthetic_scene import render_scene
 from ..layers import PyramidAtrousConv
 from ..openmmlab.completion import load_complete_config
@@ -78,8 +80,9 @@ def main(args: argparse.Namespace) -> None:
     missing = [name for name in PACKAGES if not importlib.util.find_spec(name)]
     if missing:
         raise ImportError(f'not installed: {", ".join(missing)}; pip install "mmseg-pacbal[onnx]"')
-    model = load_model(load_complete_config(args.config, args.cfg_options), args.checkpoint)
-    images = example_images(args.image)
+    cfg = load_complete_config(args.config, args.cfg_options)
+    model = load_model(cfg, args.checkpoint)
+    images = example_images(args.image, cfg)
     expected = [predicted(model, image) for image in images]  # before norms are folded
     for logits in expected:
         require_finite(logits, args.checkpoint)
@@ -110,10 +113,17 @@ def load_model(cfg: Config, checkpoint: str) -> ExportModel:
     return ExportModel(model).eval()
 
 
-def example_images(path: str | None) -> list[Tensor]:
-    """A picture, or a generated scene, and a batch of two smaller parts; RGB from 0 to 255."""
-    scene = render_scene(np.random.default_rng(0), (375, 500))[0]
-    pixels = scene if path is None else read_image(path)[..., ::-1]
+def example_images(path: str | None, cfg: Config) -> list[Tensor]:
+    """A picture, or a generated scene, and a batch of two smaller parts; RGB.
+
+    A picture is read as the test pipeline reads images, else values are from 0 to 255.
+    """
+    pixels = render_scene(np.random.default_rng(0), (375, 500))[0]
+    if path is not None:
+        (_, dataset), *_ = datasets(cfg, 'test_dataloader')
+        pixels = read_image(path, TRANSFORMS.build(dataset.pipeline[0]))[..., ::-1]
+        if pixels.dtype == np.uint16:  # which torch cannot turn into another order
+            pixels = pixels.astype(np.float32)
     image = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float()
     height, width = image.shape[2] * 2 // 3, image.shape[3] // 2
     return [image, torch.cat([image[..., :height, :width], image[..., -height:, -width:]])]

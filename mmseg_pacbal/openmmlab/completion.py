@@ -9,6 +9,9 @@ from ..losses.class_weight import read_class_weight
 from .datasets.folder import reads_classes_file
 from .timm_backbone import follow_timm
 
+SHIPPED_ROOTS = {
+    *('data/VOCdevkit/VOC2012', 'data/camvid', 'data/my_data', 'data/synthetic_voc'),
+}
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -20,8 +23,9 @@ def load_complete_config(path: str, options: dict | None = None) -> Config:
 
 
 def infer_settings(cfg: Config) -> None:
-    """Set what depends on ``classes.txt`` and on a timm backbone.
+    """Set what depends on ``data_root``, on ``classes.txt`` and on a timm backbone.
 
+    - ``data_root`` of all data sets, if a config that inherits a shipped one sets it at its top;
     - ``num_classes`` of all heads, if the data is a ``FolderDataset``;
     - ``in_channels`` of all heads and, if necessary, ``out_indices`` and ``output_stride``, if the
       backbone is timm's (:func:`.timm_backbone.follow_timm`).
@@ -39,8 +43,28 @@ def infer_settings(cfg: Config) -> None:
     for _, node in walk(cfg.model):
         if isinstance(name := node.get('class_weight'), str):
             read_class_weight(name)  # losses of MMSegmentation would run a pickle
+    _follow_data_root(cfg)
     _follow_classes(cfg)
     follow_timm(cfg)
+
+
+def _follow_data_root(cfg: Config) -> None:
+    """Give an inheriting config's ``data_root`` to data sets that read the shipped folder.
+
+    mmengine has copied the shipped value to them before the inheriting config sets its own.
+    """
+    root = cfg.get('data_root')
+    places = [place for loader in LOADERS for place in datasets(cfg, loader)]
+    read = {str(dataset.get('data_root') or '') for _, dataset in places}
+    if not root or not read or any(path.startswith(str(root)) for path in read):
+        return
+    if read <= SHIPPED_ROOTS:
+        set_values(places, 'data_root', root)
+    else:
+        print(
+            f'config: data_root = {root!r} changes nothing, since data sets read '
+            f'{", ".join(sorted(read))}; set data_root of each data set'
+        )
 
 
 def _follow_classes(cfg: Config) -> None:

@@ -2,10 +2,14 @@
 
 import contextlib
 import io
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import mmseg
 import numpy as np
 import pytest
 import torch
@@ -13,7 +17,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmseg_pacbal import configs, init_inferencer
-from mmseg_pacbal.openmmlab.completion import infer_settings
+from mmseg_pacbal.openmmlab.completion import LOADERS, SHIPPED_ROOTS, infer_settings
 from mmseg_pacbal.openmmlab.engine import build_runner
 from tests.openmmlab.datasets.folder_data import (
     CLASSES,
@@ -96,6 +100,53 @@ def test_classes_follow_under_other_tools(data):
     runner = build_runner(cfg)
     assert runner.model.decode_head.num_classes == 3
     assert runner.cfg.model.decode_head.num_classes == 3  # which is printed and saved
+
+
+def inheriting(folder: Path, *lines: str) -> Path:
+    path = folder / 'mine.py'
+    base = "_base_ = __import__('mmseg_pacbal').config('pac_bal_folder.py')"
+    path.write_text('\n'.join([base, *lines]) + '\n')
+    return path
+
+
+def test_data_root_of_an_inheriting_config_counts(data, tmp_path, capsys):
+    """mmengine copies the inherited value to the data sets before it reads the new one."""
+    cfg = configs.load_config(str(inheriting(tmp_path, f'data_root = {str(data)!r}')))
+    assert cfg.train_dataloader.dataset.data_root == 'data/my_data'
+    infer_settings(cfg)
+    places = [d for loader in LOADERS for _, d in configs.datasets(cfg, loader)]
+    assert [d.data_root for d in places] == [str(data)] * 3
+    assert (
+        f'config: train_dataloader.dataset.data_root = {str(data)!r}\n' in capsys.readouterr().out
+    )
+    own = f'train_dataloader = dict(dataset=dict(data_root={str(data)!r}))'
+    cfg = configs.load_config(str(inheriting(tmp_path, "data_root = 'elsewhere'", own)))
+    cfg.model.decode_head.num_classes = 3  # so that classes.txt need not be there
+    infer_settings(cfg)
+    assert cfg.train_dataloader.dataset.data_root == str(data)
+    assert "config: data_root = 'elsewhere' changes nothing, since" in capsys.readouterr().out
+
+
+def test_shipped_roots_are_those_of_the_configs():
+    cfgs = [Config.fromfile(path) for path in sorted((ROOT / 'configs').glob('*.py'))]
+    assert {cfg.data_root for cfg in cfgs} == SHIPPED_ROOTS
+
+
+@pytest.mark.slow
+def test_data_root_counts_under_mmsegmentation_s_own_tools(data, tmp_path):
+    tools = Path(mmseg.__file__).parent / '.mim' / 'tools'
+    config = inheriting(tmp_path, f'data_root = {str(data)!r}')
+    small = [o for o in SMALL if not o.startswith(('crop_size', 'max_iters'))]
+    options = ['--work-dir', tmp_path / 'work', '--cfg-options', 'train_cfg.max_iters=1', *small]
+    environment = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
+    work = tmp_path / 'work'
+    # MMSegmentation's test.py does not ask which runner a config names: it takes the saved config.
+    for tool, given in [('train', [config]), ('test', [work / 'mine.py', work / 'iter_1.pth'])]:
+        command = [sys.executable, tools / f'{tool}.py', *given, *options]
+        kinds = dict(capture_output=True, text=True, check=False, env=environment)
+        result = subprocess.run([*map(str, command)], **kinds)
+        assert result.returncode == 0, result.stderr[-2000:]
+        assert 'mIoU' in result.stdout
 
 
 def test_other_configs_are_left_as_they_are():
