@@ -215,8 +215,14 @@ def test_pickled_class_weights_are_refused(data, tmp_path, capsys):
     command = ('train', DEMO, '--work-dir', tmp_path / 'work', *small(data, *options))
     assert sentence in mistake(capsys, *command)
     np.save(tmp_path / 'weights.npy', np.array([Payload(trace)] * 7), allow_pickle=True)
-    with pytest.raises(ValueError, match='class_weight must be None, or one finite number'):
-        BoundaryAwareLoss(class_weight=str(tmp_path / 'weights.npy'))
+    text = f'!!python/object/apply:os.mkdir ["{trace}"]'
+    (tmp_path / 'weights.yaml').write_text(text)  # mmengine loads YAML with its unsafe loader
+    for name in ('weights.npy', 'weights.yaml'):
+        with pytest.raises(ValueError, match='class_weight must be None, or one finite number'):
+            BoundaryAwareLoss(class_weight=str(tmp_path / name))
+        options[0] = f'model.decode_head.{loss[0]}={tmp_path / name}'
+        command = ('train', DEMO, '--work-dir', tmp_path / 'work', *small(data, *options))
+        assert 'class_weight must be None' in mistake(capsys, *command)
     assert not trace.exists()
 
 
