@@ -169,7 +169,7 @@ def summary(record: dict) -> dict[str, str]:
     least, least_training = spans(lambda s: s['factorized'] / min(singles(s)), 2)
     memory = span([m['factorized'] / m[FIVE] for *_, m, _ in cases(record)], 2)
     return {
-        'PAC, five rates, against the sum of five convolutions, 2048 -> 256 channels': (
+        'PAC, five rates, against the sum of five convolutions, 2048 -> 256 channels, float32': (
             f'{forward} times faster forward, {training} forward and backward; '
             f'{memory} of the memory'
         ),
