@@ -4,13 +4,17 @@ import os
 from pathlib import Path
 from typing import ClassVar
 
+import cv2
 import numpy as np
 import pytest
+from mmcv.transforms import LoadImageFromFile
 from mmengine.dataset import Compose, ConcatDataset, RepeatDataset
 from mmengine.registry import init_default_scope
 from mmseg.datasets import BaseSegDataset
 from PIL import EpsImagePlugin, Image
 
+from mmseg_pacbal.apps.export_onnx import example_images
+from mmseg_pacbal.configs import load_config
 from mmseg_pacbal.openmmlab.data_checks.files import (
     SampleFiles,
     check_size,
@@ -28,6 +32,8 @@ from mmseg_pacbal.openmmlab.data_checks.samples import (
     verify_sample,
     verify_samples,
 )
+from mmseg_pacbal.openmmlab.inspection import picture_of
+from tests.running import DEMO
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
 RULES = MaskRules(3)
@@ -281,3 +287,32 @@ def test_base_datasets_inside_wrappers(tmp_path):
     first, second = small_dataset(tmp_path), small_dataset(tmp_path)
     assert list(base_datasets(ConcatDataset([first, second]))) == [first, second]
     assert list(base_datasets(RepeatDataset(first, times=2))) == [first]
+
+
+def test_images_are_read_as_the_pipeline_reads_them(tmp_path):
+    """16 bits and four bands, in the check, in pictures and in the example of an export."""
+    deep = np.random.default_rng(1).integers(0, 60000, (6, 8, 4)).astype(np.uint16)
+    path = save_with_opencv(tmp_path / 'a.png', deep)
+    loader = LoadImageFromFile(color_type='unchanged')
+    np.testing.assert_array_equal(read_image(path, loader), deep)
+    assert read_image(path, LoadImageFromFile()).shape == (6, 8, 3)
+    rules = MaskRules(3, loader=loader)
+    assert verify_sample(SampleFiles(path), rules)[0] == []
+    (tmp_path / 'a.png').write_text('a letter')
+    sentence = f'image {path} cannot be read by LoadImageFromFile('
+    assert verify_sample(SampleFiles(path), rules)[0][0].startswith(sentence)
+    picture = picture_of(deep, (6, 8))
+    assert (picture.min(), picture.max()) == (0, 255)  # stretched from the values of 16 bits
+    darkest = np.unravel_index(deep[..., :3].argmin(), (6, 8, 3))
+    assert picture[darkest[0], darkest[1], 2 - darkest[2]] == 0
+    save_with_opencv(tmp_path / 'b.png', deep[..., :3])
+    cfg = load_config(str(DEMO))
+    cfg.test_dataloader.dataset.pipeline[0].color_type = 'unchanged'
+    init_default_scope('mmseg')
+    image = example_images(str(tmp_path / 'b.png'), cfg)[0]
+    np.testing.assert_array_equal(image[0].permute(1, 2, 0), deep[..., 2::-1])
+
+
+def save_with_opencv(path: Path, pixels: np.ndarray) -> str:
+    cv2.imwrite(str(path), pixels)
+    return str(path)
