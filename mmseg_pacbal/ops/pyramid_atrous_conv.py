@@ -13,7 +13,7 @@ from torch.torch_version import TorchVersion
 
 from . import factorized
 from .arguments import POSITIVE_INT, Accepted, check_arguments, check_tensor, one_of
-from .factorized import empty_like_layout, with_plain_layout
+from .factorized import empty_like_layout, memory_format
 
 MERGES = ('sum', 'concat')
 VARIABLE = 'MMSEG_PACBAL_BACKEND'  # of the environment: what 'auto' stands for
@@ -236,7 +236,7 @@ def _(x, weight, rates, concat, backend, training):
 
 @_pyramid_backward.register_fake
 def _(x, weight, grad, rates, concat, backend, needs_grad):
-    fakes = torch.empty_like(with_plain_layout(x)), torch.empty_like(weight)
+    fakes = [torch.empty_like(t, memory_format=memory_format(t)) for t in (x, weight)]
     return [fake for fake, needed in zip(fakes, needs_grad, strict=True) if needed]
 
 

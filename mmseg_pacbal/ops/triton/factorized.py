@@ -69,7 +69,7 @@ def backward(
             for image, image_grad in zip(x_part, products_grad, strict=True):
                 part = image_grad.flatten(1), image.flatten(1).T
                 grad_matrix = accumulate_matmul(grad_matrix, *part)
-    grad_weight = torch.zeros_like(weight)
+    grad_weight = torch.zeros_like(weight, memory_format=memory_format(weight))
     if grad_matrix is not None:
         grad_weight.copy_(grad_matrix.unflatten(0, (kh, kw, c_out)).permute(2, 3, 0, 1))
     return [g for g, needed in zip((grad_x, grad_weight), needs_grad, strict=True) if needed]
