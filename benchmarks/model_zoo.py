@@ -18,7 +18,6 @@ import mmseg
 import torch
 import yaml
 from mmengine.analysis import FlopAnalyzer, parameter_count
-from mmengine.analysis.jit_handles import get_shape
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
@@ -100,16 +99,9 @@ def build(cfg: Config) -> nn.Module:
 def count_flops(model: nn.Module, size: tuple[int, int]) -> int:
     """Multiply-adds of one image, as MMSegmentation's own `get_flops.py` counts them."""
     analyzer = FlopAnalyzer(model, torch.zeros(1, 3, *size))
-    analyzer.set_op_handle('mmseg_pacbal::pyramid', pac_flops)
     analyzer.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     with torch.no_grad():
         return int(analyzer.total())
-
-
-def pac_flops(inputs: list, outputs: list) -> int:
-    """The products that all rates share; their additions are not counted, as for other sums."""
-    (n, _, h, w), filter_shape = get_shape(inputs[0]), get_shape(inputs[1])
-    return n * h * w * math.prod(filter_shape)
 
 
 def inference(model: nn.Module, size: tuple[int, int]) -> InTurn:

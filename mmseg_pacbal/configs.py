@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from .errors import one_sentence
 
 if TYPE_CHECKING:  # the names of options and of shipped configs are had without OpenMMLab
     from mmengine.config import Config, ConfigDict
+    from mmengine.registry import Registry
 
 _PACKAGE = Path(__file__).resolve().parent
 # In a wheel configs and tools are in the package, as MMSegmentation's are; in a checkout beside it.
@@ -163,6 +164,18 @@ def get_setting(cfg: Config, name: str) -> Any:
     return functools.reduce(lambda node, key: node[key], name.split('.'), cfg)
 
 
+def type_name(cfg: Mapping) -> str:
+    """What a config's ``type`` names: a name with or without its scope, or a class."""
+    kind = cfg.get('type')
+    return str(getattr(kind, '__name__', kind)).rpartition('.')[2]
+
+
+def type_class(registry: Registry, cfg: Mapping) -> Any:
+    """The class that a config's ``type`` names in a registry or is; None if there is none."""
+    kind = cfg.get('type')
+    return registry.get(kind) if isinstance(kind, str) else kind
+
+
 def set_values(places: Iterable[tuple[str, ConfigDict]], key: str, value: object) -> None:
     """Set a value in several places of a config, and print each change.
 
@@ -194,10 +207,26 @@ def _propagate(cfg: Config, options: dict) -> None:
         preprocessor = ('model.data_preprocessor', cfg.model.data_preprocessor)
         set_values([preprocessor], 'size', cfg.crop_size)
     if 'max_iters' in options:
-        set_values([('train_cfg', cfg.train_cfg)], 'max_iters', cfg.max_iters)
-        nodes = walk(cfg.param_scheduler, 'param_scheduler')
-        decays = [place for place in nodes if place[1].get('type') == 'PolyLR']
-        set_values(decays, 'end', cfg.max_iters)
+        _follow_max_iters(cfg)
+
+
+def _follow_max_iters(cfg: Config) -> None:
+    """Set the length of training, and let what ended with the earlier one end with it.
+
+    A schedule names its length by its ``end``, or counts it from its ``begin``.
+    """
+    before = cfg.train_cfg.get('max_iters')
+    set_values([('train_cfg', cfg.train_cfg)], 'max_iters', cfg.max_iters)
+    for place in walk(cfg.get('param_scheduler'), 'param_scheduler'):
+        node = place[1]
+        begin = node.get('begin', 0)
+        if not isinstance(begin, int) or node.get('by_epoch', True):
+            continue
+        if type_name(node) == 'PolyLR' or (before is not None and node.get('end') == before):
+            set_values([place], 'end', cfg.max_iters)
+        for length in ('T_max', 'total_steps', 'total_iters'):
+            if before is not None and node.get(length) == before - begin:
+                set_values([place], length, cfg.max_iters - begin)
 
 
 def _pair(size: object) -> tuple[int, int]:

@@ -20,7 +20,7 @@ def main(args: argparse.Namespace) -> None:
     cfg.resume = False  # the config that a resumed run left in its work dir may have it
     check_data(cfg, 'test_dataloader')
     for evaluator in configs.evaluators(cfg) if args.out else ():
-        if evaluator.type == 'IoUMetric':
+        if configs.type_name(evaluator) == 'IoUMetric':
             evaluator.output_dir = args.out
     if args.show_dir:
         cfg.default_hooks.visualization.update(draw=True, interval=1)

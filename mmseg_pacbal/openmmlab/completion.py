@@ -4,7 +4,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
-from ..configs import datasets, heads, load_config, set_values, walk
+from ..configs import datasets, heads, load_config, set_values, type_class, walk
 from ..losses.class_weight import read_class_weight
 from .datasets.folder import reads_classes_file
 from .timm_backbone import follow_timm
@@ -84,7 +84,7 @@ def _follow_classes(cfg: Config) -> None:
 
 
 def _names_in_file(cfg: Config, dataset: ConfigDict) -> tuple[str, ...] | None:
-    cls = DATASETS.get(dataset.get('type'))
+    cls = type_class(DATASETS, dataset)
     if not reads_classes_file(cls):
         return None
     try:

@@ -12,6 +12,8 @@ from mmseg.models.segmentors import SegTTAModel
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from .inspection import last_head
+
 
 def intersect_and_union(
     pred_label: Tensor, label: Tensor, num_classes: int, ignore_index: int
@@ -53,7 +55,7 @@ def merge_preds(
             mean += scores if one_channel else scores.softmax(dim=0)
         mean /= len(views)
         if one_channel:
-            prediction = (mean > self.module.decode_head.threshold).to(mean)
+            prediction = (mean > last_head(self.module).threshold).to(mean)
         else:
             prediction = mean.argmax(dim=0, keepdim=True)
         sample = views[-1]

@@ -12,7 +12,7 @@ from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import DATASETS, MODELS
 from torch import Tensor
 
-from ..configs import datasets, load_config, set_values
+from ..configs import datasets, load_config, set_values, type_class, type_name
 from .checkpoint_checks import load_weights
 from .completion import infer_settings
 from .datasets.folder import reads_classes_file
@@ -42,7 +42,7 @@ def init_inferencer(
     cfg.visualizer.vis_backends = None  # prediction does not log anything
     cfg.test_dataloader.dataset = _test_dataset(cfg)
     infer_settings(cfg)
-    if cfg.model.backbone.get('type') == 'TIMMBackbone':
+    if type_name(cfg.model.backbone) == 'TIMMBackbone':
         set_values([('model.backbone', cfg.model.backbone)], 'pretrained', False)  # no download
     inferencer = _CheckedInferencer(cfg, str(checkpoint), device=device)
     inferencer.show_progress = False
@@ -51,6 +51,11 @@ def init_inferencer(
 
 class _CheckedInferencer(MMSegInferencer):
     """MMSegmentation's inferencer, which checks a checkpoint before it loads the weights."""
+
+    def _get_transform_idx(self, pipeline_cfg: list, name: str) -> int:
+        """Also of a transform that a config in pure Python names by its class."""
+        names = [type_name(transform) for transform in pipeline_cfg]
+        return names.index(name) if name in names else -1
 
     def _init_model(self, cfg: Config, weights: str, device: str = 'cpu') -> BaseSegmentor:
         model = MODELS.build(cfg.model)
@@ -96,7 +101,7 @@ def dataset_meta(cfg: Config, of_checkpoint: Any = None) -> dict:
         FileNotFoundError: The classes are found neither in a checkpoint nor in ``classes.txt``.
     """
     dataset = _test_dataset(cfg)
-    cls = DATASETS.get(dataset.type)
+    cls = type_class(DATASETS, dataset)
     if reads_classes_file(cls):
         try:
             named = np.shape(of_checkpoint['palette']) == (len(of_checkpoint['classes']), 3)

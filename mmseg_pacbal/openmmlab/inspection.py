@@ -112,8 +112,8 @@ def last_head(model: BaseSegmentor) -> BaseDecodeHead:
 
 
 def boundary_loss(model: BaseSegmentor) -> BoundaryAwareLoss:
-    """The decode head's BoundaryAwareLoss; if it has none, one with the default arguments."""
-    losses = [m for m in model.decode_head.modules() if isinstance(m, BoundaryAwareLoss)]
+    """That of the head that predicts; if it has none, one with the default arguments."""
+    losses = [m for m in last_head(model).modules() if isinstance(m, BoundaryAwareLoss)]
     return losses[0] if losses else BoundaryAwareLoss()
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from mmengine.config import Config, ConfigDict
 
-from ..configs import get_setting, heads, set_values
+from ..configs import get_setting, heads, set_values, type_name
 
 # Arguments that MMSegmentation's TIMMBackbone does not pass on to timm under the same name.
 _NOT_TIMM = (
@@ -41,7 +41,7 @@ def follow_timm(cfg: Config) -> None:
     """
     model = get_setting(cfg, 'model.module') if 'module' in cfg.model else cfg.model
     backbone = model.get('backbone')  # a model of your own may have none
-    if not backbone or backbone.get('type') != 'TIMMBackbone':
+    if not backbone or type_name(backbone) != 'TIMMBackbone':
         return
     try:
         import timm

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from mmengine.config import Config
 
-from ...configs import config, heads, load_config
+from ...configs import config, heads, load_config, type_name
 from ...datasets.palette import VOID
 from ...losses import BoundaryAwareLoss
 from ...ops.arguments import INT, check_arguments
@@ -101,11 +101,16 @@ def setting_controls(gr: ModuleType, side: str, first: Settings) -> list[Any]:
 
 
 def loss_of_config(cfg: Config) -> dict[str, Any] | None:
-    """The arguments of the first ``BoundaryAwareLoss`` of a config's heads; None without one."""
-    for _, head in heads(cfg):
+    """The arguments of the first ``BoundaryAwareLoss`` of a config's heads; None without one.
+
+    The last of a cascade's decode heads, which predicts, comes first.
+    """
+    found = dict(heads(cfg))
+    last = [name for name in found if '.decode_head' in name][-1:]
+    for head in (found[name] for name in dict.fromkeys([*last, *found])):
         losses = head.get('loss_decode') or ()
         for loss in losses if isinstance(losses, (list, tuple)) else (losses,):
-            if loss.get('type') == BoundaryAwareLoss.__name__:
+            if type_name(loss) == BoundaryAwareLoss.__name__:
                 void = head.get('ignore_index', loss.get('ignore_index'))
                 arguments = Config(dict(loss, ignore_index=void)).to_dict()
                 return {name: arguments[name] for name in arguments if name != 'type'}

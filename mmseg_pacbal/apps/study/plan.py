@@ -12,7 +12,14 @@ from typing import Any
 import yaml
 from mmengine.config import Config
 
-from ...configs import change_settings, config_path, evaluators, get_setting, load_config
+from ...configs import (
+    change_settings,
+    config_path,
+    evaluators,
+    get_setting,
+    load_config,
+    type_name,
+)
 from ...openmmlab.engine import use_amp_in_testing, use_amp_in_training
 
 # Studies of the paper and their names in configs/ablation/paper_tables.yml.
@@ -219,7 +226,7 @@ def _config(row: Row, seed: int, options: dict, amp: str | None) -> Config:
     cfg = copy.deepcopy(_load(row.config))  # parsing takes longer than all else here
     change_settings(cfg, options | taken | own | {'randomness.seed': seed})
     metrics = evaluators(cfg)
-    if all(metric.type != 'BoundaryMetric' for metric in metrics):
+    if all(type_name(metric) != 'BoundaryMetric' for metric in metrics):
         metrics.append(dict(type='BoundaryMetric'))
     cfg.test_evaluator = metrics
     if amp:

@@ -9,7 +9,7 @@ from mmengine.registry import init_default_scope
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from ...configs import datasets, heads, walk
+from ...configs import datasets, heads, type_class, type_name, walk
 from ...errors import one_sentence
 from .files import SampleFiles, read_list
 from .samples import MaskRules, sample_of, summary, verify_samples
@@ -102,7 +102,7 @@ def _likely_masks(dataset: BaseSegDataset) -> dict[str, str]:
 
 def _check_same_metainfo(cfg: Config, loader: str, parts: Sequence[BaseSegDataset]) -> None:
     """Check what ``ConcatDataset`` will check, which does not say what differs."""
-    nodes = [node for _, node in walk(cfg.get(loader)) if 'ConcatDataset' in str(node.get('type'))]
+    nodes = [node for _, node in walk(cfg.get(loader)) if type_name(node) == 'ConcatDataset']
     if not nodes:
         return
     for number, part in enumerate(parts[1:], 2):
@@ -130,7 +130,7 @@ def _dataset_configs(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[str,
 def _build(cfg: Config, loader: str, dataset_cfg: ConfigDict) -> BaseSegDataset:
     """Build a data set after checking its folders, list and classes, but not its files."""
     try:
-        if not getattr(DATASETS.get(dataset_cfg.type), 'makes_its_data', False):
+        if not getattr(type_class(DATASETS, dataset_cfg), 'makes_its_data', False):
             _check_folders(dataset_cfg)
         dataset = DATASETS.build(dataset_cfg)
     except Exception as error:
@@ -138,7 +138,7 @@ def _build(cfg: Config, loader: str, dataset_cfg: ConfigDict) -> BaseSegDataset:
         raise kind(f'{loader}: {one_sentence(error)}') from error
     if not len(dataset):
         raise ValueError(
-            f'{loader}: {dataset_cfg.type} finds no images *{dataset.img_suffix} in '
+            f'{loader}: {type_name(dataset_cfg)} finds no images *{dataset.img_suffix} in '
             f'{dataset.data_prefix["img_path"]}; put some there, or set '
             'img_suffix=... or data_root=...'
         )
@@ -146,7 +146,7 @@ def _build(cfg: Config, loader: str, dataset_cfg: ConfigDict) -> BaseSegDataset:
     for name, head in heads(cfg):
         if head.num_classes != num_classes:
             raise ValueError(
-                f'{name}.num_classes is {head.num_classes}, but {dataset_cfg.type} has '
+                f'{name}.num_classes is {head.num_classes}, but {type_name(dataset_cfg)} has '
                 f'{num_classes} classes; set {name}.num_classes={num_classes}'
             )
     return dataset

@@ -22,10 +22,11 @@ from mmseg.registry import MODEL_WRAPPERS
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from ...configs import set_values, walk
+from ...configs import set_values, type_class, type_name, walk
 
 # EX_TEMPFAIL of sysexits.h (which Windows lacks): if the command is started again, it continues.
 STOPPED = 75
+SYNC_NORMS = ('SyncBN', 'SyncBatchNorm')  # in a config that names its types, or that imports them
 # What schedulers send before a time limit and on preemption; Windows has no SIGUSR1.
 SIGNALS = [getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name)]
 
@@ -75,7 +76,7 @@ def start_processes(cfg: Config, launcher: str, local_rank: int) -> None:
         timeout = None if seconds is None else timedelta(seconds=seconds)
         dist.init_process_group('gloo', timeout=timeout, store=store, rank=rank, world_size=size)
         set_values([('', cfg)], 'model_wrapper_cfg', _wrapper_without_gpus(cfg))
-        norms = [place for place in walk(cfg._cfg_dict) if place[1].get('type') == 'SyncBN']
+        norms = [place for place in walk(cfg._cfg_dict) if type_name(place[1]) in SYNC_NORMS]
         set_values(norms, 'type', 'BN')  # SyncBN of torch needs a GPU
         if cfg.get('sync_bn'):  # by which mmengine makes SyncBN of every norm
             set_values([('', cfg)], 'sync_bn', None)
@@ -86,9 +87,10 @@ def _wrapper_without_gpus(cfg: Config) -> dict:
     unused = cfg.get('find_unused_parameters', False)
     default = dict(broadcast_buffers=False, find_unused_parameters=unused)
     wrapper = dict(cfg.get('model_wrapper_cfg') or default)
-    kind = wrapper.setdefault('type', 'MMDistributedDataParallel')
-    cls = MODEL_WRAPPERS.get(kind) if isinstance(kind, str) else kind
-    return wrapper | dict(device_ids=None) if issubclass(cls, DistributedDataParallel) else wrapper
+    wrapper.setdefault('type', 'MMDistributedDataParallel')
+    if issubclass(type_class(MODEL_WRAPPERS, wrapper), DistributedDataParallel):
+        wrapper['device_ids'] = None
+    return wrapper
 
 
 def fresh_store_prefix(store: 'dist.Store', rank: int, size: int) -> 'dist.Store':

@@ -1,7 +1,8 @@
 """Random numbers that depend only on the seed and a position, not on earlier draws."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -12,6 +13,8 @@ from mmengine.device import get_device
 from mmengine.dist import broadcast_object_list
 from mmseg.registry import DATA_SAMPLERS
 from torch.utils.data import Dataset
+
+from ..data_checks.samples import base_datasets
 
 # First part of a key, so that sample n and iteration n get different seeds.
 _SAMPLE, _ITERATION = 0, 1
@@ -81,8 +84,9 @@ class SeededSampler(InfiniteSampler):
 class SeededDataset(Dataset):
     """A data set that is indexed with the pairs (seed, index) of :class:`SeededSampler`.
 
-    Python, NumPy and torch are seeded in the process that reads a sample, just before it reads: a
-    random crop is the same in any worker and after any other samples. Samples are read on the CPU.
+    Python, NumPy and torch are seeded in the process that reads a sample, just before it reads, and
+    so is albumentations: a random crop is the same in any worker and after any other samples.
+    Samples are read on the CPU.
 
     Args:
         dataset: Any data set that is indexed with an integer.
@@ -98,4 +102,19 @@ class SeededDataset(Dataset):
     def __getitem__(self, seed_and_index: tuple[int, int]) -> Any:
         seed, index = seed_and_index
         seed_cpu(seed)
+        for augmenter in self._augmenters:
+            augmenter.set_random_seed(seed)
         return self.dataset[index]
+
+    @cached_property
+    def _augmenters(self) -> list:
+        return [*_albumentations(dataset.pipeline for dataset in base_datasets(self.dataset))]
+
+
+def _albumentations(transforms: Iterable) -> Iterator[Any]:
+    """What draws from generators of its own, inside MMSegmentation's ``Albu``, at any depth."""
+    for transform in transforms:
+        if hasattr(getattr(transform, 'aug', None), 'set_random_seed'):
+            yield transform.aug
+        nested = transform if isinstance(transform, list) else getattr(transform, 'transforms', ())
+        yield from _albumentations(nested)

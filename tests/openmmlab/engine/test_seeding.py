@@ -7,8 +7,10 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from mmengine.dataset import InfiniteSampler
+from mmcv.transforms import RandomApply
+from mmengine.dataset import ConcatDataset, InfiniteSampler
 from mmengine.runner import set_random_seed
+from mmseg.datasets import BaseSegDataset
 from torch.utils.data import DataLoader, Dataset
 
 from mmseg_pacbal.openmmlab.engine import SeededDataset, SeededSampler, derived_seed
@@ -86,3 +88,34 @@ def test_samples_do_not_depend_on_the_start_nor_on_workers(workers):
     whole = batches(0, 6)
     assert len({draw for batch in whole for draw in batch[1]}) == 24
     assert batches(12, 3, workers) == whole[3:]
+
+
+class OwnGenerator:
+    """As albumentations 2 draws: not from the generators of Python, NumPy and torch."""
+
+    def __init__(self):
+        self.random_generator = np.random.default_rng()
+
+    def set_random_seed(self, seed):
+        self.random_generator = np.random.default_rng(seed)
+
+    def __call__(self, results):
+        return results | dict(drawn=self.random_generator.random())
+
+
+class WithAlbu(BaseSegDataset):
+    def load_data_list(self):
+        return [dict(img_path=f'{index}.png') for index in range(3)]
+
+
+def test_albumentations_is_seeded_at_any_depth():
+    albu = OwnGenerator()
+    albu.aug = albu
+    nested = RandomApply(transforms=[albu], prob=1.0)
+    metainfo = dict(classes=('a',), palette=[[0, 0, 0]])
+    inner = WithAlbu(metainfo=metainfo, pipeline=[nested], serialize_data=False)
+    dataset = SeededDataset(ConcatDataset([inner]))
+    first = dataset[9, 0]['drawn']
+    assert first == np.random.default_rng(9).random()
+    assert dataset[8, 1]['drawn'] != first
+    assert dataset[9, 2]['drawn'] == first

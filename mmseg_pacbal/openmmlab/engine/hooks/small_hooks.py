@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ....ops.arguments import SHARE, Accepted, check_arguments
 from ...heads import head_losses
+from ...inspection import last_head
 from ..runner import unwrapped
 
 NAME = Accepted("a name such as 'backbone'", lambda v: isinstance(v, str) and v != '')
@@ -72,6 +73,7 @@ class FrozenStatisticsHook(Hook):
 class LossSwitchHook(Hook):
     """Train the decode head with some of its losses at first, and with others from a moment on.
 
+    Of a cascade it is the head that predicts, the last one.
     The head names all of them in ``loss_decode``, a list. Those that are not in use are not
     computed. What is in use follows from the iteration alone, so a resumed run is exact.
 
@@ -95,7 +97,7 @@ class LossSwitchHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Find the losses by their names."""
-        losses = head_losses(unwrapped(runner).decode_head)
+        losses = head_losses(last_head(unwrapped(runner)))
         self._losses = {str(loss.loss_name): loss for loss in losses}
         for name in (*self.first, *self.then):
             if name not in self._losses:
@@ -109,17 +111,19 @@ class LossSwitchHook(Hook):
     ) -> None:
         """Give the head the losses of this iteration."""
         names = self.first if runner.iter < self.at * runner.max_iters else self.then
-        head = unwrapped(runner).decode_head
+        head = last_head(unwrapped(runner))
         if [loss.loss_name for loss in head_losses(head)] == names:
             return
         head.loss_decode = nn.ModuleList(self._losses[name] for name in names)
+        heads = unwrapped(runner).decode_head
+        prefix = f'decode_{len(heads) - 1}' if isinstance(heads, nn.ModuleList) else 'decode'
         logged = runner.message_hub.log_scalars  # a mean over the last values, also of old ones
         for name in self._losses.keys() - set(names):
-            logged.pop(f'train/decode.{name}', None)
+            logged.pop(f'train/{prefix}.{name}', None)
 
     def after_train(self, runner: Runner) -> None:
         """Give the head all of its losses again."""
-        unwrapped(runner).decode_head.loss_decode = nn.ModuleList(self._losses.values())
+        last_head(unwrapped(runner)).loss_decode = nn.ModuleList(self._losses.values())
 
 
 @HOOKS.register_module()
