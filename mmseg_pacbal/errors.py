@@ -22,6 +22,15 @@ def require_mmseg(what: str) -> None:
         )
 
 
+# What to do about errors of others whose messages do not say it.
+_REMEDIES = {
+    'size in a batch should be the same': 'set val_dataloader.batch_size=1 and '
+    'test_dataloader.batch_size=1 for images of several sizes, or resize them in the pipeline',
+    'Expected more than 1 value per channel when training': 'a batch norm after global pooling '
+    'needs two images or more: set train_dataloader.batch_size=2',
+}
+
+
 def one_sentence(error: Exception) -> str:
     """The message of an error on one line, with its type unless the message is clear without it."""
     # A KeyError prints its message in quotes.
@@ -29,5 +38,7 @@ def one_sentence(error: Exception) -> str:
     if text.startswith('Caught ') and 'Original Traceback' in text:  # in a data loader's worker
         text = text.strip().splitlines()[-1].removeprefix(f'{type(error).__name__}: ')
     text = ' '.join(text.split())
+    remedy = next((words for known, words in _REMEDIES.items() if known in text), None)
+    text = f'{text.rstrip(".")}; {remedy}' if remedy else text
     telling = isinstance(error, (ValueError, OSError, ImportError))
     return text if telling and text else f'{type(error).__name__}: {text}'

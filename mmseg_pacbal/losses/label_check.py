@@ -40,6 +40,10 @@ class LabelCheck:
         if not look:
             return label.masked_fill(wrong, ignore_index)
         if (value := int(worst)) != NONE:
+            if value == 255 != ignore_index:
+                advice += (
+                    f'; if it is padding, set model.data_preprocessor.seg_pad_val={ignore_index}'
+                )
             raise ValueError(
                 f'label holds {value}, but accepted are classes 0..{num_classes - 1} and '
                 f'ignore_index={ignore_index}; {advice}'

@@ -89,3 +89,10 @@ def test_compiled_loss_asserts(backend, wrong):
     assert compiled(logits, GOOD) == loss(logits, GOOD)
     with pytest.raises(RuntimeError, match='label is neither a class nor void; check num_classes'):
         compiled(logits, with_label(wrong))
+
+
+def test_padding_that_is_not_void_is_named():
+    """MMSegmentation pads labels with 255, whatever a head's ignore_index is."""
+    loss, label = BoundaryAwareLoss(), torch.full((1, 4, 4), 255)
+    with pytest.raises(ValueError, match=r'label holds 255, .*if it is padding, .*seg_pad_val=0$'):
+        loss(torch.zeros(1, 3, 4, 4), label, ignore_index=0)

@@ -146,6 +146,34 @@ def test_sentence_of_a_worker_is_its_last_line():
     assert one_sentence(error.value) == 'image a.jpg is empty'
 
 
+@pytest.mark.parametrize(
+    ('split', 'sizes', 'remedy'),
+    [
+        (
+            'val',
+            [(40, 50), (48, 64)],
+            'give --cfg-options val_dataloader.batch_size=1 and test',
+        ),
+        (
+            'train',
+            [(48, 64)],
+            'two images or more: give --cfg-options train_dataloader.batch_size=2',
+        ),
+    ],
+)
+def test_errors_of_others_get_a_remedy(split, sizes, remedy, capsys, data):
+    for index, (height, width) in enumerate(sizes):
+        for folder, pixels in (('images', PIXELS), ('labels', LABEL)):
+            path = next((data / folder / split).glob(f'{index:02}.*'))
+            save(pixels[:height, :width])(path)
+    batch = 2 if split == 'val' else 1
+    options = [f'{split}_dataloader.batch_size={batch}', 'train_cfg.val_interval=1']
+    command = arguments(data, options=options)
+    if split == 'train':
+        command.remove('train_dataloader.batch_size=12')
+    assert remedy in failure(capsys, 'train', *command)[1]
+
+
 @pytest.mark.slow
 def test_training_names_what_a_worker_met(data):
     mask = data / 'labels' / 'train' / '00.png'

@@ -44,6 +44,12 @@ class PACHead(BaseDecodeHead):
         **kwargs: Any,
     ) -> None:
         reject_unknown_arguments(type(self), kwargs)
+        in_index = kwargs.get('in_index', -1)
+        if not isinstance(in_index, int) and kwargs.get('input_transform') != 'resize_concat':
+            raise ValueError(
+                f'in_index must be the number of one feature of the backbone, but got {in_index}; '
+                "give input_transform='resize_concat' with several"
+            )
         super().__init__(**kwargs)
         layer_cfg = dict(conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
         self.conv1x1 = ConvModule(self.in_channels, self.channels, 1, **layer_cfg)
@@ -65,5 +71,11 @@ class PACHead(BaseDecodeHead):
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         x = self._transform_inputs(inputs)
+        if x.shape[1] != self.in_channels:
+            raise ValueError(
+                f'in_channels is {self.in_channels}, but the feature in_index={self.in_index} of '
+                f'the backbone has {x.shape[1]} channels; set '
+                f'model.decode_head.in_channels={x.shape[1]}'
+            )
         pooled = self.image_pool(x).expand(-1, -1, *x.shape[2:])
         return self.cls_seg(torch.cat([self.conv1x1(x), pooled, self.pac(x)], dim=1))

@@ -240,3 +240,14 @@ def test_sampler_with_void_only(x, make_samples):
     label = torch.full((2, 36, 48), 255)
     head, _, _ = sampled_head(x, label, min_kept=100)
     assert head.loss([x], make_samples(label), train_cfg=None)['loss_bal'] == 0
+
+
+def test_wrong_features_are_named(x):
+    with pytest.raises(
+        ValueError, match=r'in_index must be .*, but got \[0, 1\]; give input_trans'
+    ):
+        build_head(in_index=[0, 1], in_channels=[6, 6])
+    head = build_head(in_channels=7)
+    sentence = f'in_channels is 7, .* has {x.shape[1]} channels; set model.decode_head.in_channels='
+    with pytest.raises(ValueError, match=sentence):
+        head([x])
