@@ -60,14 +60,13 @@ def forward(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Te
     out = empty_like_layout(x, groups * len(weight))
     maps = out.unflatten(1, (groups, len(weight)))  # (N, groups, C_out, H, W)
     pixels = pixel_rows(x)
-    if is_half(x):  # its products are faster with channels innermost, by more than a copy takes
+    if x.element_size() < 4:  # products of half precision are faster, by more than a copy takes
         pixels = pixels.contiguous()
     for outputs, all_images in _parts(pixels, weight):
         matrix = stack_taps(weight[outputs])  # (kh * kw * c, C_in)
         for images in all_images:
             products = (pixels[images].flatten(0, 1) @ matrix.T).view(-1, len(matrix) // taps)
-            sums = add_shifted(products, pattern)
-            sums = sums.view(-1, *x.shape[2:], groups, sums.shape[1])  # (n, H, W, groups, c)
+            sums = add_shifted(products, pattern).view(-1, *x.shape[2:], groups, products.shape[1])
             maps[images, :, outputs] = sums.permute(0, 3, 4, 1, 2)
             del products  # before the next ones are computed
         del matrix
@@ -90,15 +89,13 @@ def backward(
     pixels = pixel_rows(x)
     grad = grad.permute(0, 2, 3, 1).flatten(1).unflatten(1, (-1, len(weight)))  # (N, rows, C_out)
     grad_pixels = torch.empty_like(pixels)
-    # As matrices, whose transposes are copied fast.
-    filters = weight.flatten(1)  # (C_out, C_in * kh * kw)
+    half, filters = x.element_size() < 4, weight.flatten(1)  # a matrix is transposed fast
     grad_filters = torch.empty_like(filters) if len(x) else torch.zeros_like(filters)
     for outputs, all_images in _parts(pixels, weight):
         # (C_in, kh * kw * c), which products of half precision read faster with rows in one piece
-        if is_half(x):
-            matrix = filters[outputs].T.reshape(x.shape[1], -1)
-        else:
-            matrix = stack_taps(weight[outputs]).T
+        matrix = (
+            filters[outputs].T.reshape(x.shape[1], -1) if half else stack_taps(weight[outputs]).T
+        )
         grad_matrix = None
         for images in all_images:
             rows = pixels[images].flatten(0, 1)
@@ -267,12 +264,8 @@ def empty_like_layout(x: Tensor, channels: int) -> Tensor:
     return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=memory_format(x))
 
 
-def is_half(x: Tensor) -> bool:
-    return x.element_size() < 4
-
-
 def accumulate_matmul(total: Tensor | None, a: Tensor, b: Tensor) -> Tensor:
     """total + a @ b, in place where possible; half precision is summed in float32."""
     if total is None:
         return a @ b
-    return total.float().add_(a @ b) if is_half(a) else total.addmm_(a, b)
+    return total.float().add_(a @ b) if a.element_size() < 4 else total.addmm_(a, b)

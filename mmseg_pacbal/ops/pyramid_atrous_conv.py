@@ -138,8 +138,7 @@ def check_pyramid_args(
     """
     check_arguments(ACCEPTED, rates=rates, merge=merge)
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
-    available = available_backends(device)
-    if backend not in available:
+    if backend not in (available := available_backends(device)):
         raise ValueError(
             f'backend {backend!r} cannot run here, on {device}; available are {available}'
         )
