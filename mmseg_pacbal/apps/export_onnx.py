@@ -19,11 +19,13 @@ import torch.nn.functional as F
 from mmcv.cnn import fuse_conv_bn
 from mmengine.config import Config
 from mmengine.model import BaseModel, revert_sync_batchnorm
+from mmseg.models.utils.wrappers import Upsample
 from mmseg.registry import TRANSFORMS
 from torch import Tensor, nn
 
 from ..configs import datasets
 from ..datasets.synthetic_scene import render_scene
+from ..errors import one_sentence
 from ..layers import PyramidAtrousConv
 from ..openmmlab.completion import load_complete_config
 from ..openmmlab.data_checks.files import read_image
@@ -48,6 +50,11 @@ class ExportModel(nn.Module):
         padding = model.data_preprocessor.test_cfg or {}
         self.divisor = padding.get('size_divisor') or 1
         self.pad_value = model.data_preprocessor.pad_val
+        for module in model.modules():
+            if isinstance(module, Upsample) and module.scale_factor:
+                # It computes a size with int(), which would be fixed in the graph.
+                same = nn.Upsample(None, module.scale_factor, module.mode, module.align_corners)
+                module.forward = same.forward
         for name in ('mean', 'std'):
             self.register_buffer(name, getattr(model.data_preprocessor, name).clone())
 
@@ -55,7 +62,8 @@ class ExportModel(nn.Module):
         x = (image - self.mean) / self.std
         height, width = x.shape[2:]
         if self.divisor > 1:  # MMSegmentation pads at the right and at the bottom, too
-            rows, columns = (-(-n // self.divisor) * self.divisor for n in (height, width))
+            d = self.divisor  # sizes are positive: ONNX rounds a quotient towards zero
+            rows, columns = ((n + d - 1) // d * d for n in (height, width))
             x = F.pad(x, (0, columns - width, 0, rows - height), value=self.pad_value)
         logits = self.model.encode_decode(x, [dict(img_shape=x.shape[2:])])
         return logits[..., :height, :width]
@@ -160,6 +168,9 @@ def export(model: ExportModel, path: Path, opset: int) -> None:
         verbose=False,
     )
     assert program is not None  # only where torch writes the file itself
+    (image,), (logits,) = program.model.graph.inputs, program.model.graph.outputs
+    batch, _, height, width = image.shape
+    logits.shape = type(image.shape)([batch, logits.shape[1], height, width])
     about = dict(model.model.dataset_meta, threshold=model.threshold())
     program.model.metadata_props.update({name: json.dumps(value) for name, value in about.items()})
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -178,7 +189,13 @@ def verify(
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
-    actual = [torch.from_numpy(session.run(None, {'image': x.numpy()})[0]) for x in images]
+    try:
+        actual = [torch.from_numpy(session.run(None, {'image': x.numpy()})[0]) for x in images]
+    except Exception as error:  # each of its errors has a class of its own
+        raise ValueError(
+            f'{path} does not run on images of other sizes, as the model fixes a size; do not use '
+            f'it ({one_sentence(error)})'
+        ) from error
     if threshold is not None:
         print(f'class 1 where sigmoid(logits) > {threshold}, the threshold of the head')
     near = [agree(*pair, threshold) for pair in zip(expected, actual, strict=True)]

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
 
+from mmseg_pacbal.datasets.synthetic_scene import CLASSES, PALETTE
 from tests.running import DEMO, ROOT, call_tool, mistake
+from tests.visualization.tiny import write_checkpoint, write_config
 
 for name in ('onnx', 'onnxscript', 'onnxruntime'):
     pytest.importorskip(name, reason='ONNX export needs mmseg-pacbal[onnx]')
@@ -58,6 +61,10 @@ def test_export_agrees_with_pytorch_at_any_size(exported):
     operators = {node.op_type for node in onnx.load(exported).graph.node}
     assert 'BatchNormalization' not in operators
     session = onnxruntime.InferenceSession(exported)
+    assert session.get_inputs()[0].shape == ['batch', 3, 'height', 'width']
+    about = session.get_modelmeta().custom_metadata_map
+    about = {name: json.loads(about[name]) for name in ('classes', 'palette', 'threshold')}
+    assert about == dict(classes=[*CLASSES], palette=[*map(list, PALETTE)], threshold=None)
     for shape in ((1, 3, 64, 64), (3, 3, 65, 131), (2, 3, 200, 33)):
         (logits,) = session.run(None, {'image': np.zeros(shape, np.float32)})
         assert logits.shape == (shape[0], 7, *shape[2:])
@@ -85,3 +92,39 @@ def test_missing_image_is_one_sentence(tiny, capsys, tmp_path):
     args = (*tiny, '--image', 'none.jpg', '--out', tmp_path / 'm.onnx')
     assert mistake(capsys, 'export_onnx', *args) == 'image none.jpg is missing'
     assert not (tmp_path / 'm.onnx').exists()
+
+
+def test_what_a_graph_cannot_do_is_refused(tiny, capsys, tmp_path):
+    out = ('--out', tmp_path / 'm.onnx', '--cfg-options')
+    slide = ('model.test_cfg.mode=slide', 'model.test_cfg.crop_size=32,32')
+    sentence = mistake(capsys, 'export_onnx', *tiny, *out, *slide)
+    assert sentence.startswith("model.test_cfg.mode is 'slide', but a graph takes the image whole;")
+    size = 'model.data_preprocessor.test_cfg.size=64,64'
+    sentence = mistake(capsys, 'export_onnx', *tiny, *out, size)
+    assert 'test_cfg.size pads images to one size, but a graph takes any' in sentence
+    assert not (tmp_path / 'm.onnx').exists()
+
+
+@pytest.mark.slow
+def test_model_that_needs_multiples_of_a_number(capsys, tmp_path):
+    """A U-Net takes multiples of 4 here: the graph pads, as MMSegmentation does."""
+    import onnxruntime
+
+    config = write_config(tmp_path)
+    cfg = Config.fromfile(config)
+    stages = dict(num_stages=3, strides=(1,) * 3, downsamples=(True, True), enc_num_convs=(1,) * 3)
+    stages |= dict(dec_num_convs=(1, 1), enc_dilations=(1,) * 3, dec_dilations=(1, 1))
+    cfg.model.backbone = dict(type='UNet', base_channels=4, norm_cfg=dict(type='BN'), **stages)
+    cfg.model.update(pretrained=None, auxiliary_head=None)
+    cfg.model.decode_head.update(in_channels=4, in_index=2, channels=8)
+    cfg.dump(config)
+    files = config, write_checkpoint(config)
+    sentence = mistake(capsys, 'export_onnx', *files)
+    assert sentence.startswith('the model takes no image of 500x375 pixels')
+    call_tool(
+        'export_onnx', *files, '--cfg-options', 'model.data_preprocessor.test_cfg.size_divisor=4'
+    )
+    session = onnxruntime.InferenceSession(tmp_path / 'model.onnx')
+    (logits,) = session.run(None, {'image': np.zeros((1, 3, 65, 131), np.float32)})
+    assert logits.shape == (1, 7, 65, 131)
+    assert session.get_outputs()[0].shape == ['batch', 7, 'height', 'width']
