@@ -31,7 +31,7 @@ def error_table(folders: Sequence[Path]) -> str:
         FileNotFoundError: A folder lacks ``regions.csv`` or ``calibration.csv``.
         ValueError: A folder has another number of models than two, or other models than the first.
     """
-    seeds = [_read(folder) for folder in folders]
+    seeds = [read_errors(folder) for folder in folders]
     models = list(seeds[0])
     for folder, seed in zip(folders, seeds, strict=True):
         if len(seed) != 2 or list(seed) != models:
@@ -55,7 +55,7 @@ def error_table(folders: Sequence[Path]) -> str:
     return to_markdown(['measure', 'region', *models, 'difference', '95 % interval'], rows, left=2)
 
 
-def _read(folder: Path) -> dict[str, dict[Cell, float]]:
+def read_errors(folder: Path) -> dict[str, dict[Cell, float]]:
     """Each model's figures in a folder; regions without a pixel have none."""
     found: dict[str, dict[Cell, float]] = defaultdict(dict)
     means = [line for line in _lines(folder / 'regions.csv') if line['class'] == 'mean']

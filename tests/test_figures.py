@@ -1,0 +1,348 @@
+"""Figures in the text of README and docs are those of the committed records, digit by digit.
+
+Generated blocks are compared elsewhere (tests/test_benchmarks.py). Each sentence with figures is
+written here once more with what the records say, and must be on its page.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from benchmarks import boundary_weight, losses, pyramid_atrous_conv, records
+from tests.environments import ROOT
+from tests.figures import (
+    BF1,
+    MIOU,
+    TRIMAP,
+    StudyTable,
+    benchmark,
+    calibration,
+    class_scores,
+    errors,
+    gather_shares,
+    grid,
+    named_times,
+    network,
+    reported,
+    saved,
+)
+
+SCRATCH = StudyTable('table3/camvid_mini')
+PRETRAINED = StudyTable('table3/camvid_lite0')
+LONG = StudyTable('pretrained_long/camvid_lite0')
+RIVALS = StudyTable('rival_losses/camvid_mini')
+TUNING = StudyTable('rival_losses_tuning/camvid_mini')
+JOINT = StudyTable('joint_losses/camvid_mini')
+TABLE_1 = StudyTable('table1/camvid_mini')
+TABLE_2 = StudyTable('table2/camvid_mini')
+AMP = StudyTable('mixed_precision/camvid_mini')
+THREE = [f'camvid_lite0/seed{seed}' for seed in range(3)]
+SIZES = ('parameters', 'flops')
+PAPER = reported(3, 'mIoU')
+
+
+def share(what: str = 'parameters') -> str:
+    return saved(what, 'pac_voc', 'deeplabv3_voc')
+
+
+def millions(config: str) -> str:
+    return f'{network(config)["parameters"] / 1e6:.2f}'
+
+
+def readme() -> Iterator[str]:
+    for study in (SCRATCH, PRETRAINED):
+        yield f'boundary F1 {study.interval("pac_bal", BF1)}, mIoU {study.interval("pac_bal")}'
+    five = next(iter(pyramid_atrous_conv.summary(records.load('pyramid_atrous_conv')).values()))
+    yield five.partition(';')[0].replace('forward and backward', 'with backward')
+    yield next(iter(boundary_weight.summary(records.load('boundary_weight')).values()))
+    yield f'({RIVALS.gain("lovasz"):+.1f} mIoU, {RIVALS.gain("lovasz", BF1):+.1f} boundary F1'
+    yield f'{PAPER["pac_bal"]} mIoU on VOC 2012 val against {PAPER["deeplabv3"]} for its DeepLab V3'
+
+
+def results() -> Iterator[str]:
+    bal, bf1 = SCRATCH.gain('bal'), SCRATCH.gain('bal', BF1)
+    yield f'ten seeds, {bal:+.1f} mIoU and {bf1:+.1f} boundary F1'
+    yield f'PAC + BAL {PRETRAINED.gain("pac_bal"):+.1f} mIoU'
+    yield PRETRAINED.interval('pac_bal').partition(' ')[2]
+    yield f"the paper's network is {share()} smaller with it"
+    fewer = [saved(what, 'pac_camvid_mini', 'deeplabv3_camvid_mini') for what in SIZES]
+    yield f'has {fewer[0]} fewer parameters and {fewer[1]} fewer GFLOPs than ASPP in this network'
+    yield f'deciding its mIoU would take {SCRATCH.seeds("pac")} seeds'
+    yield f'the baseline has {PRETRAINED.mean("deeplabv3"):.2f} mIoU'
+    seeds, seeds_bf1 = (PRETRAINED.seeds('pac_bal', measure) for measure in (MIOU, BF1))
+    yield f'would take about {seeds} seeds for mIoU and {seeds_bf1} for boundary F1'
+    yield f'at boundaries from {bf1:+.1f} to about {PRETRAINED.gain("bal", BF1):+.0f}'
+    yield f'reaches {LONG.mean("deeplabv3"):.1f} and {LONG.mean("pac_bal"):.1f} mIoU'
+    before = PRETRAINED.pair('pac_bal', 'deeplabv3', measure=BF1)
+    yield (
+        f'PAC + BAL gains {LONG.gain("pac_bal", BF1):.2f} in boundary F1, as the same seed did '
+        f'before ({before:.2f};'
+    )
+    cells = {(row['loss'], row['classes']): row['p50'] for row in losses_record()}
+    lovasz, ours = (cells[name, 21] / cells['cross entropy', 21] for name in ('Lovász', 'BAL'))
+    yield f'{lovasz:.0f} times as long as cross entropy'
+    yield f'BAL {ours:.2f} times'
+    p = ' and '.join(f'{RIVALS.figure("bal", m, "p_holm"):.2f}' for m in (TRIMAP, BF1))
+    yield f'adjusted p at boundaries is {p}'
+    devices = Counter(record['environment']['device'] for record in RIVALS.records())
+    yield f'{devices.total()} runs, {devices["cuda:0"]} on an H200, {devices["cpu"]} on CPUs'
+    failed = ' and '.join(
+        f'{TUNING.mean(row):.1f}' for row in ('bal_literal_0.2', 'cross_entropy_x37_0.2')
+    )
+    yield f'(mIoU {failed}, one seed)'
+    literal, plain, normalised = (
+        [TUNING.mean(row, measure) for measure in (MIOU, BF1)]
+        for row in ('bal_literal_0.0054', 'cross_entropy_x37_0.0054', 'bal_0.2')
+    )
+    yield (
+        f'{literal[0]:.1f} mIoU and {literal[1]:.1f} boundary F1 against {plain[0]:.1f} and '
+        f'{plain[1]:.1f}; normalised weights reach {normalised[0]:.1f} and {normalised[1]:.1f}'
+    )
+    small_objects = errors('camvid_lite0_long/seed0')[MIOU, 'small objects']
+    yield f'in the long pair small objects gain {small_objects[2]:.1f} mIoU'
+    yield f'{joint_runs()} runs so far'
+
+
+def losses_record() -> list[dict]:
+    return benchmark('losses-amd-epyc-x1')
+
+
+def joint_runs() -> str:
+    return f'{len(JOINT.records())} of {5 * len(JOINT.rows)}'
+
+
+def decisions() -> Iterator[str]:
+    pair = f'{millions("deeplabv3_voc")} -> {millions("pac_voc")} million'
+    small = saved('parameters', 'pac_camvid', 'deeplabv3_camvid')
+    yield f"{share()} fewer parameters on the paper's network ({pair}), {small} with a ResNet-18"
+
+
+def model_zoo() -> Iterator[str]:
+    for name, difference in reported(1, 'delta_mIoU').items():
+        kernel, down, size, sigma, beta = re.fullmatch(
+            r'bal_(\w+)_d(\d)_k(\d+)(?:_s(\d))?_b0(\d)', name
+        ).groups()
+        settings = f'{kernel} | {down} | {size} | {f"{sigma}.0" if sigma else ""} | 0.{beta}'
+        yield f'| `{name}` | {settings} | {difference:+.2f} | – |'
+    yield f'Differences are to DeepLab V3, {PAPER["deeplabv3"]} in Table 3'
+
+
+def model_card() -> Iterator[str]:
+    for seed in range(3):
+        scores = (PRETRAINED.score('pac_bal', seed, m) for m in (MIOU, 'mAcc', TRIMAP, BF1))
+        yield f'| {" | ".join(f"{score:.2f}" for score in scores)} |'
+    classes = class_scores('camvid_lite0/seed0')
+    yield f'| {" | ".join(list(classes.values())[:11])} |'
+    inside, at = (calibration('camvid_lite0/seed0', region) for region in ('interior', 'boundary'))
+    yield f'{inside[1]:.3f} on average'
+    yield f'{inside[0]:.3f}'
+    yield f'{at[1]:.3f} against {at[0]:.3f}'
+    long = [LONG.mean('pac_bal', measure) for measure in (MIOU, 'mAcc', TRIMAP, BF1)]
+    yield (
+        f'mIoU {long[0]:.2f}, mean accuracy {long[1]:.2f}, trimap mIoU {long[2]:.2f}, '
+        f'boundary F1 {long[3]:.2f}'
+    )
+    after = {
+        name: float(iou) for name, iou in class_scores('camvid_lite0_long/seed0').items() if iou
+    }
+    yield (
+        f'Signs reach an IoU of {after["sign_symbol"]:.1f}, pedestrians {after["pedestrian"]:.1f}, '
+        f'poles {after["pole"]:.1f}'
+    )
+
+
+def benchmarks() -> Iterator[str]:
+    runs = [benchmark(f'training_step-{m}') for m in ('intel-xeon-processor-x2', 'nvidia-h200')]
+    speeds = [[run['batch'] / times['p50'] for times in run['times'].values()] for run in runs]
+    held = [[size / 1e9 for size in run['memory'].values()] for run in runs]
+    yield '{:.2f} / {:.2f} / {:.2f} images/s, '.format(*speeds[0]) + (
+        '{:.2f} / {:.2f} / {:.2f} GB'.format(*held[0])
+    )
+    yield (
+        'at {:.1f} images/s with `pac_bal_voc`, {:.1f} with `deeplabv3_voc` and {:.1f} with '
+        "MMSegmentation's"
+    ).format(*speeds[1])
+    yield 'in {:.2f}, {:.2f} and {:.2f} GB'.format(*held[1])
+    calls = named_times('boundary_weight-nvidia-h200')
+    ours = [time for name, time in calls.items() if name.startswith('map')]
+    yield f'takes {min(ours):.1f} to {max(ours):.1f} ms there'
+    yield f'with 21 classes {calls["reference, 21 classes"]:.1f} ms'
+    yield gather_sentence()
+    assert max(rate_shares()) <= 0.05
+    yield 'from two rates on it stays within 5 %'
+
+
+def gather_sentence() -> str:
+    shares = gather_shares()
+    return f'{min(shares):.0f} to {max(shares):.0f} % of the bytes per second'
+
+
+def rate_shares() -> Iterator[float]:
+    """By how much any number of rates from two on differs from two, as a share."""
+    curves: dict[str, dict[float, float]] = {}
+    for row in benchmark('cost_curves-amd-epyc-x1'):
+        if row['axis'] == 'rates' and row['form'] == 'ours':
+            curves.setdefault(row['subject'], {})[row['at']] = row['p50']
+    for times in curves.values():
+        yield from (abs(times[n] / times[2] - 1) for n in times if n >= 2)
+
+
+def study_records() -> Iterator[str]:
+    yield f'**{joint_runs()} runs so far'
+    best = TABLE_1.gain('bal_linear_d2_k15_b03'), TABLE_1.gain('bal_linear_d2_k15_b03', BF1)
+    assert best == tuple(max(TABLE_1.gain(r, m) for r in TABLE_1.rows[1:]) for m in (MIOU, BF1))
+    yield f'{best[0]:+.2f} mIoU (linear, shrunk by 2, size 15, beta 0.3) and {best[1]:+.2f}'
+    assert sum(TABLE_1.gain(row) > 0 for row in TABLE_1.rows[1:]) == 8
+    assert all(TABLE_1.gain(r, m) > 0 for r in TABLE_1.rows[1:] for m in (TRIMAP, BF1))
+    yield f'with the reported ones is {TABLE_1.rank_correlation()}'
+    yield f'with the reported ones is {TABLE_2.rank_correlation()}'
+    assert all(TABLE_2.gain(row) < 0 for row in TABLE_2.rows[1:])
+    assert sum(TABLE_2.gain(row, BF1) > 0 for row in TABLE_2.rows[1:]) == 5
+    means = [TABLE_2.mean(row) for row in TABLE_2.rows[1:]]
+    yield f'which lie within {max(means) - min(means):.1f} points'
+    before = {m: PRETRAINED.pair('pac_bal', 'deeplabv3', measure=m) for m in (MIOU, TRIMAP, BF1)}
+    after = {m: LONG.gain('pac_bal', m) for m in before}
+    pairs = {m: f'{after[m]:+.2f} against {before[m]:+.2f}' for m in before}
+    yield f'({pairs[BF1]})'
+    yield f'({pairs[TRIMAP]}, {pairs[MIOU]})'
+    long = errors('camvid_lite0_long/seed0')
+    for (measure, region), sentence in {
+        ('errors', 'near boundaries'): '({:.1f} to {:.1f} % of all)',
+        ('errors', 'interior'): '({:.1f} to {:.1f} %)',
+        (MIOU, 'interior'): '({:.1f} to {:.1f})',
+        (MIOU, 'small objects'): '({:.1f} to {:.1f})',
+        ('ECE', 'interior'): 'a difference of {2:.3f}',
+    }.items():
+        yield sentence.format(*long[measure, region])
+    yield "is {1:.3f} instead of the baseline's {0:.3f}".format(*long['ECE', 'interior'])
+    yield f'iterations {errors(*THREE)["ECE", "interior"][2]:.3f} on average'
+
+
+def weights() -> Iterator[str]:
+    three = errors(*THREE)
+    baseline, ours, difference, low, high = three['ECE', 'interior']
+    interval = f'({difference:+.3f}, {low:+.3f} to {high:+.3f})'
+    yield f'{ours:.3f} with PAC + BAL and {baseline:.3f} without {interval}'
+    yield '{1:.3f} against {0:.3f}'.format(*three['ECE', 'all'])
+    calls = named_times('boundary_weight-intel-xeon-processor-x2')
+    ours = calls['map, 1 x 513 x 513']
+    yield f'takes {ours:.1f} ms on two threads'
+    yield f'{calls["reference, 21 classes"] / ours:.0f} times as long'
+    again = [t for name, t in calls.items() if re.fullmatch(r'map, \d+ classes', name)]
+    yield f'{min(again):.1f} to {max(again):.1f} ms, whether there are 2 classes or 1,000'
+    inside, step = calls['map in the loss, 8 x 513 x 513'], calls['loss step, 8 x 21 x 513 x 513']
+    yield f'{inside:.1f} ms beside {step:.1f} ms'
+    yield f'{100 * inside / step:.1f} % (`python -m benchmarks.boundary_weight`'
+    memory = {(row['loss'], row['classes']): row for row in losses_record()}
+    for classes in (21, 150):
+        lean, full = (memory[name, classes] for name in (losses.LEAN_BAL, losses.BAL))
+        share_of_time = f'{lean["p50"] / full["p50"]:.2f} of the time'
+        held = f'{lean["mebibytes"]:.0f} MiB instead of {full["mebibytes"]:,.0f}'
+        yield f'{held}, and {share_of_time}'
+
+
+def metrics() -> Iterator[str]:
+    calls = named_times('boundary_metric-intel-xeon-processor-x1')
+    all_three = [time for name, time in calls.items() if name.endswith('classes present')]
+    yield f'take {min(all_three):.0f} to {max(all_three):.0f} ms'
+    yield f'they take {calls["19 classes, 1024 x 2048"]:.0f} ms'
+
+
+def precision() -> Iterator[str]:
+    yield f'({AMP.interval("bfloat16", MIOU, 2).replace(" (", ", ")}'
+    _, low_high = AMP.interval('bfloat16', BF1, 2).split(' ', 1)
+    yield f'{-AMP.gain("bfloat16", BF1):.2f} points lower {low_high}'
+
+
+def use_pac() -> Iterator[str]:
+    pair = f'{millions("deeplabv3_voc")} -> {millions("pac_voc")} million'
+    small = saved('parameters', 'pac_camvid_mini', 'deeplabv3_camvid_mini')
+    yield f'{share()} fewer parameters ({pair}) and the small one of our study {small}'
+    yield f'({SCRATCH.gain("pac", BF1):+.1f} points of boundary F1, ten seeds)'
+
+
+def add_the_loss() -> Iterator[str]:
+    bf1 = SCRATCH.gain('bal', BF1)
+    yield f'gained {SCRATCH.gain("bal"):.1f} mIoU and {bf1:.1f} points of boundary F1'
+
+
+def gallery() -> Iterator[str]:
+    first, *others = (PRETRAINED.pair('pac_bal', 'deeplabv3', seed) for seed in range(3))
+    yield f'({first:+.1f} mIoU; the others have {others[0]:+.1f} and {others[1]:+.1f})'
+
+
+def pyramid() -> Iterator[str]:
+    (case,) = benchmark('pyramid_atrous_conv-amd-epyc-x1')['cases']
+    by_hand, autograd = 'factorized', 'products, differentiated by autograd'
+    modes = [case['forward'], case['forward+backward']]
+    faster = [m['times'][autograd]['p50'] / m['times'][by_hand]['p50'] for m in modes]
+    yield f'{faster[0]:.2f} times as fast forward and {faster[1]:.2f} times with the backward pass'
+    held = [[m['memory'][form] / 1e6 for m in modes] for form in (by_hand, autograd)]
+    yield 'hold {:.0f} and {:.0f} MB instead of {:.0f} and {:.0f}'.format(*held[0], *held[1])
+    by_form, auto = zip(*grid(), strict=True)
+    yield f'factorized form {min(by_form):.2f} to {max(by_form):.2f}'
+    yield f'took {min(auto):.2f} to {max(auto):.2f} of the time of the convolutions'
+    yield gather_sentence()
+    runs = [benchmark(f'deployment-amd-epyc-x{threads}') for threads in (1, 2)]
+    times = [{n: t['p50'] for n, t in c['times'].items()} for r in runs for c in r['cases']]
+    runtimes = ('OpenVINO', 'onnxruntime')
+    pac, five = (
+        [[case[f'{name} | {form}'] for name in runtimes] for case in times]
+        for form in ('PAC, exported', 'five convolutions')
+    )
+    yield 'takes {:.0f} and {:.0f} ms at 33x33'.format(*(1e3 * t for t in pac[0]))
+    factors = [f / p for case in (0, 1) for f, p in zip(five[case], pac[case], strict=True)]
+    yield 'five convolutions {:.0f} and {:.0f} ms: '.format(*(1e3 * t for t in five[0])) + (
+        f'{min(factors):.1f} to {max(factors):.1f} times as long'
+    )
+    scores = runs[0]['model']['mIoU']
+    eight = scores.pop('onnxruntime, 8 bits')
+    (same,) = {f'{value:.2f}' for value in scores.values()}
+    yield f'has the same mIoU in both as in PyTorch, {same}'
+    yield f'changes that mIoU by {eight - scores["PyTorch"]:.1f} points'
+    cut = [
+        100 * (1 - c['onnxruntime | PAC, 8 bits'] / c['onnxruntime | PAC, exported']) for c in times
+    ]
+    yield f'saves {min(cut):.0f} to {max(cut):.0f} % of'
+    shares = [
+        100 * case[mode]['gemm_share']
+        for case in benchmark('pyramid_atrous_conv-intel-xeon-processor-x2')['cases']
+        for mode in ('forward', 'forward+backward')
+    ]
+    yield f'take {min(shares):.0f} to {max(shares):.0f} % of its time'
+
+
+PAGES: dict[str, Callable[[], Iterator[str]]] = {
+    'README.md': readme,
+    'configs/README.md': model_zoo,
+    'docs/add_the_loss.md': add_the_loss,
+    'docs/benchmarks.md': benchmarks,
+    'docs/boundary_metrics.md': metrics,
+    'docs/boundary_weights.md': weights,
+    'docs/cluster.md': precision,
+    'docs/decisions.md': decisions,
+    'docs/gallery.md': gallery,
+    'docs/model_card.md': model_card,
+    'docs/pyramid_atrous_conv.md': pyramid,
+    'docs/results.md': results,
+    'docs/study_records.md': study_records,
+    'docs/use_pac.md': use_pac,
+}
+
+
+def plain(text: str) -> str:
+    """A page's text in one line, each link as its words."""
+    return ' '.join(re.sub(r'\]\([^)]*\)', ']', text).replace('[', '').replace(']', '').split())
+
+
+def page_text(page: str) -> str:
+    return plain((ROOT / page).read_text())
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_sentences_say_what_the_records_say(page):
+    text = page_text(page)
+    for sentence in PAGES[page]():
+        assert plain(sentence) in text, sentence
