@@ -169,6 +169,7 @@ def export(model: ExportModel, path: Path, opset: int) -> None:
     )
     assert program is not None  # only where torch writes the file itself
     (image,), (logits,) = program.model.graph.inputs, program.model.graph.outputs
+    assert image.shape is not None and logits.shape is not None
     batch, _, height, width = image.shape
     logits.shape = type(image.shape)([batch, logits.shape[1], height, width])
     about = dict(model.model.dataset_meta, threshold=model.threshold())
