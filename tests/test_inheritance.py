@@ -110,6 +110,8 @@ def test_inherits_from_an_installation(installed, tmp_path):
     file, same, rates = environment.run(environment.python, '-c', PARSE, cwd=tmp_path).splitlines()
     assert Path(file).is_relative_to(place)
     assert (same, rates) == ('True', '(1, 2)')
+    helped = environment.run(environment.bin / 'pacbal', 'demo', '--help', cwd=tmp_path)
+    assert helped.startswith('usage: pacbal demo ')
 
 
 @pytest.mark.slow
