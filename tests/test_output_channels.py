@@ -7,6 +7,7 @@ one channel where the sigmoid exceeds the head's threshold, which is 0.3 if none
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 
 from mmseg_pacbal import boundary_weight_map, configs
 from mmseg_pacbal.apps.explore.settings import loss_of_config
+from mmseg_pacbal.openmmlab.engine.hooks import boundary_visualization_hook as hook_module
 from mmseg_pacbal.openmmlab.inference import init_inferencer
 from mmseg_pacbal.openmmlab.inspection import inspect_sample, weigh_sample
 from mmseg_pacbal.openmmlab.losses import check_losses
@@ -195,6 +197,22 @@ def test_predict_and_pictures(variant, tmp_path):
     assert np.array_equal(row.prediction, variant.predictions[1])
     np.testing.assert_allclose(row.loss, (weight[0] * plain).numpy(), rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(weigh_sample(variant.model, dataset[1]).weight, weight[0], rtol=1e-5)
+
+
+def test_hook_draws_what_is_predicted(variant, monkeypatch):
+    dataset = DATASETS.build(Config.fromfile(variant.config).test_dataloader.dataset)
+    drawn, images = [], {}
+    monkeypatch.setattr(hook_module, 'panel_figure', lambda rows, *_: drawn.extend(rows))
+    monkeypatch.setattr(hook_module, 'rendered', lambda figure: figure)
+    runner = SimpleNamespace(
+        model=variant.model,
+        iter=0,
+        val_loop=SimpleNamespace(dataloader=SimpleNamespace(dataset=dataset)),
+        visualizer=SimpleNamespace(add_image=lambda name, image, step: images.update({name: step})),
+    )
+    hook_module.BoundaryVisualizationHook(num_images=IMAGES).before_train(runner)
+    assert len(images) == IMAGES
+    assert all(map(np.array_equal, [row.prediction for row in drawn], variant.predictions))
 
 
 @pytest.mark.slow

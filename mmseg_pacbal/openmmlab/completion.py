@@ -56,11 +56,11 @@ def _follow_data_root(cfg: Config) -> None:
     root = cfg.get('data_root')
     places = [place for loader in LOADERS for place in datasets(cfg, loader)]
     read = {str(dataset.get('data_root') or '') for _, dataset in places}
-    if not root or not read or any(path.startswith(str(root)) for path in read):
+    if not root or not read or str(root) in read:
         return
     if read <= SHIPPED_ROOTS:
         set_values(places, 'data_root', root)
-    else:
+    elif not any(path.startswith(str(root)) for path in read):  # else they lie in folders below it
         print(
             f'config: data_root = {root!r} changes nothing, since data sets read '
             f'{", ".join(sorted(read))}; set data_root of each data set'

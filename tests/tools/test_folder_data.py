@@ -119,9 +119,13 @@ def test_data_root_of_an_inheriting_config_counts(data, tmp_path, capsys):
     assert (
         f'config: train_dataloader.dataset.data_root = {str(data)!r}\n' in capsys.readouterr().out
     )
+    cfg = configs.load_config(str(inheriting(tmp_path, "data_root = 'data'")))  # above the shipped
+    cfg.model.decode_head.num_classes = 3  # so that classes.txt need not be there
+    infer_settings(cfg)
+    assert cfg.val_dataloader.dataset.data_root == 'data'
     own = f'train_dataloader = dict(dataset=dict(data_root={str(data)!r}))'
     cfg = configs.load_config(str(inheriting(tmp_path, "data_root = 'elsewhere'", own)))
-    cfg.model.decode_head.num_classes = 3  # so that classes.txt need not be there
+    cfg.model.decode_head.num_classes = 3
     infer_settings(cfg)
     assert cfg.train_dataloader.dataset.data_root == str(data)
     assert "config: data_root = 'elsewhere' changes nothing, since" in capsys.readouterr().out
