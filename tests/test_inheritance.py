@@ -80,7 +80,7 @@ def test_the_fork_is_found_under_its_own_name(distribution, monkeypatch):
         return '1.4'
 
     monkeypatch.setattr(metadata, 'version', version)
-    monkeypatch.setitem(MODULE2PACKAGE, 'mmseg', 'untouched')
+    monkeypatch.setitem(MODULE2PACKAGE, 'mmseg', 'mmsegmentation')  # as mmengine has it
     compat.name_mmsegmentation()
     assert MODULE2PACKAGE['mmseg'] == distribution
 

@@ -112,9 +112,13 @@ def last_head(model: BaseSegmentor) -> BaseDecodeHead:
 
 
 def boundary_loss(model: BaseSegmentor) -> BoundaryAwareLoss:
-    """That of the head that predicts; if it has none, one with the default arguments."""
-    losses = [m for m in last_head(model).modules() if isinstance(m, BoundaryAwareLoss)]
-    return losses[0] if losses else BoundaryAwareLoss()
+    """That of the head that predicts, or of the nearest before it; else one with the defaults."""
+    heads = model.decode_head
+    for head in reversed(heads) if isinstance(heads, nn.ModuleList) else [heads]:
+        for module in head.modules():
+            if isinstance(module, BoundaryAwareLoss):
+                return module
+    return BoundaryAwareLoss()
 
 
 def pixel_loss(head: BaseDecodeHead, logits: Tensor, label: Tensor) -> Tensor:

@@ -36,6 +36,10 @@ from tests.tools.small_voc import (
     voc_label,
 )
 
+pytestmark = pytest.mark.skipif(
+    not hasattr(tarfile, 'data_filter'),
+    reason='this Python is too old to unpack archives safely: tests/apps/voc/test_archives.py',
+)
 LISTS = dict(train=TRAIN, val=VAL, trainaug=TRAINAUG, aug=AUG)
 
 
