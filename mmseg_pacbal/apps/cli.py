@@ -67,13 +67,6 @@ def add_config(p: argparse.ArgumentParser, default: str | None = None) -> None:
     add_common(p)
 
 
-def parser(description: str, default_config: str | None = None) -> argparse.ArgumentParser:
-    """A parser with what :func:`add_config` adds."""
-    p = argparse.ArgumentParser(description=description)
-    add_config(p, default_config)
-    return p
-
-
 def add_compare(p: argparse.ArgumentParser) -> None:
     """Add ``--compare``, to a tool that shows two models side by side."""
     p.add_argument('--compare', nargs=2, metavar=('CONFIG2', 'CHECKPOINT2'), help='a second model')
