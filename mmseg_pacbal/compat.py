@@ -144,7 +144,7 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     """Load a checkpoint file; named after mmengine's function, since its log shows the name.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: The file does not exist.
         RefusedCheckpointError: the file carries a class or function that no checkpoint of
             mmengine needs (it was not called).
         pickle.UnpicklingError: it is truncated or not a checkpoint.

@@ -35,7 +35,7 @@ def config_path(name: str) -> str:
         name: Path below ``configs``, ``'pac_bal_voc.py'`` for example.
 
     Raises:
-        FileNotFoundError: There is no such config; the message lists those that exist.
+        FileNotFoundError: No config has this name; the message lists those that exist.
     """
     root = _shipped('configs')
     if not (root / name).is_file():
@@ -88,7 +88,7 @@ def load_config(path: str, options: dict | None = None) -> Config:
         options: Settings by their dotted names, such as ``{'train_dataloader.batch_size': 4}``.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: The file does not exist.
         ValueError: It does not parse, or an option does not fit it.
     """
     from mmengine.config import Config

@@ -20,7 +20,7 @@ def main(args: argparse.Namespace) -> None:
 def error_table(folders: Sequence[Path]) -> str:
     """A Markdown table of both models' means, their paired differences and 95 % intervals.
 
-    Measures are mIoU in per cent, wrong pixels in per cent of all pixels, and expected calibration
+    Measures are mIoU in %, wrong pixels in % of all pixels, and expected calibration
     error and overconfidence as shares; those without a figure in some folder are left out.
 
     Args:
@@ -46,7 +46,7 @@ def error_table(folders: Sequence[Path]) -> str:
             continue
         values = [[seed[cell] for seed in model] for model in (first, second)]
         paired = compare([b - a for a, b in zip(*values, strict=True)])
-        digits = 2 if cell[0] in ('mIoU', 'errors') else 4  # per cent, or shares
+        digits = 2 if cell[0] in ('mIoU', 'errors') else 4  # %, or shares
         cells = [f'{statistics.fmean(model):.{digits}f}' for model in values]
         interval = (
             '' if paired.low is None else f'{paired.low:+.{digits}f} to {paired.high:+.{digits}f}'

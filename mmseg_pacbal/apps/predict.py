@@ -86,7 +86,7 @@ def find_jobs(source: Path, out: Path) -> list[Job]:
     """The image, or every image below a folder except those among the results.
 
     Raises:
-        FileNotFoundError: There is no such file or folder, or no image in it.
+        FileNotFoundError: The file or folder does not exist, or holds no image.
     """
     if not source.exists():
         raise FileNotFoundError(f'{source} does not exist; give an image or a folder of images')
@@ -123,7 +123,7 @@ def read_pixels(path: Path, loader: LoadImageFromFile) -> np.ndarray:
     """What the config's own loader reads; if it reads 8-bit colour, (H, W, 3), BGR.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: The file does not exist.
         ValueError: The file cannot be read.
     """
     if (loader.color_type, loader.imdecode_backend) == ('color', 'cv2'):

@@ -52,7 +52,7 @@ class PyramidAtrousConv(nn.Module):
 
     Raises:
         ValueError: An argument is not accepted, or norm or activation makes no module.
-        TypeError: There is no such argument.
+        TypeError: An argument is unknown.
     """
 
     def __init__(

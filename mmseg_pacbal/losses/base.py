@@ -59,7 +59,7 @@ class PixelLoss(nn.Module):
 
     Raises:
         ValueError: An argument is not one of those above.
-        TypeError: There is no such argument.
+        TypeError: An argument is unknown.
     """
 
     class_weight: Tensor | None

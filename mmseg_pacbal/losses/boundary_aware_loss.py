@@ -35,7 +35,7 @@ class BoundaryAwareLoss(PixelLoss):
     (Eq. 4), with :math:`E_G` from :func:`mmseg_pacbal.ops.boundary_weight_map`, L the cross
     entropy of a pixel (0 at void) and n the number of pixels of the label. Weights and loss are
     computed in float32 or better, under autocast too. Pixels inside objects weigh little, and there
-    the trained model is less confident than it is right (docs/results.md): calibrate probabilities.
+    the trained model is underconfident (docs/results.md): calibrate its probabilities.
 
     ``loss(logits, label)`` computes the map of the label. If several heads share a label, it can
     be computed once: ``weight = loss.weight_map(label)``, then
@@ -72,7 +72,7 @@ class BoundaryAwareLoss(PixelLoss):
 
     Raises:
         ValueError: An argument is not one of those above.
-        TypeError: There is no such argument.
+        TypeError: An argument is unknown.
     """
 
     # How the config of a pixel_loss becomes a module; OpenMMLab's registry, where it is installed.

@@ -98,7 +98,7 @@ def overconfidence(counts: np.ndarray) -> np.ndarray:
 
 
 def calibration_table(totals: Totals) -> str:
-    """Markdown, a line for each model and region; errors are shares, as usual, not per cent."""
+    """Markdown, a line for each model and region; errors are shares, as usual, not %."""
     head = ['model', 'region', 'accuracy', 'mean confidence', 'ECE', 'overconfidence']
     lines = []
     for name, total in totals.items():

@@ -122,7 +122,7 @@ def region_counts(
 
 
 def region_table(totals: Totals) -> str:
-    """A Markdown table with a line for each region, in per cent.
+    """A Markdown table with a line for each region, in %.
 
     Columns are the region's share of all pixels and, for each model, mIoU, mean accuracy (mAcc)
     and the pixels of the region that are wrong, as a share of all pixels (errors); for two models
@@ -158,17 +158,17 @@ def region_csv(totals: Totals, classes: Sequence[str]) -> str:
 
 
 def pixel_share(total: np.ndarray) -> np.ndarray:
-    """Share of each region in all pixels, in per cent: (R, 3, C) -> (R,)."""
+    """Share of each region in all pixels, in %: (R, 3, C) -> (R,)."""
     return _share_of_all(total, total[:, 2])
 
 
 def _share_of_all(total: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """Pixels of regions and classes, (R, C), in per cent of all pixels (the first region)."""
+    """Pixels of regions and classes, (R, C), in % of all pixels (the first region)."""
     pixels = pixels.sum(1)
     return 100 * ratio_or_nan(pixels, np.full_like(pixels, total[0, 2].sum()))
 
 
-MEASURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # (R, 3, C) -> (R,), in per cent
+MEASURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # (R, 3, C) -> (R,), in %
     'mIoU': lambda total: np.array([mean_percent(score) for score in iou(total)]),
     'mAcc': lambda total: np.array([mean_percent(score) for score in accuracy(total)]),
     'errors': lambda total: _share_of_all(total, total[:, 2] - total[:, 0]),

@@ -84,7 +84,7 @@ def class_mean(score: np.ndarray) -> float:
 
 
 def mean_percent(score: np.ndarray) -> float:
-    """Mean over the classes that occur, in per cent; NaN if none does."""
+    """Mean over the classes that occur, in %; NaN if none does."""
     return 100 * class_mean(score)
 
 

@@ -22,7 +22,7 @@ def check_checkpoint(model: nn.Module, path: str | Path, *, resume: bool = False
         What the checkpoint says of itself, its ``meta``.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: The file does not exist.
         ValueError: A weight is missing, unknown, of another size or not finite, or the state is
             missing.
         pickle.UnpicklingError: The file is broken or holds more than a checkpoint may.
@@ -47,7 +47,7 @@ def check_initial_weights(model: nn.Module, load_from: str | None) -> None:
         load_from: The config's.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: The file does not exist.
         ValueError: None of its weights fits, or one is not finite.
         pickle.UnpicklingError: The file is broken or holds more than a checkpoint may.
     """

@@ -34,7 +34,7 @@ def init_inferencer(
         device: Such as ``'cpu'`` or ``'cuda:1'``; None uses a GPU if there is one.
 
     Raises:
-        FileNotFoundError: There is no such config or checkpoint.
+        FileNotFoundError: The config or the checkpoint does not exist.
         ValueError: The config does not parse, or the checkpoint does not belong to it.
         pickle.UnpicklingError: The checkpoint is broken or holds more than a checkpoint may.
     """

@@ -95,7 +95,7 @@ class CountMetric(BaseMetric):
 class BoundaryMetric(CountMetric):
     """Quality of a prediction at boundaries, for use along with ``IoUMetric``.
 
-    Results, in per cent, means over the classes that occur: ``mBIoU`` (Boundary IoU, Cheng et
+    Results, in %, means over the classes that occur: ``mBIoU`` (Boundary IoU, Cheng et
     al. 2021), ``trimap_mIoU@W`` for each width W (DeepLab) and ``mBF1`` (boundary F1, Csurka et
     al. 2013). A table of all classes is logged. docs/boundary_metrics.md defines each measure and
     how it treats void.
@@ -150,7 +150,7 @@ class CalibrationMetric(CountMetric):
 
     Results for each of the regions ``all``, ``boundary`` and ``interior``: ``<region>_ECE``, the
     expected calibration error, and ``<region>_overconfidence``, mean confidence minus accuracy.
-    Both are shares, not per cent. After an evaluation, ``total`` holds the counts of the data set,
+    Both are shares, not %. After an evaluation, ``total`` holds the counts of the data set,
     (R, 3, M).
 
     Args:
@@ -198,7 +198,7 @@ class CalibrationMetric(CountMetric):
 class HardRegionMetric(CountMetric):
     """mIoU and mean accuracy of each region of :func:`region_masks`.
 
-    Results, in per cent: ``<region>_mIoU`` and ``<region>_mAcc``, such as ``thin_parts_mIoU``. A
+    Results, in %: ``<region>_mIoU`` and ``<region>_mAcc``, such as ``thin_parts_mIoU``. A
     class called ``background`` is not an object. After an evaluation, ``total`` holds the counts
     of the data set, (R, 3, C).
 

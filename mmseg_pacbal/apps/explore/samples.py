@@ -106,7 +106,7 @@ def folder_source(folder: Path) -> Source:
     ``labels/train/a.png`` is ``images/train/a.jpg``, or with another suffix of an image.
 
     Raises:
-        FileNotFoundError: There is no such folder, or no label in it.
+        FileNotFoundError: The folder does not exist, or holds no label.
         ValueError: ``classes.txt`` does not fit.
     """
     if not folder.is_dir():
@@ -145,7 +145,7 @@ def read_upload(path: Path, rules: Mapping[str, Any]) -> np.ndarray:
     """:func:`read_label` of an uploaded file, of which errors tell the name alone.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: The file does not exist.
         ValueError: It has too many pixels, or is no mask.
     """
     try:

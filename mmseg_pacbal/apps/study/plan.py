@@ -122,7 +122,7 @@ def load_study(name: str, dataset: str) -> Study:
         dataset: Replaces ``{dataset}`` in the names of the configs.
 
     Raises:
-        FileNotFoundError: There is no such study.
+        FileNotFoundError: No study has this name.
         ValueError: The file has another form.
     """
     path = Path(name)
@@ -200,7 +200,7 @@ def plan_runs(
             precision; None: in float32.
 
     Raises:
-        ValueError: There is no such row, a seed is negative or given twice, or ``processes`` is
+        ValueError: No row has this name, a seed is negative or given twice, or ``processes`` is
             less than 1.
     """
     if processes < 1:

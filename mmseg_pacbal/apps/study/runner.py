@@ -130,7 +130,7 @@ class RayPool(Executor):
 
     Raises:
         ImportError: Ray is not installed.
-        ConnectionError: There is no such cluster.
+        ConnectionError: No cluster answers at the address.
     """
 
     def __init__(self, address: str, processes: int, cpus: int) -> None:

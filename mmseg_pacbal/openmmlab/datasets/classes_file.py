@@ -41,7 +41,7 @@ def read_classes(path: str | Path) -> Classes:
     but the colour of void in RGB masks.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: The file does not exist.
         ValueError: It is not text, is empty, or has a line of another form.
     """
     path = Path(path)

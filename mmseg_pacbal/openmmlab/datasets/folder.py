@@ -75,7 +75,7 @@ class FolderDataset(BaseSegDataset):
         """The classes that ``classes.txt`` gives to a data set's config; the set is not built.
 
         Raises:
-            FileNotFoundError: There is no such file.
+            FileNotFoundError: The file does not exist.
             ValueError: It does not fit.
         """
         root = Path(cfg.get('data_root') or '')

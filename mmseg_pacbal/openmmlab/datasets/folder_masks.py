@@ -26,7 +26,7 @@ class LoadMask(BaseTransform):
         """Load a mask; see :func:`read_folder_mask`.
 
         Raises:
-            FileNotFoundError: There is no such file.
+            FileNotFoundError: The file does not exist.
             ValueError: It cannot be read, or holds a value beyond a byte.
         """
         if 'seg_map_path' not in results:

@@ -33,7 +33,7 @@ class PACHead(BaseDecodeHead):
 
     Raises:
         ValueError: rates, merge or backend is not accepted.
-        TypeError: There is no such argument.
+        TypeError: An argument is unknown.
     """
 
     def __init__(
