@@ -27,8 +27,10 @@ from torch import Tensor, nn
 import mmseg_pacbal  # noqa: F401 (registers PACHead)
 from benchmarks.harness import InTurn, fresh, main, measure_times
 from benchmarks.records import ROOT, load, source
-from mmseg_pacbal.apps.study import PRIMARY, load_study, read_records, summarise
-from mmseg_pacbal.apps.study.summary import Summary
+from mmseg_pacbal.apps.study.plan import load_study
+from mmseg_pacbal.apps.study.records import read_records
+from mmseg_pacbal.apps.study.report import PRIMARY
+from mmseg_pacbal.apps.study.statistics import Summary, summarise
 from mmseg_pacbal.markdown import to_markdown
 
 CONFIGS = ROOT / 'configs'

@@ -10,7 +10,7 @@ import yaml
 
 from benchmarks import records
 from mmseg_pacbal.apps.error_summary import read_errors
-from mmseg_pacbal.apps.study.verdict import compare
+from mmseg_pacbal.apps.study.statistics import compare
 from mmseg_pacbal.ops.factorized import choose_by_rule
 from tests.environments import ROOT
 

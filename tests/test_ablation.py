@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 from mmengine.fileio import load as load_file
 
-from mmseg_pacbal.apps.study import load_study, plan_runs
+from mmseg_pacbal.apps.study.plan import load_study, plan_runs
 from tests.test_configs import CONFIGS, batch, build, parse
 
 ABLATION = CONFIGS / 'ablation'

@@ -5,14 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from mmseg_pacbal.apps.study import (
-    full_report,
-    load_study,
-    metrics_of,
-    read_records,
-    summarise,
-    to_csv,
-)
+from mmseg_pacbal.apps.study.plan import load_study
+from mmseg_pacbal.apps.study.records import read_records
+from mmseg_pacbal.apps.study.report import full_report, to_csv
+from mmseg_pacbal.apps.study.statistics import metrics_of, summarise
 from tests.environments import ROOT
 
 FOLDERS = sorted({path.parent for path in (ROOT / 'results').glob('*/*/*-seed*.json')})

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..markdown import to_markdown
-from .study.verdict import compare
+from .study.statistics import compare
 
-Cell = tuple[str, str]  # measure and region
+Figures = dict[tuple[str, str], float]  # by measure and region
 
 
 def main(args: argparse.Namespace) -> None:
@@ -39,25 +39,22 @@ def error_table(folders: Sequence[Path]) -> str:
                 f'{folder} holds the errors of {", ".join(seed)}, but all folders must hold the '
                 f'same two models as {folders[0]}; write them with analyze_errors.py --compare'
             )
-    first, second = ([seed[model] for seed in seeds] for model in models)
     rows = []
-    for cell in first[0]:
-        if not all(cell in seed for seed in first + second):
+    for cell in seeds[0][models[0]]:
+        if not all(cell in figures for seed in seeds for figures in seed.values()):
             continue
-        values = [[seed[cell] for seed in model] for model in (first, second)]
-        paired = compare([b - a for a, b in zip(*values, strict=True)])
+        first, second = ([seed[model][cell] for seed in seeds] for model in models)
+        paired = compare([b - a for a, b in zip(first, second, strict=True)])
         digits = 2 if cell[0] in ('mIoU', 'errors') else 4  # %, or shares
-        cells = [f'{statistics.fmean(model):.{digits}f}' for model in values]
-        interval = (
-            '' if paired.low is None else f'{paired.low:+.{digits}f} to {paired.high:+.{digits}f}'
-        )
-        rows.append([*cell, *cells, f'{paired.difference:+.{digits}f}', interval])
+        means = [f'{statistics.fmean(values):.{digits}f}' for values in (first, second)]
+        ends = [f'{end:+.{digits}f}' for end in (paired.low, paired.high) if end is not None]
+        rows.append([*cell, *means, f'{paired.difference:+.{digits}f}', ' to '.join(ends)])
     return to_markdown(['measure', 'region', *models, 'difference', '95 % interval'], rows, left=2)
 
 
-def read_errors(folder: Path) -> dict[str, dict[Cell, float]]:
+def read_errors(folder: Path) -> dict[str, Figures]:
     """Each model's figures in a folder; regions without a pixel have none."""
-    found: dict[str, dict[Cell, float]] = defaultdict(dict)
+    found: dict[str, Figures] = defaultdict(dict)
     means = [line for line in _lines(folder / 'regions.csv') if line['class'] == 'mean']
     for line in means:
         found[line['model']]['mIoU', line['region']] = float(line['IoU'])
@@ -65,7 +62,7 @@ def read_errors(folder: Path) -> dict[str, dict[Cell, float]]:
     for line in means:
         wrong = int(line['pixels']) - int(line['right'])
         found[line['model']]['errors', line['region']] = 100 * wrong / everything[line['model']]
-    bins: dict[Cell, list[tuple[int, float]]] = defaultdict(list)  # of a model and a region
+    bins: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
     for line in _lines(folder / 'calibration.csv'):
         gap = float(line['confidence']) - float(line['accuracy'])
         bins[line['model'], line['region']].append((int(line['pixels']), gap))

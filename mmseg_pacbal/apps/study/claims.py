@@ -25,21 +25,11 @@ def claim(
 ) -> Iterator[int]:
     """Keep other processes away from a run's record and folder; yields a file descriptor.
 
-    A lease file next to the record and one in the folder tell other nodes, on any storage that
-    they share, that the owner is alive. A tool that inherits the descriptor keeps the folder locked
-    on this node while it runs, even if the owner is killed.
-
-    Args:
-        record: Where the run's record is written.
-        folder: Its folder, which must exist.
-        patience: How many seconds to wait for another process. It takes more than LEASE_SECONDS to
-            find out that a process is dead.
-        lost: Called from another thread if another process took over the claim, because it could
-            not be renewed (for example, the storage could not be reached).
-        cancelled: Whether to stop waiting.
-
-    Raises:
-        ClaimedError: Another process has claimed one of them.
+    Lease files beside the record and in the folder tell other nodes, on any storage that they
+    share, that the owner is alive; ``lost`` is called from another thread if they could not be
+    renewed. A tool that inherits the descriptor keeps the folder locked on this node while it runs,
+    even if the owner is killed. After ``patience`` seconds, or once ``cancelled``, raises
+    ClaimedError.
     """
     with ExitStack() as held:
         try:

@@ -2,7 +2,6 @@
 
 import argparse
 import signal
-from concurrent.futures import Executor
 from pathlib import Path
 from typing import NoReturn
 
@@ -10,8 +9,7 @@ from mmengine.device import get_device
 from rich.progress import MofNCompleteColumn, Progress
 
 from ...configs import tools_folder
-from ...openmmlab.engine.hooks.preemption_hook import SIGNALS
-from ...openmmlab.engine.processes import STOPPED
+from ...openmmlab.engine.processes import SIGNALS, STOPPED
 from .. import cli
 from .execution import StudyPaths
 from .plan import load_study, plan_runs
@@ -49,7 +47,7 @@ def run_all(args: argparse.Namespace, paths: StudyPaths) -> None:
         )
 
 
-def open_pool(args: argparse.Namespace) -> tuple[Executor, str]:
+def open_pool(args: argparse.Namespace) -> tuple[DevicePool | RayPool, str]:
     """What executes the runs, and the kind of device on which it does."""
     if args.ray is None:
         return DevicePool(device_groups(args.gpus, args.processes)), get_device()

@@ -1,7 +1,12 @@
 """One run of a study: claimed, trained, tested and recorded, in this process or on another node."""
 
+import ctypes
 import json
 import os
+import re
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,30 +17,25 @@ import torch
 from mmengine.device import get_device
 
 from ...openmmlab.engine import latest_intact_checkpoint
+from ...openmmlab.engine.processes import STOPPED
 from ..provenance import provenance
 from .claims import ClaimedError, claim
 from .plan import Run, Study
 from .records import read_record, readable_records, write_record
-from .tool_processes import run_tool, stop_tools
+
+PR_SET_PDEATHSIG = 1  # of prctl(2)
+_tools: dict[Path, subprocess.Popen] = {}  # those that run, by their logs
 
 
 @dataclass(frozen=True)
 class StudyPaths:
-    """The folders of a study; all paths are absolute, and the same on every node.
-
-    Attributes:
-        study: Its name and data set are written into every record.
-        work_dir: Holds a folder for each run, with its config, log and checkpoints.
-        results: Holds a JSON file for each finished run.
-        tools: Folder of ``train.py`` and ``test.py``.
-        cwd: Folder in which they are started, since configs name data by relative paths.
-    """
+    """The folders of a study; all paths are absolute, and the same on every node."""
 
     study: Study
-    work_dir: Path
-    results: Path
-    tools: Path
-    cwd: Path
+    work_dir: Path  # holds a folder for each run, with its config, log and checkpoints
+    results: Path  # holds a JSON file for each finished run
+    tools: Path  # of `train.py` and `test.py`
+    cwd: Path  # in which they are started, since configs name data by relative paths
 
     def folder(self, run: Run) -> Path:
         return self.work_dir / run.name
@@ -52,20 +52,14 @@ class StudyPaths:
         return [*self.results.parent.parent.glob(f'*/{self.results.name}/*.json')]
 
     def finished(self, run: Run) -> bool:
-        """Whether the run's record exists.
-
-        Raises:
-            ValueError: It is the record of a run with other settings, or none at all.
-        """
+        """Whether the run's record exists; ValueError if it is that of another run, or none."""
         path = self.record(run)
-        if not path.exists():
-            return False
-        if read_record(path)['fingerprint'] != run.fingerprint:
+        if path.exists() and read_record(path)['fingerprint'] != run.fingerprint:
             raise ValueError(
                 f'{path} is the record of a run with other settings; give the same --cfg-options '
                 'as for that run or another --results, or move the file away'
             )
-        return True
+        return path.exists()
 
     def iteration(self, run: Run) -> int:
         """How many iterations of a run are done, according to its logs."""
@@ -83,13 +77,9 @@ def execute(
 ) -> bool:
     """Train, test and record a run, continuing from where it was stopped.
 
-    Args:
-        run: The run to execute.
-        paths: Its folders.
-        patience: How many seconds to wait for another process that works on it. It takes more
-            than ``LEASE_SECONDS`` to find out that a process is dead.
-        gpus: Indices of the GPUs to use, such as ``'0,1'``; None leaves this to the environment.
-        cancelled: Whether to stop waiting.
+    For ``patience`` seconds, or until ``cancelled``, waits for another process that works on it; it
+    takes more than ``LEASE_SECONDS`` to find out that one is dead. ``gpus`` are indices such as
+    ``'0,1'``; None leaves them to the environment.
 
     Returns:
         Whether its record exists; if not, a signal stopped it, or another process works on it.
@@ -98,32 +88,81 @@ def execute(
         ValueError: The folder or the record belongs to a run with other settings.
         RuntimeError: A tool failed; the message says why and names its log.
     """
-    notes = paths.notes(run)
-    notes.mkdir(parents=True, exist_ok=True)
+    folder, notes = paths.folder(run), paths.notes(run)
     log = notes / 'log.txt'
+    notes.mkdir(parents=True, exist_ok=True)
     try:
         with claim(paths.record(run), notes, patience, lambda: stop_tools(log), cancelled) as lock:
             if paths.finished(run) or _reuse_record(run, paths):
                 return True
-            tool = partial(run_tool, log=log, cwd=paths.cwd, lock=lock, gpus=gpus)
-            return _train_and_test(run, paths, partial(tool, processes=run.processes), gpus)
+            config = _config_file(run, paths)
+            tool = partial(_run_tool, run.processes, gpus, log, lock, paths.cwd)
+            if not tool(paths.tools / 'train.py', config, '--work-dir', folder, '--resume'):
+                return False
+            checkpoint = latest_intact_checkpoint(folder)
+            if not tool(paths.tools / 'test.py', config, checkpoint, '--work-dir', folder / 'test'):
+                return False
+            write_record(paths.record(run), _measured(run, paths, gpus))
+            return True
     except ClaimedError:
         return False
 
 
-def _train_and_test(
-    run: Run, paths: StudyPaths, tool: Callable[..., bool], gpus: str | None
+def stop_tools(log: Path | None = None) -> None:
+    """Make this process's tools, or the one with a given log, write a checkpoint and end."""
+    for name, process in list(_tools.items()):
+        if log in (None, name):
+            process.terminate()
+
+
+def _run_tool(
+    processes: int, gpus: str | None, log: Path, lock: int, cwd: Path, tool: Path, *words: object
 ) -> bool:
-    folder, config = paths.folder(run), _config_file(run, paths)
-    if not tool(paths.tools / 'train.py', config, '--work-dir', folder, '--resume'):
+    """Run a tool, which keeps ``lock`` open, to its end; False if a signal stopped it."""
+    command = [sys.executable, str(tool), *map(str, words)]
+    if processes > 1:
+        torchrun = ['-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={processes}']
+        command = [sys.executable, *torchrun, *command[1:], '--launcher', 'pytorch']
+    with open(log, 'a') as file:
+        start = file.tell()
+        process = subprocess.Popen(
+            command,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env=os.environ | ({} if gpus is None else dict(CUDA_VISIBLE_DEVICES=gpus)),
+            pass_fds=[lock],
+            preexec_fn=_end_with_parent if sys.platform == 'linux' else None,
+        )
+    _tools[log] = process
+    try:
+        code = process.wait()
+    finally:
+        _tools.pop(log)
+    said = log.read_bytes()[start:].decode(errors='replace')
+    # torchrun exits with its own code if processes were stopped.
+    stopped = processes > 1 and re.search('stopped by .* after iteration', said)
+    if code in (STOPPED, -signal.SIGTERM) or (code and stopped):
         return False
-    checkpoint = latest_intact_checkpoint(folder)
-    if not tool(paths.tools / 'test.py', config, checkpoint, '--work-dir', folder / 'test'):
-        return False
-    measured = max((folder / 'test').glob('*/*.json'), key=os.path.getmtime)
+    if code:
+        errors = re.findall('^error: (.*)', said, re.MULTILINE)
+        reason = errors[-1] if errors else f'{tool.name} ended with code {code}'
+        raise RuntimeError(f'{reason} (log: {log})')
+    return True
+
+
+def _end_with_parent() -> None:
+    """Between fork and exec: ask the kernel to send SIGTERM when the parent ends."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _measured(run: Run, paths: StudyPaths, gpus: str | None) -> dict:
+    """The record of a run that was trained and tested."""
+    folder = paths.folder(run)
+    metrics = json.loads(max((folder / 'test').glob('*/*.json'), key=os.path.getmtime).read_text())
     seconds = [entry['time'] for entry in _scalars(folder) if 'loss' in entry]
-    metrics = json.loads(measured.read_text())
-    record = dict(
+    gpu = f'cuda:{(gpus or "0").partition(",")[0]}'
+    return dict(
         study=paths.study.name,
         dataset=paths.study.dataset,
         row=run.row,
@@ -131,15 +170,9 @@ def _train_and_test(
         iterations=run.iterations,
         seconds_per_iteration=round(sum(seconds) / len(seconds), 4),
         metrics={k: v for k, v in metrics.items() if k not in ('data_time', 'time')},
-        environment=provenance(_device(gpus)),
+        environment=provenance(gpu if torch.cuda.is_available() else 'cpu'),
         fingerprint=run.fingerprint,
     )
-    write_record(paths.record(run), record)
-    return True
-
-
-def _device(gpus: str | None) -> str:
-    return f'cuda:{(gpus or "0").partition(",")[0]}' if torch.cuda.is_available() else 'cpu'
 
 
 def _reuse_record(run: Run, paths: StudyPaths) -> bool:

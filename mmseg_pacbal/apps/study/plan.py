@@ -45,7 +45,7 @@ TRANSFERRED = dict(
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a study's table.
+    """One line of a study's table; ``options`` are those of ``--cfg-options``.
 
     ``takes`` maps dotted names of settings to other configs, whose values replace those of
     ``config``, so that a row of an ablation on VOC runs with another data set's own config.
@@ -99,8 +99,7 @@ class Run:
         """Equal for runs that train and test in the same way, in whatever study.
 
         It does not cover what cannot change a score: where the data is, how many workers read it
-        (samples are seeded by position), what is logged, kept and validated during training, and
-        the variables of a config, whose values are in the places that use them.
+        (samples are seeded by position), and what is logged, kept and validated during training.
         """
         cfg = {key: self.cfg[key] for key in FINGERPRINTED if key in self.cfg}
         if self.processes > 1:
@@ -111,24 +110,20 @@ class Run:
 
 
 def load_study(name: str, dataset: str) -> Study:
-    """Read a study.
+    """Read a table of the paper, another shipped study, or a YAML file of the user's.
 
-    Args:
-        name: ``'table1'``, ``'table2'`` or ``'table3'`` of the paper, another shipped study, or
-            the path of a YAML file of the same form as those: ``baseline``, the name of a row;
-            ``rows``, which maps names to ``config`` and, optionally, ``takes``, ``options`` (as
-            ``--cfg-options``), ``reported`` and ``reported_difference``, see :class:`Row`; and,
-            optionally, ``seeds``, a list.
-        dataset: Replaces ``{dataset}`` in the names of the configs.
+    A file holds ``baseline``, the name of a row; ``rows``, which maps names to the fields of a
+    :class:`Row`; and, if the study has others than 0, 1 and 2, ``seeds``. ``{dataset}`` in the
+    names of configs is replaced.
 
     Raises:
         FileNotFoundError: No study has this name.
         ValueError: The file has another form.
     """
+    if name in PAPER_TABLES:
+        return _study(name, dataset, **_paper_table(name))
     path = Path(name)
     if path.suffix not in ('.yml', '.yaml'):
-        if name in PAPER_TABLES:
-            return _study(name, dataset, _paper_table(name))
         path = Path(config_path('studies/learning_rate.yml')).with_stem(name)
     if not path.is_file():
         shipped = [*PAPER_TABLES, *sorted(p.stem for p in path.parent.glob('*.yml'))]
@@ -136,31 +131,24 @@ def load_study(name: str, dataset: str) -> Study:
             f'there is no study {path}; give {", ".join(shipped)} or a YAML file of your own'
         )
     try:
-        return _study(path.stem, dataset, yaml.safe_load(path.read_text()))
+        return _study(path.stem, dataset, **yaml.safe_load(path.read_text()))
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
-            f'study {path} must map baseline to a name and rows to names with a config each: '
-            f'{error!r}'
+            f'study {path} must map baseline to a name, rows to names with a config each and, if '
+            f'you like, seeds to a list: {error!r}'
         ) from error
 
 
-def _study(name: str, dataset: str, content: dict) -> Study:
-    rows = {
-        row: Row(row, **(settings | dict(config=settings['config'].format(dataset=dataset))))
-        for row, settings in content['rows'].items()
-    }
-    if content['baseline'] not in rows:
+def _study(
+    name: str, dataset: str, baseline: str, rows: dict, seeds: Sequence[int] = (0, 1, 2)
+) -> Study:
+    if baseline not in rows:
         raise ValueError(
-            f'study {name}: baseline {content["baseline"]!r} is not one of its rows, '
-            f'{", ".join(rows)}'
+            f'study {name}: baseline {baseline!r} is not one of its rows, {", ".join(rows)}'
         )
-    unknown = sorted(content.keys() - {'baseline', 'rows', 'seeds'})
-    if unknown:
-        raise ValueError(
-            f'study {name} has the unknown entries {", ".join(unknown)}; accepted are baseline, '
-            'rows and seeds'
-        )
-    return Study(name, dataset, content['baseline'], rows, tuple(content.get('seeds', (0, 1, 2))))
+    configs = {row: dict(config=own['config'].format(dataset=dataset)) for row, own in rows.items()}
+    built = {row: Row(row, **(own | configs[row])) for row, own in rows.items()}
+    return Study(name, dataset, baseline, built, tuple(seeds))
 
 
 def _paper_table(name: str) -> dict:
@@ -190,28 +178,17 @@ def plan_runs(
 ) -> list[Run]:
     """The runs of a study, seed by seed, so that a study that is stopped early compares all rows.
 
-    Args:
-        study: From :func:`load_study`.
-        rows: Names of the rows to run.
-        seeds: A run per row and seed.
-        options: As ``--cfg-options``, for all runs; a row's own options come after them.
-        processes: Number of processes of each run.
-        amp: The device, ``'cpu'`` or ``'cuda'``, on which they are trained and tested in mixed
-            precision; None: in float32.
-
-    Raises:
-        ValueError: No row has this name, a seed is negative or given twice, or ``processes`` is
-            less than 1.
+    ``options`` are those of ``--cfg-options``; a row's own come after them. ``amp`` is the kind of
+    device, ``'cpu'`` or ``'cuda'``, that computes in mixed precision.
     """
     if processes < 1:
         raise ValueError(f'a run takes 1 process or more, but got {processes}')
     if min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise ValueError(f'seeds must be 0 or more, each given once, but got {list(seeds)}')
-    unknown = [name for name in rows if name not in study.rows]
-    if unknown:
-        raise ValueError(
-            f'study {study.name} has no row {unknown[0]!r}; it has {", ".join(study.rows)}'
-        )
+    for name in rows:
+        if name not in study.rows:
+            names = ', '.join(study.rows)
+            raise ValueError(f'study {study.name} has no row {name!r}; it has {names}')
     return [
         Run(name, seed, _config(study.rows[name], seed, options, amp), processes)
         for seed in seeds
@@ -237,12 +214,8 @@ def _config(row: Row, seed: int, options: dict, amp: str | None) -> Config:
 
 @functools.cache
 def _load(name: str) -> Config:
-    return load_config(_path(name))
-
-
-def _path(name: str) -> str:
-    """The path of a user's config, or of a shipped one."""
-    return name if Path(name).is_file() else config_path(name)
+    """A user's config, or a shipped one."""
+    return load_config(name if Path(name).is_file() else config_path(name))
 
 
 def _without(node: Any, names: set[str]) -> Any:

@@ -6,24 +6,26 @@ from pathlib import Path
 
 from ...errors import one_sentence
 
-# What a record must say for a comparison or to be taken over by another study, and as which type.
-_NEEDED = dict(row=str, seed=int, metrics=dict, environment=dict, fingerprint=str)
-
 
 def read_record(path: Path) -> dict:
-    """The record in a file.
-
-    Raises:
-        ValueError: The file holds no record of a run; the message names it and says why.
-    """
+    """The record in a file; ValueError, which names the file, if it holds none."""
     try:
         record = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f'{path} cannot be read as a record: {one_sentence(error)}') from error
-    lacking = _lacking(record)
-    if lacking:
-        raise ValueError(f'{path} is not the record of a run: {lacking}')
-    return record
+    match record:
+        case {
+            'row': str(),
+            'seed': int(),
+            'fingerprint': str(),
+            'environment': {'device': str()},
+            'metrics': dict(metrics),
+        } if all(isinstance(value, (int, float)) for value in metrics.values()):
+            return record
+    raise ValueError(
+        f'{path} is not the record of a run, which has row, seed, fingerprint, metrics in numbers, '
+        'and an environment with its device'
+    )
 
 
 def read_records(folder: Path) -> list[dict]:
@@ -47,15 +49,3 @@ def write_record(path: Path, record: dict) -> None:
     partial = path.with_suffix('.partial')
     partial.write_text(json.dumps(record, indent=1) + '\n')
     partial.replace(path)
-
-
-def _lacking(record: object) -> str | None:
-    if not isinstance(record, dict):
-        return f'its content is of type {type(record).__name__}, not a mapping'
-    for key, kind in _NEEDED.items():
-        if not isinstance(record.get(key), kind):
-            return f'{key} must be a {kind.__name__}, but got {record.get(key)!r:.50}'
-    if not isinstance(record['environment'].get('device'), str):
-        return 'its environment names no device'
-    wrong = [k for k, v in record['metrics'].items() if not isinstance(v, (int, float))]
-    return f'metric {wrong[0]!r} is not a number' if wrong else None

@@ -1,4 +1,4 @@
-"""The results of a study: means, differences to the baseline, their intervals and verdicts."""
+"""The results of a study: tables, verdicts and a plot."""
 
 import csv
 import io
@@ -6,13 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from ...markdown import to_markdown
 from .plan import Study
-from .plot import study_figure
-from .rank import FEWEST_ROWS, rank_correlation, rank_sentence
 from .records import read_records
-from .summary import Summary, metrics_of, summarise
-from .verdict import Comparison, decides, verdict
+from .statistics import Comparison, Summary, metrics_of, rank_sentence, summarise, verdict
 
 PRIMARY = ('mIoU', 'trimap_mIoU@4', 'mBF1')  # docs/study_plan.md: the others decide nothing
 WRITTEN = ('table.md', 'table.csv', 'plot.png')
@@ -20,18 +19,9 @@ REPORTED = ('mIoU', 'trimap_mIoU@4', 'mBIoU', 'mBF1')
 
 
 def write_report(study: Study, results: Path, seeds: Iterable[int] | None = None) -> str:
-    """Write ``WRITTEN`` into the records' folder.
+    """Write ``WRITTEN`` into the folder of the records; returns the text of ``table.md``.
 
-    Args:
-        study: What was planned.
-        results: The folder.
-        seeds: Those that were planned; None: the study's own and those that were run.
-
-    Returns:
-        The text of ``table.md``.
-
-    Raises:
-        FileNotFoundError: The folder holds no record.
+    Without the ``seeds`` that were planned, they are the study's own and those that were run.
     """
     records = read_records(results)
     if not records:
@@ -46,28 +36,17 @@ def write_report(study: Study, results: Path, seeds: Iterable[int] | None = None
     return text
 
 
-def verdicts(study: Study, summaries: Iterable[Summary]) -> str:
-    """A line for each row except the baseline: what the figures of one metric support."""
-    others = [s for s in summaries if s.row != study.baseline]
-    return ''.join(f'- {s.row}, {s.metric}: {verdict(s.paired)}\n' for s in others)
-
-
 def full_report(study: Study, records: Sequence[dict], seeds: Iterable[int]) -> str:
     """An overview of the ``PRIMARY`` metrics, the tables of the ``REPORTED`` ones, those of
     ``PRIMARY`` with their verdicts, and then which commit ran the study and which runs are missing.
-
-    Args:
-        study: What was planned.
-        records: The records of the runs that are finished, at least one.
-        seeds: The seeds that were planned.
     """
     measured = metrics_of(records)
     parts = [overview(study, records)] if set(PRIMARY) <= set(measured) else []
     for metric in [name for name in REPORTED if name in measured]:
         summaries = summarise(study, records, metric)
-        parts.append(markdown(study, summaries))
+        parts.append(metric_table(study, summaries))
         if metric in PRIMARY and len(summaries) > 1:
-            parts.append(verdicts(study, summaries) + order(summaries))
+            parts.append(verdicts(study, summaries))
     parts += [origin(records), missing(study, records, seeds)]
     return '\n'.join(part for part in parts if part)
 
@@ -76,53 +55,59 @@ def overview(study: Study, records: Sequence[dict]) -> str:
     """One table of all ``PRIMARY`` metrics: means, and differences to the baseline with their
     intervals, in bold where they decide. Records hold all of these metrics.
     """
-    columns = [summarise(study, records, metric) for metric in PRIMARY]
     head = [f'row of {study.name}', 'seeds', *(cell for m in PRIMARY for cell in (m, 'difference'))]
-    rows = [
-        [found[0].row, str(found[0].seeds), *(cell for s in found for cell in _mean_and_gain(s))]
-        for found in zip(*columns, strict=True)
-    ]
+    rows = []
+    for columns in zip(*(summarise(study, records, metric) for metric in PRIMARY), strict=True):
+        cells = [columns[0].row, str(columns[0].seeds)]
+        for summary in columns:
+            gain, interval = _signed(summary.paired.difference), _interval(summary.paired)
+            if interval:
+                bold = '**' if summary.paired.decides else ''
+                gain = f'{bold}{gain}{bold} ({interval})'
+            cells += [f'{summary.mean:.2f}', gain]
+        rows.append(cells)
     return to_markdown(head, rows, left=1) + '\n'
 
 
-def _mean_and_gain(summary: Summary) -> tuple[str, str]:
-    paired = summary.paired
-    gain = _signed(paired.difference)
-    if paired.low is not None:
-        bold = '**' if decides(paired) else ''
-        gain = f'{bold}{gain}{bold} ({_interval(paired)})'
-    return f'{summary.mean:.2f}', gain
+def metric_table(study: Study, summaries: list[Summary]) -> str:
+    """A table of one metric's summaries, with a marked column for what the paper reports."""
+    reported = any(s.reported_difference is not None for s in summaries)
+    head = [f'row of {study.name}', 'seeds', summaries[0].metric]
+    head += [f'difference to {study.baseline}', '95 % interval', 'reported on VOC 2012']
+    rows = []
+    for s in summaries:
+        plus_minus = '' if s.deviation is None else f' ± {s.deviation:.2f}'
+        cells = [s.row, str(s.seeds), f'{s.mean:.2f}{plus_minus}', _signed(s.paired.difference)]
+        rows.append([*cells, _interval(s.paired), _signed(s.reported_difference)])
+    columns = len(head) if reported else len(head) - 1
+    return to_markdown(head[:columns], [row[:columns] for row in rows], left=1) + '\n'
 
 
-def order(summaries: Iterable[Summary]) -> str:
-    """A line that says whether the measured differences follow the reported ones.
-
-    It is empty if fewer than ``FEWEST_ROWS`` rows have both.
-    """
+def verdicts(study: Study, summaries: Iterable[Summary]) -> str:
+    """A line for each row except the baseline, and one that compares all with what is reported."""
+    others = [s for s in summaries if s.row != study.baseline]
+    lines = [f'{s.row}, {s.metric}: {verdict(s.paired)}' for s in others]
     pairs = [
         (s.reported_difference, s.paired.difference)
-        for s in summaries
+        for s in others
         if s.reported_difference is not None and s.paired.difference is not None
     ]
-    if len(pairs) < FEWEST_ROWS:
-        return ''
-    reported, measured = zip(*pairs, strict=True)
-    return f'- {rank_sentence(rank_correlation(reported, measured))}\n'
+    if pairs:
+        lines.append(rank_sentence(*zip(*pairs, strict=True)))
+    return ''.join(f'- {line}\n' for line in lines if line)
 
 
 def origin(records: Sequence[dict]) -> str:
     """A line that says which commits ran a study on which machines, and how many runs each."""
-    commits, machines = (
-        Counter(record['environment'][key] for record in records) for key in ('commit', 'machine')
-    )
-    several = 's' * (len(commits) > 1)
-    return f'Run by commit{several} {_counted(commits)} on {_counted(machines)}.\n'
 
+    def counted(key: str) -> str:
+        runs = Counter(record['environment'][key] for record in records)
+        if len(runs) == 1:
+            return next(iter(runs))
+        return ', '.join(f'{name} ({n} run{"s" * (n > 1)})' for name, n in runs.items())
 
-def _counted(names: Counter[str]) -> str:
-    if len(names) == 1:
-        return next(iter(names))
-    return ', '.join(f'{name} ({n} run{"s" * (n > 1)})' for name, n in names.items())
+    several = 's' * (len({record['environment']['commit'] for record in records}) > 1)
+    return f'Run by commit{several} {counted("commit")} on {counted("machine")}.\n'
 
 
 def missing(study: Study, records: Iterable[dict], seeds: Iterable[int]) -> str:
@@ -137,58 +122,56 @@ def missing(study: Study, records: Iterable[dict], seeds: Iterable[int]) -> str:
     ]
     if not rows:
         return ''
-    count = sum(map(len, absent.values()))
-    total = len(seeds) * len(study.rows)
+    count, total = sum(map(len, absent.values())), len(seeds) * len(study.rows)
     return f'A partial study: {count} of {total} runs are missing: {", ".join(rows)}.\n'
 
 
-def markdown(study: Study, summaries: list[Summary]) -> str:
-    """A table of one metric's summaries, with a marked column for what the paper reports."""
-    metric = summaries[0].metric
-    reported = any(s.reported_difference is not None for s in summaries)
-    head = [f'row of {study.name}', 'seeds', metric, f'difference to {study.baseline}']
-    head.append('95 % interval')
-    if reported:
-        head.append('reported on VOC 2012')
-    rows = []
-    for s in summaries:
-        plus_minus = '' if s.deviation is None else f' ± {s.deviation:.2f}'
-        cells = [s.row, str(s.seeds), f'{s.mean:.2f}{plus_minus}', _signed(s.paired.difference)]
-        cells.append(_interval(s.paired))
-        if reported:
-            cells.append(_signed(s.reported_difference))
-        rows.append(cells)
-    return to_markdown(head, rows, left=1) + '\n'
-
-
 def to_csv(summaries: Iterable[Summary]) -> str:
-    rows = [_flat(summary) for summary in summaries]
+    rows = []
+    for summary in summaries:
+        cells = vars(summary) | vars(summary.paired)
+        cells |= dict(deviation=summary.deviation, spread=summary.paired.deviation)
+        # Digits that count, not decimals: a p-value may be small.
+        rows.append({k: float(f'{v:.6g}') if isinstance(v, float) else v for k, v in cells.items()})
+    names = ['row', 'metric', 'seeds', 'mean', 'deviation', 'pairs', 'difference', 'spread']
+    names += ['low', 'high', 'p', 'p_holm', 'reported_difference']
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator='\n')
+    writer = csv.DictWriter(text, names, lineterminator='\n', extrasaction='ignore')
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
 
 
-def _flat(summary: Summary) -> dict:
-    paired = summary.paired
-    cells = dict(
-        row=summary.row,
-        metric=summary.metric,
-        seeds=summary.seeds,
-        mean=summary.mean,
-        deviation=summary.deviation,
-        pairs=paired.pairs,
-        difference=paired.difference,
-        spread=paired.deviation,
-        low=paired.low,
-        high=paired.high,
-        p=paired.p,
-        p_holm=paired.p_holm,
-        reported_difference=summary.reported_difference,
-    )
-    # Digits that count, not decimals: a p-value may be small.
-    return {k: float(f'{v:.6g}') if isinstance(v, float) else v for k, v in cells.items()}
+def study_figure(summaries: dict[str, list[Summary]], baseline: str) -> Figure:
+    """Differences to the baseline with their 95 % intervals, a panel for each metric."""
+    names = [s.row for s in next(iter(summaries.values())) if s.row != baseline]
+    size = 3.2 * len(summaries) + 1.2, 0.42 * len(names) + 1.5
+    figure = Figure(figsize=size, layout='constrained')
+    panels = figure.subplots(1, len(summaries), sharey=True, squeeze=False)[0]
+    bars: dict = dict(fmt='o', color='tab:blue', capsize=3)
+    hollow: dict = dict(marker='D', linestyle='', mfc='none', color='tab:orange')
+    for panel, (metric, rows) in zip(panels, summaries.items(), strict=True):
+        for s in rows:
+            found = s.paired
+            if found.difference is None:
+                continue
+            y, error = names.index(s.row), None
+            if found.low is not None and found.high is not None:
+                error = [[found.difference - found.low], [found.high - found.difference]]
+            panel.errorbar(found.difference, y, xerr=error, **bars)
+            if s.reported_difference is not None:
+                panel.plot(s.reported_difference, y, **hollow)
+        panel.axvline(0, color='0.6', linewidth=0.8)
+        panel.set_title(metric, fontsize=10)
+        panel.set_xlabel(f'points above {baseline}', fontsize=9)
+        panel.tick_params(labelsize=9)
+    panels[0].set_yticks(range(len(names)), names)
+    panels[0].set_ylim(len(names) - 0.5, -0.5)
+    panels[0].errorbar([], [], xerr=[], **bars, label='measured, 95 % interval over paired seeds')
+    if any(s.reported_difference is not None for rows in summaries.values() for s in rows):
+        panels[0].plot([], [], **hollow, label='reported by the paper on VOC 2012 (mIoU)')
+    figure.legend(loc='outside lower center', ncols=2, fontsize=8, frameon=False)
+    return figure
 
 
 def _interval(paired: Comparison) -> str:

@@ -5,17 +5,82 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from queue import SimpleQueue
 from typing import Any
 
 from .claims import LEASE_SECONDS
-from .execution import StudyPaths, execute
+from .execution import StudyPaths, execute, stop_tools
 from .plan import Run
 from .records import readable_records
-from .tool_processes import stop_tools
 
 RETRIES = 20  # how often Ray starts a run again whose node or worker died
+
+
+class DevicePool:
+    """Threads of this process, each of which executes runs on devices of its own, such as the GPUs
+    ``'0'`` or ``'0,1'``; None stands for whatever is available.
+    """
+
+    def __init__(self, devices: Sequence[str | None]) -> None:
+        self._threads = ThreadPoolExecutor(len(devices))
+        self._free: SimpleQueue[str | None] = SimpleQueue()
+        for gpus in devices:
+            self._free.put(gpus)
+        self._ended = threading.Event()
+
+    def submit(self, run: Run, paths: StudyPaths, patience: float) -> Future:
+        def call() -> bool:
+            gpus = self._free.get()
+            try:
+                return execute(run, paths, patience, gpus, self._ended.is_set)
+            finally:
+                self._free.put(gpus)
+
+        return self._threads.submit(call)
+
+    def shutdown(self) -> None:
+        """Start no other run, and let those that wait for another process give up."""
+        self._ended.set()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class RayPool:
+    """Tasks of a Ray cluster, each on a node with room for it.
+
+    A task whose node or worker dies is started again on another one, RETRIES times. It takes
+    ``cpus`` CPUs and, if the cluster has GPUs, one for each process (``gpus``), and sees no others.
+    When this process ends, Ray ends its tasks. ``address`` is that of ``--ray``.
+    """
+
+    def __init__(self, address: str, processes: int, cpus: int) -> None:
+        if importlib.util.find_spec('ray') is None:
+            raise ImportError("--ray needs Ray, which is not installed: pip install -e '.[ray]'")
+        if address == 'local':  # a cluster that is started here must not report its usage
+            os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
+        import ray
+
+        try:
+            ray.init(address, log_to_driver=False, logging_level=logging.WARNING)
+        except ConnectionError as error:
+            raise ConnectionError(
+                f'no Ray cluster was found at {address!r}; start one (ray start --head), give '
+                'another address, or --ray local for this machine alone'
+            ) from error
+        self.gpus = processes if ray.cluster_resources().get('GPU') else 0
+        room = dict(CPU=cpus, GPU=self.gpus)
+        nodes = [node['Resources'] for node in ray.nodes()]
+        if not any(all(node.get(k, 0) >= n for k, n in room.items()) for node in nodes):
+            print(f'no node of the cluster has {room}: the runs wait until one does')
+        task: Any = ray.remote(execute)
+        self._task = task.options(
+            num_cpus=cpus, num_gpus=self.gpus, max_retries=RETRIES, scheduling_strategy='SPREAD'
+        )
+        self.shutdown = ray.shutdown  # leaves the cluster, which ends the tasks that still run
+
+    def submit(self, run: Run, paths: StudyPaths, patience: float) -> Future:
+        return self._task.remote(run, paths, patience).future()
 
 
 class StudyRunner:
@@ -23,22 +88,12 @@ class StudyRunner:
 
     A run is finished when its JSON file exists, and it is never repeated; one whose training was
     stopped continues from its last checkpoint. A run that another process works on is left to that
-    process for as long as it is alive.
-
-    Args:
-        runs: The runs of the study.
-        paths: The folders, shared by all processes that work on the study.
-        pool: Executes the runs.
-
-    Attributes:
-        failed: A sentence for each run that failed.
+    process for as long as it is alive. All processes that work on a study share its ``paths``.
     """
 
-    def __init__(self, runs: list[Run], paths: StudyPaths, pool: Executor) -> None:
-        self.runs = runs
-        self.paths = paths
-        self.pool = pool
-        self.failed: list[str] = []
+    def __init__(self, runs: list[Run], paths: StudyPaths, pool: DevicePool | RayPool) -> None:
+        self.runs, self.paths, self.pool = runs, paths, pool
+        self.failed: list[str] = []  # a sentence for each run that failed
         self._pending: dict[Future, Run] = {}
 
     def iterations_done(self) -> int:
@@ -52,9 +107,7 @@ class StudyRunner:
         """Hand every run that is not finished to the pool.
 
         Files beside the records of any study on this data set that hold no record are named.
-
-        Raises:
-            ValueError: A record belongs to a run with other settings, or its file holds none.
+        ValueError: a record belongs to a run with other settings, or its file holds none.
         """
         readable_records(self.paths.sibling_records())
         for run in [run for run in self.runs if not self.paths.finished(run)]:
@@ -77,103 +130,17 @@ class StudyRunner:
 
     def stop(self) -> None:
         """Let the runs of this machine write their checkpoints and end; runs on Ray are ended."""
-        self.pool.shutdown(wait=False, cancel_futures=True)
+        self.pool.shutdown()
         while any(future.running() for future in self._pending):
             stop_tools()
             wait(self._pending, 1)
 
     def _submit(self, run: Run, patience: float = 0) -> None:
-        self._pending[self.pool.submit(execute, run, self.paths, patience)] = run
-
-
-class DevicePool(ThreadPoolExecutor):
-    """Threads of this process, one for each device, which they pass to their function as ``gpus``.
-
-    They also pass ``cancelled``, which says whether the pool was shut down.
-
-    Args:
-        devices: Indices of the GPUs that a run takes, such as ``'0'`` or ``'0,1'``; None uses
-            whatever is available.
-    """
-
-    def __init__(self, devices: Sequence[str | None]) -> None:
-        free = iter(devices)
-        self._thread = threading.local()
-        self._ended = threading.Event()
-        super().__init__(
-            len(devices), initializer=lambda: setattr(self._thread, 'gpus', next(free))
-        )
-
-    def submit(self, function: Callable, /, *args: Any, **kwargs: Any) -> Future:
-        def call() -> Any:
-            own = dict(gpus=self._thread.gpus, cancelled=self._ended.is_set)
-            return function(*args, **kwargs, **own)
-
-        return super().submit(call)
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        self._ended.set()
-        super().shutdown(wait, cancel_futures=cancel_futures)
-
-
-class RayPool(Executor):
-    """Tasks of a Ray cluster, each on a node with room for it.
-
-    A task whose node or worker dies is started again on another one, RETRIES times. When this
-    process ends, Ray ends its tasks.
-
-    Args:
-        address: ``'auto'`` finds a cluster, ``'local'`` starts one here, ``HOST:PORT`` names one.
-        processes: Processes of a task. If the cluster has GPUs, a task takes one for each process
-            (``gpus``) and sees no others.
-        cpus: CPUs of a task.
-
-    Raises:
-        ImportError: Ray is not installed.
-        ConnectionError: No cluster answers at the address.
-    """
-
-    def __init__(self, address: str, processes: int, cpus: int) -> None:
-        if importlib.util.find_spec('ray') is None:
-            raise ImportError("--ray needs Ray, which is not installed: pip install -e '.[ray]'")
-        if address == 'local':  # a cluster that is started here must not report its usage
-            os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
-        import ray
-
-        self._ray = ray
-        try:
-            ray.init(address, log_to_driver=False, logging_level=logging.WARNING)
-        except ConnectionError as error:
-            raise ConnectionError(
-                f'no Ray cluster was found at {address!r}; start one (ray start --head), give '
-                'another address, or --ray local for this machine alone'
-            ) from error
-        self.gpus = processes if ray.cluster_resources().get('GPU') else 0
-        room = dict(CPU=cpus, GPU=self.gpus)
-        nodes = [node['Resources'] for node in ray.nodes()]
-        if not any(all(node.get(k, 0) >= n for k, n in room.items()) for node in nodes):
-            print(f'no node of the cluster has {room}: the runs wait until one does')
-        self._options = dict(num_cpus=cpus, num_gpus=self.gpus, max_retries=RETRIES)
-
-    def submit(self, function: Callable, /, *args: Any, **kwargs: Any) -> Future:
-        task = self._ray.remote(function).options(**self._options, scheduling_strategy='SPREAD')
-        return task.remote(*args, **kwargs).future()
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Leave the cluster, which ends the tasks that still run."""
-        self._ray.shutdown()
+        self._pending[self.pool.submit(run, self.paths, patience)] = run
 
 
 def device_groups(indices: Sequence[int] | None, processes: int) -> list[str | None]:
-    """The GPUs of this machine, in groups of which each run takes one.
-
-    Args:
-        indices: Indices of the GPUs; None: one run at a time takes whatever is available.
-        processes: Processes of a run, each of which needs a GPU.
-
-    Raises:
-        ValueError: The GPUs cannot be divided evenly among runs.
-    """
+    """The GPUs of this machine, in groups of as many as a run has processes; None: any."""
     if indices is None:
         return [None]
     if len(indices) % processes:

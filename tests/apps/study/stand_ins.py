@@ -7,9 +7,9 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmseg_pacbal.apps.study import Run, Study
 from mmseg_pacbal.apps.study.execution import StudyPaths
-from mmseg_pacbal.apps.study.plan import Row
+from mmseg_pacbal.apps.study.plan import Row, Run, Study
+from mmseg_pacbal.apps.study.runner import StudyRunner
 
 ITERATIONS = 8
 # Both note in `calls` who started them, where, when and on which GPUs.
@@ -91,6 +91,14 @@ def plan(*names: str, seeds: int = 1, processes: int = 1) -> list[Run]:
     ]
 
 
+def run_all(runner: StudyRunner) -> StudyRunner:
+    runner.start()
+    while runner.wait(0.2):
+        pass
+    runner.stop()
+    return runner
+
+
 def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -103,13 +111,10 @@ def driver(folder: Path, tools: Path, pool: str, names: tuple[str, ...] = ('base
     code = (
         'import sys\n'
         'from pathlib import Path\n'
-        'from mmseg_pacbal.apps.study import DevicePool, RayPool, StudyRunner\n'
-        'from tests.apps.study.stand_ins import plan, workplace\n'
+        'from mmseg_pacbal.apps.study.runner import DevicePool, RayPool, StudyRunner\n'
+        'from tests.apps.study.stand_ins import plan, run_all, workplace\n'
         f'place = workplace(Path({str(folder)!r}), Path({str(tools)!r}))\n'
-        f'runner = StudyRunner(plan(*{names!r}), place, {pool})\n'
-        'runner.start()\n'
-        'while runner.wait(0.2):\n    pass\n'
-        'runner.stop()\n'
+        f'runner = run_all(StudyRunner(plan(*{names!r}), place, {pool}))\n'
         'sys.exit(str(runner.failed) if runner.failed else 0)\n'
     )
     return [sys.executable, '-c', code]

@@ -3,8 +3,7 @@ import json
 import pytest
 import yaml
 
-from mmseg_pacbal.apps.study import Run, Study, load_study, plan_runs
-from mmseg_pacbal.apps.study.plan import Row
+from mmseg_pacbal.apps.study.plan import Row, Run, Study, load_study, plan_runs
 
 ROWS = dict(
     a=dict(config='deeplabv3_{dataset}.py', reported=70.0),

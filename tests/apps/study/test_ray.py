@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mmseg_pacbal.apps.study import RayPool
+from mmseg_pacbal.apps.study.runner import RayPool
 from tests.apps.study.stand_ins import ITERATIONS, driver, wait_until, write_tools
 from tests.environments import ROOT
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from mmseg_pacbal.apps.study import DevicePool, StudyRunner, read_records
-from tests.apps.study.stand_ins import plan, workplace, write_tools
+from mmseg_pacbal.apps.study.records import read_records
+from mmseg_pacbal.apps.study.runner import DevicePool, StudyRunner
+from tests.apps.study.stand_ins import plan, run_all, workplace, write_tools
 
 GOOD = dict(
     row='base',
@@ -15,29 +16,36 @@ GOOD = dict(
     environment=dict(device='cpu'),
     fingerprint='one',
 )
-# Each beside the sentence that names what is wrong with it.
-FOREIGN = {
-    'list': ('[1, 2]', 'its content is of type list, not a mapping'),
-    'number': ('3', 'its content is of type int, not a mapping'),
-    'null': ('null', 'its content is of type NoneType, not a mapping'),
-    'empty': ('', 'cannot be read as a record: Expecting value'),
-    'half': (json.dumps(GOOD)[:40], 'cannot be read as a record'),
-    'binary': (b'\x89PNG\xff', 'cannot be read as a record'),
-    'deep': ('[' * 200_000, 'cannot be read as a record'),
-    'other_schema': ('{"images": [], "annotations": []}', 'row must be a str, but got None'),
-    'no_device': (json.dumps(GOOD | dict(environment={})), 'its environment names no device'),
-    'metrics': (json.dumps(GOOD | dict(metrics=[50.0])), 'metrics must be a dict'),
-    'texts': (json.dumps(GOOD | dict(metrics=dict(mIoU='50'))), "metric 'mIoU' is not a number"),
-    'fingerprint': (json.dumps(GOOD | dict(fingerprint=None)), 'fingerprint must be a str'),
-}
+NO_RECORD, UNREADABLE = 'is not the record of a run', 'cannot be read as a record'
+# Each beside what is said of it.
+FOREIGN = dict(
+    list=('[1, 2]', NO_RECORD),
+    number=('3', NO_RECORD),
+    null=('null', NO_RECORD),
+    empty=('', UNREADABLE),
+    half=(json.dumps(GOOD)[:40], UNREADABLE),
+    binary=(b'\x89PNG\xff', UNREADABLE),
+    deep=('[' * 200_000, UNREADABLE),
+    other_schema=('{"images": [], "annotations": []}', NO_RECORD),
+    no_device=(json.dumps(GOOD | dict(environment={})), NO_RECORD),
+    metrics=(json.dumps(GOOD | dict(metrics=[50.0])), NO_RECORD),
+    texts=(json.dumps(GOOD | dict(metrics=dict(mIoU='50'))), NO_RECORD),
+    fingerprint=(json.dumps(GOOD | dict(fingerprint=None)), NO_RECORD),
+    seed=(json.dumps(GOOD | dict(seed='0')), NO_RECORD),
+)
+
+
+def write(path: Path, name: str) -> bytes:
+    content = FOREIGN[name][0]
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path.read_bytes()
 
 
 def lay_out(folder: Path) -> None:
     """Every foreign file, a folder, a link to nowhere, a YAML file and a lease."""
     folder.mkdir(parents=True)
-    for name, (content, _) in FOREIGN.items():
-        content = content.encode() if isinstance(content, str) else content
-        (folder / f'{name}-seed0.json').write_bytes(content)
+    for name in FOREIGN:
+        write(folder / f'{name}-seed0.json', name)
     (folder / 'folder-seed0.json').mkdir()
     (folder / 'link-seed0.json').symlink_to(folder / 'nowhere')
     (folder / 'study.yml').write_text('baseline: base')
@@ -54,20 +62,14 @@ def test_a_report_names_what_is_no_record_and_goes_on(tmp_path, capsys):
     for name in (*FOREIGN, 'folder', 'link'):
         (line,) = (line for line in lines if f'/{name}-seed0.json ' in line)
         assert line.endswith('; it is ignored')
-        words = FOREIGN.get(name, ('', 'cannot be read as a record'))[1]
-        assert words in line
+        assert FOREIGN.get(name, ('', UNREADABLE))[1] in line
 
 
 def test_a_run_goes_on_beside_what_is_no_record(tmp_path, capsys):
     lay_out(tmp_path / 'results' / 'sibling' / 'data')
     place = workplace(tmp_path, write_tools(tmp_path / 'tools', seconds=0))
-    runner = StudyRunner(plan('base'), place, DevicePool([None]))
-    runner.start()
-    while runner.wait(0.1):
-        pass
-    runner.stop()
-    assert runner.failed == []
-    assert runner.runs_finished() == 1
+    runner = run_all(StudyRunner(plan('base'), place, DevicePool([None])))
+    assert (runner.failed, runner.runs_finished()) == ([], 1)
     assert capsys.readouterr().out.count('it is ignored') == len(FOREIGN) + 2  # each once
 
 
@@ -77,9 +79,7 @@ def test_what_stands_in_the_place_of_a_record_is_never_overwritten(tmp_path, nam
     place = workplace(tmp_path, write_tools(tmp_path / 'tools', seconds=0))
     (run,) = plan('base')
     place.results.mkdir(parents=True)
-    content = FOREIGN[name][0]
-    content = content.encode() if isinstance(content, str) else content
-    place.record(run).write_bytes(content)
-    with pytest.raises(ValueError, match=r'base-seed0\.json (is not the|cannot be read as a) rec'):
+    content = write(place.record(run), name)
+    with pytest.raises(ValueError, match=rf'base-seed0\.json {FOREIGN[name][1]}'):
         StudyRunner([run], place, DevicePool([None])).start()
     assert place.record(run).read_bytes() == content

@@ -5,11 +5,17 @@ import io
 
 import pytest
 
-from mmseg_pacbal.apps.study import Study, full_report, metrics_of, summarise, to_csv
-from mmseg_pacbal.apps.study.plan import Row
-from mmseg_pacbal.apps.study.plot import study_figure
-from mmseg_pacbal.apps.study.report import markdown, missing, origin, overview
-from mmseg_pacbal.apps.study.verdict import Comparison
+from mmseg_pacbal.apps.study.plan import Row, Study
+from mmseg_pacbal.apps.study.report import (
+    full_report,
+    metric_table,
+    missing,
+    origin,
+    overview,
+    study_figure,
+    to_csv,
+)
+from mmseg_pacbal.apps.study.statistics import Comparison, metrics_of, summarise
 
 STUDY = Study(
     'mine',
@@ -122,4 +128,4 @@ def test_origin():
     assert origin(some) == (
         'Run by commits def5678 (1 run), abc1234 (5 runs) on GPU (1 run), CPU (5 runs).\n'
     )
-    assert markdown(STUDY, summarise(STUDY, some, 'mIoU')) in full_report(STUDY, some, range(3))
+    assert metric_table(STUDY, summarise(STUDY, some, 'mIoU')) in full_report(STUDY, some, range(3))

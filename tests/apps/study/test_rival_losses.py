@@ -5,7 +5,7 @@ import torch
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
-from mmseg_pacbal.apps.study import load_study, plan_runs
+from mmseg_pacbal.apps.study.plan import load_study, plan_runs
 from mmseg_pacbal.openmmlab.heads import head_losses
 
 VOID = 255

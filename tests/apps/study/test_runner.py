@@ -11,10 +11,17 @@ from pathlib import Path
 import pytest
 from mmengine.device import get_device
 
-from mmseg_pacbal.apps.study import DevicePool, StudyRunner
 from mmseg_pacbal.apps.study.command import watch
-from mmseg_pacbal.apps.study.runner import device_groups
-from tests.apps.study.stand_ins import ITERATIONS, driver, plan, wait_until, workplace, write_tools
+from mmseg_pacbal.apps.study.runner import DevicePool, StudyRunner, device_groups
+from tests.apps.study.stand_ins import (
+    ITERATIONS,
+    driver,
+    plan,
+    run_all,
+    wait_until,
+    workplace,
+    write_tools,
+)
 from tests.environments import ROOT
 
 
@@ -38,14 +45,6 @@ def runner_of(folder: Path, *names: str, **settings: int) -> StudyRunner:
     """A runner of these rows on one device, with the tools in the folder."""
     place = workplace(folder, folder / 'tools')
     return StudyRunner(plan(*names, **settings), place, DevicePool([None]))
-
-
-def run_all(runner: StudyRunner) -> StudyRunner:
-    runner.start()
-    while runner.wait(0.2):
-        pass
-    runner.stop()
-    return runner
 
 
 def start_driver(folder: Path, tools: Path) -> subprocess.Popen:
