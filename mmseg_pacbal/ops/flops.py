@@ -21,12 +21,12 @@ def pyramid_products(x_shape: Sequence[int], weight_shape: Sequence[int]) -> int
 # torch counts an addition of its own for every product.
 
 
-@register_flop_formula(torch.ops.mmseg_pacbal.pyramid)
+@register_flop_formula(torch.ops.mmseg_pacbal.atrous_pyramid)
 def _forward_flops(x_shape, weight_shape, *args, out_shape=None, **kwargs) -> int:
     return 2 * pyramid_products(x_shape, weight_shape)
 
 
-@register_flop_formula(torch.ops.mmseg_pacbal.pyramid_backward)
+@register_flop_formula(torch.ops.mmseg_pacbal.atrous_pyramid_backward)
 def _backward_flops(x_shape, weight_shape, *args, out_shape=None, **kwargs) -> int:
     """Of the gradients that are asked for, each as many as in the forward pass."""
     *_, needs_grad = args

@@ -200,11 +200,12 @@ def _form(x: Tensor, weight: Tensor, rates: Any, concat: bool, name: str, traini
 
 
 # Forward and backward are operators, so that torch.compile does not look inside: it would unroll
-# the loops and fix the image size, and a trial needs real tensors.
+# the loops and fix the image size, and a trial needs real tensors. Torch keeps compiled graphs on
+# disk by the names of operators: when layouts change, so do the names, or an old graph is found.
 
 
 @torch.library.custom_op(
-    'mmseg_pacbal::pyramid',
+    'mmseg_pacbal::atrous_pyramid',
     mutates_args=(),
     schema='(Tensor x, Tensor weight, int[] rates, bool concat, str backend, bool training)'
     ' -> Tensor',
@@ -216,7 +217,7 @@ def _pyramid(x, weight, rates, concat, backend, training):
 
 
 @torch.library.custom_op(
-    'mmseg_pacbal::pyramid_backward',
+    'mmseg_pacbal::atrous_pyramid_backward',
     mutates_args=(),
     schema='(Tensor x, Tensor weight, Tensor grad, int[] rates, bool concat, str backend,'
     ' bool[] needs_grad) -> Tensor[]',

@@ -101,8 +101,8 @@ def test_custom_ops(concat, layout):
     ops = torch.ops.mmseg_pacbal
     for training in (False, True):
         arguments = (x, weight.requires_grad_(training), rates, concat, 'factorized', training)
-        torch.library.opcheck(ops.pyramid.default, arguments)
+        torch.library.opcheck(ops.atrous_pyramid.default, arguments)
     weight = weight.detach().permute(1, 2, 3, 0).contiguous().permute(3, 0, 1, 2)  # as older ones
     for needs_grad in ([True, True], [True, False], [False, True]):
         arguments = (x, weight, grad, rates, concat, 'factorized', needs_grad)
-        torch.library.opcheck(ops.pyramid_backward.default, arguments)
+        torch.library.opcheck(ops.atrous_pyramid_backward.default, arguments)

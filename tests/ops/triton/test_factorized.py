@@ -119,7 +119,7 @@ def test_custom_op(generator):
     torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-4)
     with torch.autocast(DEVICE, torch.bfloat16):
         assert compiled(x, weight).dtype == torch.bfloat16
-    forward = torch.ops.mmseg_pacbal.pyramid.default
+    forward = torch.ops.mmseg_pacbal.atrous_pyramid.default
     torch.library.opcheck(forward, (x.detach(), weight.detach(), [1, 3], False, 'triton', False))
 
 
