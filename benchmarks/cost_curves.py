@@ -40,12 +40,10 @@ def curve(subject: str, wrap: Callable, args: argparse.Namespace) -> list[dict]:
 def candidates(count: int, wrap: Callable) -> dict[str, Run]:
     """Ours and, at a few numbers of rates, as many convolutions, which must give the same."""
     features, weight = inputs(CHANNELS, SIZE, 1, 'cpu', torch.float32)
-    plain = weight.detach().contiguous().requires_grad_()
     rates = tuple(range(1, 2 * count, 2))
-    # One rate is a plain convolution, whose filter is laid out as convolutions want it.
-    runs = {OURS: wrap((pyramid(rates, 'auto'), plain if count == 1 else weight), features)}
+    runs = {OURS: wrap((pyramid(rates, 'auto'), weight), features)}
     if count in PEER_RATES:
-        runs[PEER] = wrap((pyramid(rates, 'reference'), plain), features)
+        runs[PEER] = wrap((pyramid(rates, 'reference'), weight), features)
         results = (run() for run in runs.values())
         pairs = zip(*(r if isinstance(r, tuple) else (r,) for r in results), strict=True)
         worst = max(relative_error(ours, peer) for ours, peer in pairs)

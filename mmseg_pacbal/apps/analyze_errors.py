@@ -25,6 +25,8 @@ from ..openmmlab.metrics import CalibrationMetric, HardRegionMetric
 from ..visualization import region_chart, reliability_plot
 from . import cli
 
+OWN = (HardRegionMetric.__name__, CalibrationMetric.__name__)
+
 
 def main(args: argparse.Namespace) -> None:
     sizes = dict(width=args.width, area=args.area, radius=args.radius)
@@ -73,7 +75,7 @@ def prepare(config: str, checkpoint: str, args: argparse.Namespace, sizes: dict)
     common = dict(ignore_index=evaluators[0].get('ignore_index', 255))
     cfg.test_evaluator = [
         # Without those of the config, whose results have the same names.
-        *(e for e in evaluators if e.type not in ('HardRegionMetric', 'CalibrationMetric')),
+        *(e for e in evaluators if configs.type_name(e) not in OWN),
         dict(type='HardRegionMetric', **common, **sizes),
         dict(type='CalibrationMetric', **common, width=args.width),
     ]

@@ -27,6 +27,7 @@ from ..openmmlab.completion import load_complete_config
 from ..openmmlab.data_checks.files import read_image
 from ..openmmlab.engine import inference_autocast
 from ..openmmlab.inference import init_inferencer, require_finite
+from ..openmmlab.inspection import picture_of
 from ..visualization import paint
 from . import cli
 
@@ -119,28 +120,13 @@ def plan_results(images: Sequence[Path], root: Path, out: Path) -> list[Job]:
     return jobs
 
 
-def read_pixels(path: Path, loader: LoadImageFromFile) -> np.ndarray:
-    """What the config's own loader reads; if it reads 8-bit colour, (H, W, 3), BGR.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        ValueError: The file cannot be read.
-    """
-    if (loader.color_type, loader.imdecode_backend) == ('color', 'cv2'):
-        return read_image(str(path))
-    try:
-        return loader(dict(img_path=str(path)))['img']
-    except Exception as error:  # each format raises its own type
-        raise ValueError(f'image {path} cannot be read by {loader} ({error})') from error
-
-
 def read_images(
     jobs: Iterable[Job], loader: LoadImageFromFile, unreadable: list[str]
 ) -> Iterator[tuple[Job, np.ndarray]]:
     """Jobs with their images; errors of unreadable files are added to a list."""
     for job in jobs:
         try:
-            yield job, read_pixels(job.path, loader)
+            yield job, read_image(str(job.path), loader)
         except (FileNotFoundError, ValueError) as error:
             unreadable.append(str(error))
 
@@ -160,19 +146,11 @@ def batches(
     yield from waiting.values()
 
 
-def picture_of(pixels: np.ndarray) -> np.ndarray:
-    """Pixels of any type, (H, W) or (H, W, C), as uint8 (H, W, 3): three channels, else grey."""
-    channels = np.atleast_3d(pixels)[..., :3]
-    if channels.dtype != np.uint8:
-        span = channels.min(), max(channels.max(), channels.min() + 1)
-        channels = np.interp(channels, span, (0, 255)).astype(np.uint8)
-    return channels if channels.shape[2] == 3 else np.repeat(channels[..., :1], 3, axis=2)
-
-
 def save(job: Job, image: np.ndarray, label: np.ndarray, palette: Sequence) -> None:
     """Write the mask and the overlay of an image with label (H, W)."""
     colours = mmcv.rgb2bgr(paint(label, palette))
     job.mask.parent.mkdir(parents=True, exist_ok=True)
     palette_image(label, palette).save(job.mask)
-    blend = cv2.addWeighted(colours, OPACITY, picture_of(image), 1 - OPACITY, 0)
+    picture = picture_of(image, label.shape, bgr=False)  # the order stays as it is
+    blend = cv2.addWeighted(colours, OPACITY, picture, 1 - OPACITY, 0)
     mmcv.imwrite(blend, str(job.overlay))

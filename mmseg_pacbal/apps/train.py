@@ -5,7 +5,6 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from ..openmmlab.checkpoint_checks import check_checkpoint, check_initial_weights
@@ -21,6 +20,7 @@ from ..openmmlab.engine import (
     use_amp_in_training,
 )
 from ..openmmlab.engine.processes import is_first, start_processes, stopped_by_signals
+from ..openmmlab.engine.runner import unwrapped
 from ..openmmlab.engine.work_dir import locked
 from ..openmmlab.losses import check_losses
 from . import cli
@@ -31,7 +31,6 @@ LOADERS = ('train_dataloader', 'val_dataloader')
 def main(args: argparse.Namespace) -> None:
     cfg = load_complete_config(args.config, args.cfg_options)
     if args.check:
-        init_default_scope(cfg.get('default_scope', 'mmseg'))
         check_losses(MODELS.build(cfg.model))  # a wrong argument of the loss ends it here
         return report([*map(cli.with_flags, verify_data(cfg, *LOADERS))])
     cfg.work_dir = cli.work_dir(args, cfg)
@@ -48,7 +47,7 @@ def train(args: argparse.Namespace, cfg: Config) -> None:
         use_amp_in_training(cfg)
     start_processes(cfg, args.launcher, args.local_rank)
     runner = build_runner(cfg)
-    model = getattr(runner.model, 'module', runner.model)
+    model = unwrapped(runner)
     check_losses(model)
     if checkpoint:
         saved = check_checkpoint(model, checkpoint, resume=True).get('cfg')

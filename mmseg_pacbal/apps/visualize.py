@@ -15,7 +15,6 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
-from mmengine.registry import init_default_scope
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import DATASETS, MODELS
 
@@ -42,7 +41,6 @@ def main(args: argparse.Namespace) -> None:
     cfg = load_complete_config(args.config, args.cfg_options)
     check_args(args)
     check_data(cfg, 'test_dataloader')
-    init_default_scope(cfg.get('default_scope', 'mmseg'))
     figure = draw(args, cfg, DATASETS.build(cfg.test_dataloader.dataset))
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(args.out, dpi=DPI)

@@ -9,9 +9,7 @@ from ..losses.class_weight import read_class_weight
 from .datasets.folder import reads_classes_file
 from .timm_backbone import follow_timm
 
-SHIPPED_ROOTS = {
-    *('data/VOCdevkit/VOC2012', 'data/camvid', 'data/my_data', 'data/synthetic_voc'),
-}
+SHIPPED_ROOTS = {'data/VOCdevkit/VOC2012', 'data/camvid', 'data/my_data', 'data/synthetic_voc'}
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 

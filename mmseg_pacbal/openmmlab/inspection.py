@@ -90,11 +90,11 @@ def picture_of(pixels: np.ndarray, size: tuple[int, int], bgr: bool = True) -> n
         bgr: Whether the order is that of OpenCV.
     """
     channels = np.atleast_3d(pixels)[..., :3]
-    if channels.shape[2] < 3:
-        channels = channels[..., :1].repeat(3, axis=2)
     if channels.dtype != np.uint8:
         span = channels.min(), max(channels.max(), channels.min() + 1)
         channels = np.interp(channels, span, (0, 255)).astype(np.uint8)
+    if channels.shape[2] < 3:
+        channels = channels[..., :1].repeat(3, axis=2)
     picture = np.ascontiguousarray(channels[..., ::-1] if bgr else channels)
     return picture if picture.shape[:2] == size else cv2.resize(picture, size[::-1])
 

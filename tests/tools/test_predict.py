@@ -13,9 +13,10 @@ from PIL import Image
 
 from mmseg_pacbal import init_inferencer
 from mmseg_pacbal.apps import export_onnx
-from mmseg_pacbal.apps.predict import batches, find_jobs, picture_of, read_images, read_pixels
+from mmseg_pacbal.apps.predict import batches, find_jobs, read_images
 from mmseg_pacbal.datasets.synthetic_scene import PALETTE, render_scene
 from mmseg_pacbal.openmmlab.data_checks.files import read_image
+from mmseg_pacbal.openmmlab.inspection import picture_of
 from mmseg_pacbal.visualization import paint
 from tests.running import call_tool, failure
 from tests.visualization.tiny import write_checkpoint, write_config
@@ -225,7 +226,7 @@ def test_images_are_read_as_the_config_reads_them(loader, shape, dtype, tiny, in
     cfg.dump(tmp_path / 'config.py')
     if len(shape) == 2:  # the model takes three channels
         built = LoadImageFromFile(**loader)
-        assert np.array_equal(read_pixels(tmp_path / 'a.png', built), pixels)
+        assert np.array_equal(read_image(str(tmp_path / 'a.png'), built), pixels)
         return
     call_tool('predict', tmp_path / 'config.py', tiny[1], tmp_path / 'a.png', '--out', tmp_path)
     sample = inferencer(pixels.astype(np.float32))
@@ -244,7 +245,7 @@ def test_file_that_the_config_s_loader_cannot_read(tmp_path):
 def test_any_pixels_become_a_picture():
     grey = np.array([[0, 1000], [500, 250]], np.uint16)
     expected = np.array([[0, 255], [127, 63]], np.uint8)
-    assert np.array_equal(picture_of(grey), np.stack([expected] * 3, axis=2))
+    assert np.array_equal(picture_of(grey, (2, 2)), np.stack([expected] * 3, axis=2))
     bands = np.arange(16, dtype=np.uint8).reshape(2, 2, 4)
-    assert np.array_equal(picture_of(bands), bands[..., :3])
-    assert picture_of(np.full((2, 2), 7.0)).tolist() == np.zeros((2, 2, 3), int).tolist()
+    assert np.array_equal(picture_of(bands, (2, 2), bgr=False), bands[..., :3])
+    assert picture_of(np.full((2, 2), 7.0), (2, 2)).tolist() == np.zeros((2, 2, 3), int).tolist()

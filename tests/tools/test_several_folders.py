@@ -1,5 +1,6 @@
 """Images of one name in several folders, several data sets, and training without validation."""
 
+import os
 from argparse import Namespace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from PIL import Image
 
 from mmseg_pacbal import configs
 from mmseg_pacbal.apps.visualize import chosen_indices
-from mmseg_pacbal.openmmlab.data_checks.samples import CheckedPipeline
+from mmseg_pacbal.openmmlab.data_checks.samples import CheckedPipeline, common_folder
 from mmseg_pacbal.openmmlab.inference import init_inferencer
 from mmseg_pacbal.openmmlab.inspection import weigh_sample
 from tests.openmmlab.datasets.folder_data import label, save_mask, write_classes
@@ -109,6 +110,25 @@ def test_pictures_of_equal_names_have_titles_of_their_own(model):
     dataset.pipeline = CheckedPipeline(dataset)
     titles = [weigh_sample(network, dataset[index]).name for index in range(8)]
     assert titles == [name.replace('/', '__') for name in NAMES]
+
+
+def test_data_sets_on_two_drives_are_named_below_their_own_folders(model, monkeypatch):
+    cfg = Config.fromfile(model[1] / 'concat.py')
+    parts = DATASETS.build(cfg.test_dataloader.dataset).datasets
+    commonpath = os.path.commonpath
+
+    def of_windows(paths: list[str]) -> str:
+        if len(paths) > 1:
+            raise ValueError("Paths don't have the same drive")
+        return commonpath(paths)
+
+    monkeypatch.setattr(os.path, 'commonpath', of_windows)
+    for part in parts:
+        part.pipeline = CheckedPipeline(part, common_folder(parts))
+    names = [part[0]['data_samples'].img_name for part in parts]
+    assert names == ['a.png', 'a.png']
+    outside = CheckedPipeline(parts[0], str(model[1] / 'elsewhere'))
+    assert outside(parts[0].get_data_info(1))['data_samples'].img_name == 'b.png'
 
 
 def test_check_says_what_differs_between_data_sets(model, tmp_path, capsys):

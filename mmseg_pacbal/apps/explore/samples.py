@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from PIL import Image
 
@@ -37,10 +36,6 @@ class LabelSample:
     palette: np.ndarray
     image: np.ndarray | None = None
     loss: np.ndarray | None = None
-
-    @property
-    def nbytes(self) -> int:
-        return sum(a.nbytes for a in (self.label, self.image, self.loss) if a is not None)
 
 
 @dataclass(frozen=True)
@@ -72,7 +67,6 @@ def config_source(cfg: Config, checkpoint: str | None = None) -> Source:
         FileNotFoundError: Data or checkpoint are missing.
         ValueError: They do not fit the config.
     """
-    init_default_scope(cfg.get('default_scope', 'mmseg'))
     check_data(cfg, 'train_dataloader')
     model = None if checkpoint is None else init_inferencer(cfg, checkpoint).model
     (_, test), *_ = datasets(cfg, 'test_dataloader')

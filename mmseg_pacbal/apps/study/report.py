@@ -1,7 +1,5 @@
 """The results of a study: tables, verdicts and a plot."""
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,6 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from ...markdown import to_markdown
+from ...metrics import label_counts
 from .plan import Study
 from .records import read_records
 from .statistics import Comparison, Summary, metrics_of, rank_sentence, summarise, verdict
@@ -135,11 +134,7 @@ def to_csv(summaries: Iterable[Summary]) -> str:
         rows.append({k: float(f'{v:.6g}') if isinstance(v, float) else v for k, v in cells.items()})
     names = ['row', 'metric', 'seeds', 'mean', 'deviation', 'pairs', 'difference', 'spread']
     names += ['low', 'high', 'p', 'p_holm', 'reported_difference']
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator='\n', extrasaction='ignore')
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return label_counts.to_csv(names, ([row[name] for name in names] for row in rows))
 
 
 def study_figure(summaries: dict[str, list[Summary]], baseline: str) -> Figure:

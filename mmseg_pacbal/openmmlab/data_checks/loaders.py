@@ -1,7 +1,7 @@
 """Checks of data and classes before a long run starts."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
@@ -31,10 +31,10 @@ def check_data(cfg: Config, *loaders: str) -> None:
         built = [_build(cfg, loader, part) for part in parts]
         _check_same_metainfo(cfg, loader, built)
         for dataset in built:
-            likely = _likely_masks(dataset)
+            renamed = _renamed_masks(dataset)
             files = (item for sample in _samples(dataset) for item in sample._asdict().items())
             missing = [
-                f'{kind} {path} is missing{likely.get(path, "")}'
+                _missing(kind, path, renamed)
                 for kind, path in files
                 if path and not Path(path).is_file()
             ]
@@ -75,29 +75,36 @@ def _verify(loader: str, dataset: BaseSegDataset) -> list[str]:
     found, classes = verify_samples(_samples(dataset), rules, loader), dataset.metainfo['classes']
     absent = [name for label, name in enumerate(classes) if not found.counts[label]]
     print(summary(f'{loader}, {folder}', found, rules, absent))
-    likely = {f'mask {path} is missing': hint for path, hint in _likely_masks(dataset).items()}
-    problems = [problem + likely.get(problem, '') for problem in found.problems]
+    renamed = _renamed_masks(dataset)
+    hints = {_missing('mask', p, {}): _missing('mask', p, renamed) for p in renamed}
+    problems = [hints.get(problem, problem) for problem in found.problems]
     if absent and len(classes) == 2:
         problems.append(
             f'no mask of {folder} marks {" or ".join(absent)}, one of two classes; if masks mark '
             'it by 255, which is void, save its index instead'
         )
-    for path in getattr(dataset, 'unused_masks', ()):
-        if not any(f' {path} ' in hint for hint in likely.values()):
-            problems.append(f'mask {path} has no image in {folder}')
-    return problems
+    unused = [path for path in getattr(dataset, 'unused_masks', ()) if path not in renamed.values()]
+    return problems + [f'mask {path} has no image in {folder}' for path in unused]
 
 
-def _likely_masks(dataset: BaseSegDataset) -> dict[str, str]:
-    """What to say of missing masks whose name begins that of a mask without an image."""
-    hints: dict[str, str] = {}
+def _missing(kind: str, path: str, renamed: Mapping[str, str]) -> str:
+    """What to say of a missing file."""
+    sentence = f'{kind} {path} is missing'
+    if path in renamed:
+        sentence += f', but {renamed[path]} has no image: if it is that mask, rename it'
+    return sentence
+
+
+def _renamed_masks(dataset: BaseSegDataset) -> dict[str, str]:
+    """For missing masks the one without an image whose name begins with theirs, if there is one."""
+    found: dict[str, str] = {}
     if unused := getattr(dataset, 'unused_masks', ()):
         missing = [s.mask for s in _samples(dataset) if s.mask and not Path(s.mask).exists()]
         for path in unused:
             near = [mask for mask in missing if path.startswith(os.path.splitext(mask)[0])]
             if near:
-                hints[max(near)] = f', but {path} has no image: if it is that mask, rename it'
-    return hints
+                found[max(near)] = path
+    return found
 
 
 def _check_same_metainfo(cfg: Config, loader: str, parts: Sequence[BaseSegDataset]) -> None:

@@ -64,9 +64,12 @@ def image_loader(dataset: BaseSegDataset) -> Loader | None:
 
 
 def common_folder(datasets: Sequence[BaseSegDataset]) -> str:
-    """The folder that all images of some data sets are in."""
+    """The folder that all images of some data sets are in; empty for several drives."""
     folders = (part.data_prefix.get('img_path') or '' for part in datasets)
-    return os.path.commonpath([*map(os.path.abspath, folders)])
+    try:
+        return os.path.commonpath([*map(os.path.abspath, folders)])
+    except ValueError:  # on Windows
+        return ''
 
 
 def base_datasets(dataset: Dataset) -> Iterator[BaseSegDataset]:
@@ -147,6 +150,7 @@ class CheckedPipeline(Compose):
     def __init__(self, dataset: BaseSegDataset, folder: str = '') -> None:
         self.transforms = dataset.pipeline.transforms
         self.rules = MaskRules.of(dataset)
+        self.accepted = MaskRules(self.rules.num_classes, self.rules.ignore_index).accepted
         self.folder = folder or common_folder([dataset])
 
     def __call__(self, data: dict) -> dict | None:
@@ -168,11 +172,12 @@ class CheckedPipeline(Compose):
                 return None
             if unchecked and sample.mask and 'gt_seg_map' in data:
                 check_size(sample, data['ori_shape'], data['gt_seg_map'].shape)
-                loaded = MaskRules(self.rules.num_classes, self.rules.ignore_index)
-                check_values(sample.mask, data['gt_seg_map'], loaded.accepted)
+                check_values(sample.mask, data['gt_seg_map'], self.accepted)  # as loaded
                 unchecked = False
         packed = data.get('data_samples', [])  # one; under test-time augmentation one of each view
-        name = os.path.relpath(sample.image, self.folder)
+        path = Path(os.path.abspath(sample.image))
+        below = path.is_relative_to(self.folder)
+        name = str(path.relative_to(self.folder)) if below else path.name
         for view in packed if isinstance(packed, list) else [packed]:
-            view.set_metainfo(dict(img_name=Path(name).name if name.startswith('..') else name))
+            view.set_metainfo(dict(img_name=name))
         return data
