@@ -60,6 +60,12 @@ def predict(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         '--batch-size', type=int, default=4, help='how many images of one size to predict at once'
     )
+    p.add_argument(
+        '--probabilities',
+        type=int,
+        choices=[8, 16],
+        help='also write the probability of each class, as grey PNG of so many bits',
+    )
     cli.add_amp(p)
     p.add_argument('--device', help='such as cpu or cuda:1; default: a GPU if there is one')
 

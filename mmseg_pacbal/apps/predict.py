@@ -6,6 +6,10 @@ image, turned as its EXIF orientation says. Grey, transparent, palette and 16-bi
 8-bit colour, without their transparency, unless the LoadImageFromFile of the config's test pipeline
 says otherwise. The data set is not needed. Files that cannot be read are listed at the end, and the
 exit code is then 1.
+
+With --probabilities there is also a grey PNG for each class, probabilities/<class>/<image>.png: the
+softmax of the logits, or of a head with one output channel the sigmoid, of class 1 alone. The
+largest value, 255 or 65535, is a probability of 1; values are rounded to the nearest.
 """
 
 import argparse
@@ -21,6 +25,7 @@ import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
+from torch import Tensor
 
 from ..datasets.palette import palette_image
 from ..openmmlab.completion import load_complete_config
@@ -33,14 +38,27 @@ from . import cli
 
 SUFFIXES = ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
 OPACITY = 0.5  # of the classes in an overlay
+MASKS, OVERLAYS, PROBABILITIES = 'masks', 'overlays', 'probabilities'  # folders of results
 
 
 class Job(NamedTuple):
     """An image and where its results go."""
 
     path: Path
-    mask: Path
-    overlay: Path
+    out: Path
+    title: str  # name of the results, without suffix
+
+    @property
+    def mask(self) -> Path:
+        return self.out / MASKS / f'{self.title}.png'
+
+    @property
+    def overlay(self) -> Path:
+        return self.out / OVERLAYS / f'{self.title}.jpg'
+
+    def probability(self, label: int) -> Path:
+        """Of a class, which has a folder of its own: no name of an image can look like a class."""
+        return self.out / PROBABILITIES / str(label) / f'{self.title}.png'
 
 
 def main(args: argparse.Namespace) -> None:
@@ -51,6 +69,9 @@ def main(args: argparse.Namespace) -> None:
     results = [path for job in jobs for path in (job.mask, job.overlay)]
     cli.check_outputs(args, results, [job.path for job in jobs])
     inferencer = init_inferencer(cfg, args.checkpoint, args.device)
+    labels = labels_of_channels(inferencer.model.out_channels) if args.probabilities else []
+    of_classes = [job.probability(label) for job in jobs for label in labels]
+    cli.check_outputs(args, of_classes, [job.path for job in jobs])
     palette = inferencer.model.dataset_meta['palette']
     if len(palette) > 256:
         raise ValueError(f'a mask can hold 256 classes, but the data set has {len(palette)}')
@@ -71,14 +92,16 @@ def main(args: argparse.Namespace) -> None:
                 # Of one output channel, MMSegmentation gives classes as floating-point numbers.
                 label = sample.pred_sem_seg.data[0].long().cpu().numpy()
                 save(job, image, label, palette)
+                if labels:
+                    save_probabilities(job, sample.seg_logits.data, args.probabilities)
             progress.advance(bar, len(batch))
         progress.advance(bar, len(unreadable))
-    print(
-        f'labelled {len(jobs) - len(unreadable)} of {len(jobs)} images: '
-        f'{args.out}/masks, {args.out}/overlays',
-        *unreadable,
-        sep='\n',
-    )
+    folders = ', '.join(f'{args.out}/{name}' for name in (MASKS, OVERLAYS))
+    print(f'labelled {len(jobs) - len(unreadable)} of {len(jobs)} images: {folders}')
+    names = inferencer.model.dataset_meta['classes']
+    for label in labels:
+        print(f'probabilities of {names[label]}: {args.out}/{PROBABILITIES}/{label}')
+    print(*unreadable, sep='\n', end='\n' if unreadable else '')
     if unreadable:
         raise ValueError(f'{len(unreadable)} of {len(jobs)} files could not be read; see above')
 
@@ -93,7 +116,7 @@ def find_jobs(source: Path, out: Path) -> list[Job]:
         raise FileNotFoundError(f'{source} does not exist; give an image or a folder of images')
     root = source.parent if source.is_file() else source
     found = [source] if source.is_file() else sorted(source.rglob('*'))
-    results = {(out / name).resolve() for name in ('masks', 'overlays')}
+    results = {(out / name).resolve() for name in (MASKS, OVERLAYS, PROBABILITIES)}
     images = [
         path
         for path in found
@@ -116,7 +139,7 @@ def plan_results(images: Sequence[Path], root: Path, out: Path) -> list[Job]:
         # With a.jpg and a.png in one folder, the results are a.jpg.png and a.png.png.
         stem = name.with_suffix('')
         title = stem if stems[stem] == 1 and stem not in names else name
-        jobs.append(Job(path, out / 'masks' / f'{title}.png', out / 'overlays' / f'{title}.jpg'))
+        jobs.append(Job(path, out, str(title)))
     return jobs
 
 
@@ -154,3 +177,24 @@ def save(job: Job, image: np.ndarray, label: np.ndarray, palette: Sequence) -> N
     picture = picture_of(image, label.shape, bgr=False)  # the order stays as it is
     blend = cv2.addWeighted(colours, OPACITY, picture, 1 - OPACITY, 0)
     mmcv.imwrite(blend, str(job.overlay))
+
+
+def labels_of_channels(channels: int) -> list[int]:
+    """The classes whose probabilities the output channels of a model give."""
+    return [*range(channels)] if channels > 1 else [1]
+
+
+def save_probabilities(job: Job, scores: Tensor, bits: int) -> None:
+    """Write the probability of each class as a grey picture of 8 or 16 bits.
+
+    Args:
+        job: Where they go.
+        scores: ``seg_logits`` of a sample, (C, H, W): logits, or of one channel what their sigmoid
+            is, which MMSegmentation has taken.
+        bits: 2**bits - 1 is a probability of 1; values are rounded to the nearest.
+    """
+    scores = scores.float()
+    shares = scores if len(scores) == 1 else scores.softmax(dim=0)
+    levels = (shares * (2**bits - 1)).round().cpu().numpy().astype(f'uint{bits}')
+    for label, level in zip(labels_of_channels(len(scores)), levels, strict=True):
+        mmcv.imwrite(level, str(job.probability(label)))

@@ -12,14 +12,12 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmseg_pacbal import init_inferencer
-from mmseg_pacbal.apps import export_onnx
 from mmseg_pacbal.apps.predict import batches, find_jobs, read_images
 from mmseg_pacbal.datasets.synthetic_scene import PALETTE, render_scene
 from mmseg_pacbal.openmmlab.data_checks.files import read_image
 from mmseg_pacbal.openmmlab.inspection import picture_of
 from mmseg_pacbal.visualization import paint
 from tests.running import call_tool, failure
-from tests.visualization.tiny import write_checkpoint, write_config
 
 ORIENTATION = 0x112  # of EXIF
 
@@ -158,8 +156,8 @@ def test_files_of_one_name_do_not_overwrite_each_other(tmp_path):
 
 
 def test_results_inside_the_folder_are_not_labelled_again(tmp_path):
-    for name in ('a.jpg', 'masks/a.png', 'overlays/a.jpg'):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    for name in ('a.jpg', 'masks/a.png', 'overlays/a.jpg', 'probabilities/1/a.png'):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).touch()
     assert [job.path.name for job in find_jobs(tmp_path, tmp_path)] == ['a.jpg']
     # Else --overwrite would put a mask where the image is.
@@ -179,34 +177,6 @@ def test_batches_hold_one_size_and_wait_for_few():
     for done, batch in enumerate(batches(different, 2)):
         assert len(batch) == 1
         assert len(waiting) - done <= 8
-
-
-@pytest.mark.parametrize('threshold', [None, 0.33])
-def test_one_output_channel(threshold, picture, tmp_path):
-    picture.save(tmp_path / 'a.png')
-    config = write_config(tmp_path, dict(type='CrossEntropyLoss', use_sigmoid=True))
-    cfg = Config.fromfile(config)
-    cfg.model.decode_head.update(num_classes=2, out_channels=1, threshold=threshold)
-    for name in ('train', 'val', 'test'):
-        metainfo = dict(classes=('background', 'disk'))
-        cfg.merge_from_dict({f'{name}_dataloader.dataset.metainfo': metainfo})
-    cfg.dump(config)
-    checkpoint = write_checkpoint(config)
-    call_tool('predict', config, checkpoint, tmp_path / 'a.png', '--out', tmp_path)
-
-    model = export_onnx.load_model(Config.fromfile(config), str(checkpoint))
-    limit = threshold or 0.3  # MMSegmentation's
-    assert model.threshold() == limit
-    image = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float()
-    with torch.no_grad():
-        logits = model(image)
-    expected = (logits.sigmoid() > limit)[0, 0]
-    assert 0 < expected.sum() < expected.numel()
-    assert np.array_equal(read(tmp_path / 'masks' / 'a.png'), expected)
-    shifted = logits + 0.5  # other classes at other thresholds
-    same = (shifted.sigmoid() > limit)[:, 0] == expected
-    assert not same.all()
-    assert torch.equal(export_onnx.classes(shifted, limit) == expected, same)
 
 
 @pytest.mark.parametrize(
