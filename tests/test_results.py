@@ -52,6 +52,6 @@ def test_records_are_whole(folder):
 
 def test_a_page_quotes_or_links_the_tables(folder):
     pages = [path.read_text() for path in (ROOT / 'docs').glob('*.md')]
-    table = (folder / 'table.md').read_text().partition('\n\n')[0]  # that of mIoU
+    table = (folder / 'table.md').read_text().partition('\n\n')[0]
     link = f'](../results/{named(folder)}/table.md)'
     assert any(table in page or link in page for page in pages)

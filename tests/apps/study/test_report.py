@@ -51,7 +51,7 @@ def test_one_seed_or_none():
     _, ours = summarise(STUDY, records([40.0], [41.0]), 'mIoU')
     assert (ours.mean, ours.deviation, ours.paired) == (41.0, None, Comparison(1, 1.0))
     one = records([40.0], [41.0], **{'trimap_mIoU@4': 3.0, 'mBF1': 1.0})
-    assert '| ours | 1 | 41.00 | +1.00 | 3.00 | +2.00 | 1.00 | +0.00 |' in overview(STUDY, one)
+    assert '| ours | 1 | 1.00 | +0.00 | 41.00 | +1.00 | 3.00 | +2.00 |' in overview(STUDY, one)
     assert [s.row for s in summarise(STUDY, records(ours=[]), 'mIoU')] == ['base']
 
 
@@ -80,14 +80,14 @@ def test_overview_has_all_primary_metrics_and_marks_what_is_decided():
             record['metrics']['trimap_mIoU@4'] += 0.01 * (record['seed'] - 1)
     table, _, rest = full_report(STUDY, some, [0, 1, 2]).partition('\n\n')
     assert table.splitlines() == [
-        '| row of mine | seeds | mIoU | difference | trimap_mIoU@4 | difference | mBF1 '
+        '| row of mine | seeds | mBF1 | difference | mIoU | difference | trimap_mIoU@4 '
         '| difference |',
         '|---|---:|---:|---:|---:|---:|---:|---:|',
-        '| base | 3 | 42.00 |  | 1.00 |  | 1.00 |  |',
-        '| ours | 3 | 43.17 | +1.17 (-0.73 to +3.06) | 3.00 | **+2.00** (+1.98 to +2.02) '
-        '| 0.00 | **-1.00** (-1.00 to -1.00) |',
+        '| base | 3 | 1.00 |  | 42.00 |  | 1.00 |  |',
+        '| ours | 3 | 0.00 | **-1.00** (-1.00 to -1.00) | 43.17 | +1.17 (-0.73 to +3.06) '
+        '| 3.00 | **+2.00** (+1.98 to +2.02) |',
     ]
-    assert rest.startswith('| row of mine | seeds | mIoU | difference to base |')
+    assert rest.startswith('| row of mine | seeds | mBF1 | difference to base |')
 
 
 def test_csv_holds_the_same():
