@@ -151,6 +151,38 @@ def has_shape(name: str, *shape: int) -> Callable[[dict], None]:
     return check
 
 
+def labelled_by_probability(names: dict) -> None:
+    """A folder of probabilities, and labels with void, of which higher ones are more often 1."""
+    for index in range(3):
+        p = np.random.default_rng(index).random((20, 30))
+        label = (np.random.default_rng(9 + index).random(p.shape) < p**2).astype(np.uint8)
+        label[:3] = 255
+        pictures = {
+            'labelled/probabilities/1': np.round(p * 65535).astype(np.uint16),
+            'my_data/labels/val': label,
+        }
+        for folder, picture in pictures.items():
+            Path(folder, 'sub').mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(f'{folder}/sub/{index}.png', picture)
+
+
+def check_threshold(names: dict) -> None:
+    folders = (Path('labelled/probabilities/1/sub'), Path('my_data/labels/val/sub'))
+    p, label = (
+        np.stack([cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in sorted(folder.iterdir())])
+        for folder in folders
+    )
+
+    def dice(threshold: float) -> float:
+        predicted, true, counted = p / 65535 > threshold, label == 1, label != 255
+        return 2 * (predicted & true).sum() / ((predicted & counted).sum() + true.sum())
+
+    best = max(dice(threshold) for threshold in np.linspace(0, 1, 2001))
+    assert best - 1e-9 <= dice(names['threshold']) <= best + 0.005
+    assert names['dice'][names['best']] == pytest.approx(dice(names['threshold']))
+    assert 0.2 < names['threshold'] < 0.8
+
+
 def check_layer(names: dict) -> None:
     assert names['pac'](torch.zeros(1, 2048, 2, 2)).shape == (1, 256, 2, 2)
 
@@ -166,6 +198,7 @@ def nothing(names: dict) -> None:
 # What the scripts of a page need, and what must hold after them.
 Step = Callable[[dict], None]
 PAGES_WITH_SCRIPTS: dict[str, tuple[Step, Step]] = {
+    'docs/binary.md': (labelled_by_probability, check_threshold),
     'docs/boundary_metrics.md': (in_training, check_metric),
     'docs/how_it_works.md': (nothing, check_method),
     'docs/pyramid_atrous_conv.md': (exported, has_shape('logits', 1, 2, 8, 8)),

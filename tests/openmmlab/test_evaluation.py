@@ -29,6 +29,21 @@ def test_more_pixels_than_a_float32_counts():
     assert metric.compute_metrics(metric.results) == dict(aAcc=50.0, mIoU=25.0, mAcc=50.0)
 
 
+def test_dice_beside_iou():
+    """IoU of the two classes is 30/60 and 10/40, and Dice = 2 IoU / (1 + IoU) of each."""
+    metric = IoUMetric(iou_metrics=['mIoU', 'mDice'])
+    metric.dataset_meta = dict(classes=('background', 'object'))
+    areas = torch.tensor([[30, 10], [60, 40], [50, 20], [40, 30]])
+    scores = metric.compute_metrics([tuple(areas)])
+    assert scores['mIoU'] == 37.5
+    assert scores['mDice'] == pytest.approx(100 * (2 / 3 + 0.4) / 2, abs=0.005)
+    of_classes = IoUMetric.total_area_to_metrics(*areas, ['mIoU', 'mDice'])
+    iou, dice = of_classes['IoU'], of_classes['Dice']
+    assert iou.tolist() == [0.5, 0.25]
+    assert dice == pytest.approx(2 * iou / (1 + iou))
+    assert dice == pytest.approx([2 / 3, 0.4])
+
+
 @pytest.mark.parametrize('dtype', [torch.int64, torch.float32])
 def test_values_of_small_images_are_those_of_histc(dtype, generator):
     """All digits, and float predictions as a head with one output channel gives them."""
