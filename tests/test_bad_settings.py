@@ -13,6 +13,7 @@ from mmseg.structures import SegDataSample
 from mmseg_pacbal import BoundaryAwareLoss, PyramidAtrousConv
 from mmseg_pacbal.ops import boundary_edges, boundary_weight_map, lean_cross_entropy
 from mmseg_pacbal.ops import pyramid_atrous_conv2d as pyramid
+from mmseg_pacbal.ops.boundary_weight import KERNELS
 from tests.running import DEMO, ROOT, call_tool
 
 LABEL = torch.arange(32).view(2, 4, 4) % 3
@@ -65,6 +66,7 @@ PER_CLASS = 'one finite number, 0 or more, for each class'
 UNKNOWN = {'type': 'NoSuch'}
 
 # what is set, argument, what is accepted, values that are not
+KERNEL = str(tuple(KERNELS))
 WRONG: list[tuple[str, str, str, list]] = [
     (
         'head',
@@ -87,7 +89,7 @@ WRONG: list[tuple[str, str, str, list]] = [
     ('layer', 'norm_cfg', 'accepted are in_channels, out_channels, rates, merge, norm', [{}]),
     ('layer', 'backend', "('auto', 'reference', 'factorized'", ['cudnn', None]),
     ('layer', 'rate', 'did you mean rates? accepted are in_channels', [(1, 3)]),
-    ('loss', 'kernel', "('gaussian', 'linear')", ['box', 'Gaussian', None, ['gaussian']]),
+    ('loss', 'kernel', KERNEL, ['box', 'Gaussian', None, ['gaussian']]),
     ('loss', 'kernel_size', 'a positive odd integer', [0, -3, 34, 35.0, '35', True, None, [35]]),
     ('loss', 'sigma', 'a finite number above 0', [0, -1.0, math.inf, math.nan, '3', True, None]),
     ('loss', 'beta', NUMBER, [-0.5, math.inf, math.nan, '0.5', False, None]),
@@ -122,7 +124,7 @@ WRONG: list[tuple[str, str, str, list]] = [
     ('call', 'ignore_index', INTEGER, ['255', 255.0, True]),
     ('call', 'avg_factor', 'a finite number, 0 or more', ['4', -1, math.nan]),
     ('call', 'reduction_override', "('none', 'mean', 'sum')", ['max', 3]),
-    ('weight_map', 'kernel', "('gaussian', 'linear')", ['box']),
+    ('weight_map', 'kernel', KERNEL, ['box']),
     ('weight_map', 'kernel_size', 'a positive odd integer', [34]),
     ('weight_map', 'sigma', 'a finite number above 0', [0]),
     ('weight_map', 'beta', NUMBER, [-0.1]),

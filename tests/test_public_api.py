@@ -5,6 +5,7 @@ import runpy
 
 import pytest
 
+from mmseg_pacbal import losses
 from tests.environments import ROOT
 
 PAGE = (ROOT / 'docs' / 'public_api.md').read_text()
@@ -55,6 +56,17 @@ LOST = [
     'mmseg_pacbal: mmseg_pacbal/ops/f.py:1: f(b): Parameter default was changed: 1 -> 3',
     'option --out: gone',
 ]
+
+
+def test_every_loss_is_registered_and_documented():
+    from mmseg.registry import MODELS
+
+    reference = (ROOT / 'docs' / 'api' / 'core.md').read_text()
+    for name in losses.__all__:
+        assert f'{name}`' in PAGE
+        assert f'::: mmseg_pacbal.losses.{name}\n' in reference
+        if name != 'PixelLoss':  # the contract of all
+            assert MODELS.get(name) is getattr(losses, name)
 
 
 @pytest.mark.parametrize('change, lost', [('moved', []), ('lost', LOST)])

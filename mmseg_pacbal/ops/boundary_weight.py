@@ -18,8 +18,21 @@ from .arguments import (
     one_of,
 )
 
+
+def _gaussian(d: Tensor, n: int, sigma: float) -> list[tuple[Tensor, Tensor]]:
+    return [(torch.exp(-(d**2) / (n * sigma)),) * 2]
+
+
+def _linear(d: Tensor, n: int, sigma: float) -> list[tuple[Tensor, Tensor]]:
+    one = torch.ones_like(d)
+    return [(one, 1 - d / n), (-d / n, one)]
+
+
+# A kernel is a sum of products f(|y - c|) * g(|x - c|): the pairs (f, g) at distances d = 0, 1, ...
+KERNELS = dict(gaussian=_gaussian, linear=_linear)
+
 ACCEPTED = dict(
-    kernel=one_of('gaussian', 'linear'),
+    kernel=one_of(*KERNELS),
     kernel_size=Accepted(
         'a positive odd integer', lambda value: POSITIVE_INT.test(value) and value % 2 == 1
     ),
@@ -187,14 +200,10 @@ def _before_padding(is_class: Tensor, dim: int) -> Tensor:
 
 
 def _blur(small: Tensor, kernel: str, n: int, sigma: float) -> Tensor:
-    """Correlate (N, h, w) with the kernel, a sum of products f(|y - c|) * g(|x - c|)."""
+    """Correlate (N, h, w) with the kernel, one axis at a time."""
     height, width = small.shape[1:]
     d = torch.arange(n // 2 + 1, device=small.device, dtype=torch.float64)
-    if kernel == 'gaussian':
-        terms = [(torch.exp(-(d**2) / (n * sigma)),) * 2]
-    else:
-        one = torch.ones_like(d)
-        terms = [(one, 1 - d / n), (-d / n, one)]
+    terms = KERNELS[kernel](d, n, sigma)
     with torch.autocast(small.device.type, enabled=False):
         blurred = [_band(f, height) @ (small @ _band(g, width)) for f, g in terms]
     return sum(blurred[1:], blurred[0])

@@ -65,9 +65,10 @@ def blur_kernel_reference(kernel: str, kernel_size: int, sigma: float) -> Tensor
     """f_G: Eq. 5, or Eq. 6 scaled to a peak of 1: (n, n), float64."""
     offset = torch.arange(kernel_size, dtype=torch.float64) - kernel_size // 2
     y, x = torch.meshgrid(offset, offset, indexing='ij')
-    if kernel == 'gaussian':
-        return torch.exp(-(x**2 + y**2) / (kernel_size * sigma))
-    return (kernel_size - (x.abs() + y.abs())) / kernel_size
+    return dict(
+        gaussian=torch.exp(-(x**2 + y**2) / (kernel_size * sigma)),
+        linear=(kernel_size - (x.abs() + y.abs())) / kernel_size,
+    )[kernel]
 
 
 def pyramid_atrous_conv2d_reference(x: Tensor, weight: Tensor, rates: Sequence[int]) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mmseg_pacbal.ops import boundary_edges, boundary_weight_map
+from mmseg_pacbal.ops.boundary_weight import KERNELS
 from mmseg_pacbal.ops.reference import boundary_weight_map_reference
 from tests.reference import boundary_edges_reference
 
@@ -158,7 +159,7 @@ ODD_SIZES = ((1, 1), (1, 7), (5, 3), (37, 53))
 
 @pytest.mark.parametrize('downsample', [1, 2, 3, 4, 8])
 @pytest.mark.parametrize('kernel_size', [1, 3, 15, 35])
-@pytest.mark.parametrize('kernel', ['gaussian', 'linear'])
+@pytest.mark.parametrize('kernel', KERNELS)
 def test_map_against_reference(kernel, kernel_size, downsample, generator):
     labels = [random_label(generator, (2, *size)) for size in ODD_SIZES]
     labels[-1][1] = padded(labels[-1][1, :30, :41], 7, 12)

@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from mmseg_pacbal.ops.boundary_weight import KERNELS
+
 # The short form belongs to every run, the long one to the slow tests.
 EXAMPLES = pytest.mark.parametrize('examples', [100, pytest.param(600, marks=pytest.mark.slow)])
 
@@ -57,7 +59,7 @@ def map_options() -> st.SearchStrategy[dict]:
     return st.fixed_dictionaries(
         {},
         optional=dict(
-            kernel=st.sampled_from(['gaussian', 'linear']),
+            kernel=st.sampled_from([*KERNELS]),
             kernel_size=st.integers(0, 25).map(lambda half: 2 * half + 1),
             sigma=st.floats(1e-3, 1e3),
             beta=st.floats(0, 100),

@@ -14,6 +14,7 @@ from ...configs import config, heads, load_config, type_name
 from ...datasets.palette import VOID
 from ...losses import BoundaryAwareLoss
 from ...ops.arguments import INT, check_arguments
+from ...ops.boundary_weight import KERNELS
 
 Settings = namedtuple(
     'Settings',
@@ -91,7 +92,7 @@ def setting_controls(gr: ModuleType, side: str, first: Settings) -> list[Any]:
         if name in SWITCHES:
             return gr.Checkbox(value, info=SWITCHES[name], **given)
         if name == 'kernel':
-            return gr.Radio(['gaussian', 'linear'], value=value, **given)
+            return gr.Radio([*KERNELS], value=value, **given)
         if name == 'normalize':
             choices = [('None', 'None'), ("'mean'", 'mean'), ("'running'", 'running')]
             return gr.Radio(choices, value=value, info='by the mean, here of this label', **given)

@@ -9,10 +9,11 @@ from mmengine.device import get_device
 from rich.progress import MofNCompleteColumn, Progress
 
 from ...configs import tools_folder
+from ...markdown import to_markdown
 from ...openmmlab.engine.processes import SIGNALS, STOPPED
 from .. import cli
 from .execution import StudyPaths
-from .plan import load_study, plan_runs
+from .plan import Run, Study, load_study, plan_runs
 from .report import WRITTEN, write_report
 from .runner import DevicePool, RayPool, StudyRunner, device_groups
 
@@ -21,6 +22,9 @@ def main(args: argparse.Namespace) -> None:
     study = load_study(args.study, args.dataset)
     place = Path(study.name, study.dataset)
     results = Path(args.results or Path('results') / place).absolute()
+    if args.dry_run:
+        print(list_runs(planned(args, study)))
+        return
     if not args.report:
         if not any(results.glob('*.json')):  # else its tables are those of an earlier report
             cli.check_outputs(args, [results / name for name in WRITTEN], option='--results')
@@ -30,10 +34,8 @@ def main(args: argparse.Namespace) -> None:
 
 
 def run_all(args: argparse.Namespace, paths: StudyPaths) -> None:
-    study, (pool, device) = paths.study, open_pool(args)
-    rows, seeds = args.rows or study.rows, args.seeds or study.seeds
-    amp = device if args.amp else None
-    runs = plan_runs(study, rows, seeds, args.cfg_options or {}, args.processes, amp)
+    pool, device = open_pool(args)
+    runs = planned(args, paths.study, device if args.amp else None)
     runner = StudyRunner(runs, paths, pool)
     for number in SIGNALS:  # after Ray has set its own
         signal.signal(number, stop)
@@ -45,6 +47,18 @@ def run_all(args: argparse.Namespace, paths: StudyPaths) -> None:
         raise RuntimeError(
             f'{len(runner.failed)} of {len(runs)} runs failed, the first {runner.failed[0]}'
         )
+
+
+def planned(args: argparse.Namespace, study: Study, amp: str | None = None) -> list[Run]:
+    rows, seeds = args.rows or study.rows, args.seeds or study.seeds
+    return plan_runs(study, rows, seeds, args.cfg_options or {}, args.processes, amp)
+
+
+def list_runs(runs: list[Run]) -> str:
+    cells = [
+        [run.row, str(run.seed), Path(run.cfg.filename).name, f'{run.iterations:,}'] for run in runs
+    ]
+    return to_markdown(['row', 'seed', 'config', 'iterations'], cells, left=1)
 
 
 def open_pool(args: argparse.Namespace) -> tuple[DevicePool | RayPool, str]:

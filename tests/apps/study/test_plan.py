@@ -1,10 +1,14 @@
 import json
+from pathlib import Path
 
 import pytest
 import yaml
 
+from mmseg_pacbal.apps.study.command import list_runs
 from mmseg_pacbal.apps.study.plan import Row, Run, Study, load_study, plan_runs
+from mmseg_pacbal.configs import config
 
+STUDIES = Path(config('pac_bal_voc.py')).parent / 'studies'
 ROWS = dict(
     a=dict(config='deeplabv3_{dataset}.py', reported=70.0),
     b=dict(
@@ -40,14 +44,14 @@ def test_tables_1_and_2_report_differences():
     assert tables[1].reported_difference('pac_r1-3-5-7-9_sum') == 0.29
 
 
-@pytest.mark.parametrize(
-    'name', ['table3', 'learning_rate', 'loss_scale', 'accumulation', 'joint_losses_tuning']
-)
+@pytest.mark.parametrize('name', ['table3', *sorted(p.stem for p in STUDIES.glob('*.yml'))])
 def test_every_row_of_a_shipped_study_parses(name):
     """tests/test_ablation.py has Tables 1 and 2."""
-    study = load_study(name, 'camvid_mini')
+    pretrained = name.startswith(('pretrained', 'folder'))
+    study = load_study(name, 'camvid_lite0' if pretrained else 'camvid_mini')
     runs = plan_runs(study, study.rows, [0], {})
     assert [run.row for run in runs] == list(study.rows)
+    assert [line.split(' | ')[0][2:] for line in list_runs(runs).splitlines()[2:]] == [*study.rows]
     assert len({run.fingerprint for run in runs}) == len(runs)
 
 
