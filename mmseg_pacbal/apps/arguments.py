@@ -45,6 +45,7 @@ def test(p: argparse.ArgumentParser) -> None:
     p.add_argument('checkpoint', help='checkpoint file')
     p.add_argument('--out', metavar='DIR', help='save predictions as label maps (PNG)')
     p.add_argument('--show-dir', metavar='DIR', help='save pictures of the predictions')
+    cli.add_opacity(p, None, "in --show-dir; default: that of the config's visualizer")
     cli.add_overwrite(p)
     p.add_argument('--tta', action='store_true', help='test-time augmentation')
     cli.add_amp(p)
@@ -65,6 +66,10 @@ def predict(p: argparse.ArgumentParser) -> None:
         type=int,
         choices=[8, 16],
         help='also write the probability of each class, as grey PNG of so many bits',
+    )
+    cli.add_opacity(p, 0.5, 'default: %(default)s')
+    p.add_argument(
+        '--legend', action='store_true', help='names and colours of the classes below every overlay'
     )
     cli.add_amp(p)
     p.add_argument('--device', help='such as cpu or cuda:1; default: a GPU if there is one')

@@ -36,10 +36,11 @@ def main(args: argparse.Namespace) -> None:
     }
     cli.check_outputs(args, files.values())
     out.mkdir(parents=True, exist_ok=True)
-    palette, ignore_index = dataset.metainfo['palette'], last_head(model).ignore_index
+    classes, palette = dataset.metainfo['classes'], dataset.metainfo['palette']
+    ignore_index = last_head(model).ignore_index
     set_random_seed(args.seed)
     for index, path in files.items():
         sample = weigh_sample(model, dataset[index])
-        weight_figure(sample, palette, ignore_index).savefig(path, dpi=90)
+        weight_figure(sample, palette, ignore_index, classes).savefig(path, dpi=90)
         low, mean, high = (f(sample.weight) for f in (np.min, np.mean, np.max))
         print(f'{path}: E_G mean {mean:.2f}, {low:.2f} to {high:.2f}')

@@ -84,6 +84,22 @@ def add_amp(p: argparse.ArgumentParser) -> None:
     )
 
 
+def add_opacity(p: argparse.ArgumentParser, default: float | None, says: str) -> None:
+    """Add ``--opacity``, to a tool that paints classes over images: see :func:`check_opacity`."""
+    p.add_argument(
+        '--opacity',
+        type=float,
+        default=default,
+        help=f'of the classes over an image, 0 to 1; {says}',
+    )
+
+
+def check_opacity(args: argparse.Namespace) -> None:
+    """Raise ValueError unless ``--opacity`` is from 0 to 1 or not given."""
+    if args.opacity is not None and not 0 <= args.opacity <= 1:
+        raise ValueError(f'--opacity must be from 0 to 1, but got {args.opacity:g}')
+
+
 def add_overwrite(p: argparse.ArgumentParser) -> None:
     """Add ``--overwrite``, to a tool that writes files: see :func:`check_outputs`."""
     p.add_argument('--overwrite', action='store_true', help='replace files that exist')

@@ -33,11 +33,10 @@ from ..openmmlab.data_checks.files import read_image
 from ..openmmlab.engine import inference_autocast
 from ..openmmlab.inference import init_inferencer, require_finite
 from ..openmmlab.inspection import picture_of
-from ..visualization import paint
+from ..visualization import paint, with_legend
 from . import cli
 
 SUFFIXES = ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
-OPACITY = 0.5  # of the classes in an overlay
 MASKS, OVERLAYS, PROBABILITIES = 'masks', 'overlays', 'probabilities'  # folders of results
 
 
@@ -64,6 +63,7 @@ class Job(NamedTuple):
 def main(args: argparse.Namespace) -> None:
     if args.batch_size < 1:
         raise ValueError(f'--batch-size must be 1 or more, but got {args.batch_size}')
+    cli.check_opacity(args)
     cfg = load_complete_config(args.config, args.cfg_options)
     jobs = find_jobs(Path(args.source), Path(args.out))
     results = [path for job in jobs for path in (job.mask, job.overlay)]
@@ -72,7 +72,8 @@ def main(args: argparse.Namespace) -> None:
     labels = labels_of_channels(inferencer.model.out_channels) if args.probabilities else []
     of_classes = [job.probability(label) for job in jobs for label in labels]
     cli.check_outputs(args, of_classes, [job.path for job in jobs])
-    palette = inferencer.model.dataset_meta['palette']
+    meta = inferencer.model.dataset_meta
+    palette, classes = meta['palette'], meta['classes'] if args.legend else None
     if len(palette) > 256:
         raise ValueError(f'a mask can hold 256 classes, but the data set has {len(palette)}')
 
@@ -91,7 +92,7 @@ def main(args: argparse.Namespace) -> None:
                 require_finite(sample.seg_logits.data, str(job.path))
                 # Of one output channel, MMSegmentation gives classes as floating-point numbers.
                 label = sample.pred_sem_seg.data[0].long().cpu().numpy()
-                save(job, image, label, palette)
+                save(job, image, label, palette, args.opacity, classes)
                 if labels:
                     save_probabilities(job, sample.seg_logits.data, args.probabilities)
             progress.advance(bar, len(batch))
@@ -169,14 +170,21 @@ def batches(
     yield from waiting.values()
 
 
-def save(job: Job, image: np.ndarray, label: np.ndarray, palette: Sequence) -> None:
-    """Write the mask and the overlay of an image with label (H, W)."""
-    colours = mmcv.rgb2bgr(paint(label, palette))
+def save(
+    job: Job,
+    image: np.ndarray,
+    label: np.ndarray,
+    palette: Sequence,
+    opacity: float,
+    classes: Sequence[str] | None,
+) -> None:
+    """Write the mask and the overlay of a BGR image with label (H, W), with a legend of classes."""
     job.mask.parent.mkdir(parents=True, exist_ok=True)
     palette_image(label, palette).save(job.mask)
-    picture = picture_of(image, label.shape, bgr=False)  # the order stays as it is
-    blend = cv2.addWeighted(colours, OPACITY, picture, 1 - OPACITY, 0)
-    mmcv.imwrite(blend, str(job.overlay))
+    picture = picture_of(image, label.shape)
+    blend = cv2.addWeighted(paint(label, palette), opacity, picture, 1 - opacity, 0)
+    blend = with_legend(blend, label, classes, palette) if classes else blend
+    mmcv.imwrite(mmcv.rgb2bgr(blend), str(job.overlay))
 
 
 def labels_of_channels(channels: int) -> list[int]:

@@ -14,6 +14,7 @@ from . import cli
 
 def main(args: argparse.Namespace) -> None:
     check_folders(args)
+    cli.check_opacity(args)
     cfg = load_complete_config(args.config, args.cfg_options)
     cfg.work_dir = cli.work_dir(args, cfg)
     cfg.load_from = args.checkpoint
@@ -25,6 +26,8 @@ def main(args: argparse.Namespace) -> None:
     if args.show_dir:
         cfg.default_hooks.visualization.update(draw=True, interval=1)
         cfg.visualizer.save_dir = args.show_dir
+        if args.opacity is not None:
+            cfg.visualizer.alpha = args.opacity
     if args.tta:
         for _, dataset in configs.datasets(cfg, 'test_dataloader'):
             dataset.pipeline = cfg.tta_pipeline
@@ -42,6 +45,8 @@ def check_folders(args: argparse.Namespace) -> None:
     if args.out:
         masks = sorted(Path(args.out).rglob('*.png')) or [Path(args.out, 'mask.png')]
         cli.check_outputs(args, masks)
+    if args.opacity is not None and not args.show_dir:
+        raise ValueError('--opacity is of the pictures in --show-dir, which was not given')
     if args.show_dir:
         folder = Path(args.show_dir, 'vis_data')
         pictures = [folder / 'config.py', *sorted(folder.glob('vis_image/*.png'))]

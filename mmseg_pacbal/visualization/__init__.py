@@ -1,7 +1,7 @@
 """Pictures of labels, weights, losses and predictions."""
 
 from .charts import region_chart, reliability_plot
-from .panels import PanelRow, WeightSample, paint, panel_figure, weight_figure
+from .panels import PanelRow, WeightSample, paint, panel_figure, weight_figure, with_legend
 from .paper import comparison_figure, edge_figure, loss_figure, qualitative_figure
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     'region_chart',
     'reliability_plot',
     'weight_figure',
+    'with_legend',
 ]

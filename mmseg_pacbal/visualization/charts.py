@@ -49,5 +49,5 @@ def _bars(panel: Axes, scores: dict[str, np.ndarray]) -> None:
         x = np.arange(len(values)) + (i - (len(scores) - 1) / 2) * width
         bars = panel.bar(x, values, width, label=name)
         panel.bar_label(bars, fmt='%.1f', fontsize=8, padding=1)
-    panel.set_ylim(0, 109)  # room for the figure above a bar
+    panel.margins(y=0.09)  # room for the figure above a bar, which begins at 0
     panel.spines[['top', 'right']].set_visible(False)

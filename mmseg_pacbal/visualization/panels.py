@@ -6,10 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 VOID_COLOUR = (224, 224, 192)  # as the VOC devkit paints it
+STRIP_WIDTH = 7.0  # inches: the legend below a picture is laid out as on a page of paper
+# Of a legend of classes: entries as close as print allows.
+LEGEND: dict = dict(fontsize=8, handlelength=1.5, columnspacing=1.0, borderaxespad=0.2)
+NARROWEST = 350  # pixels of that legend; in fewer its names cannot be read
 
 
 @dataclass
@@ -61,7 +66,8 @@ def panel_figure(
     """Draw a row of five panels for each image, with colour bars and a class legend."""
     aspect = max(row.image.shape[0] / row.image.shape[1] for row in rows)
     handles = class_patches(classes, palette, labels_of(rows))
-    more_lines = max(0, math.ceil(len(handles) / 11) - 2)  # of the legend
+    columns = fitting_columns(handles, 11, 13)
+    more_lines = max(0, math.ceil(len(handles) / columns) - 2)  # of the legend
     height = 0.9 + 2.55 * aspect * len(rows) + 0.17 * more_lines
     figure = Figure(figsize=(13, height), layout='constrained')
     axes = figure.subplots(len(rows), 5, squeeze=False)
@@ -76,15 +82,26 @@ def panel_figure(
     titles = ('image', 'label', f'weights {weight_name}', loss_name, 'prediction')
     for ax, title in zip(axes[0], titles, strict=True):
         ax.set_title(title, fontsize=10)
-    columns = even_columns(len(handles), 11)
     figure.legend(handles=handles, loc='outside lower center', ncols=columns, fontsize=8)
     return figure
 
 
-def weight_figure(sample: WeightSample, palette: Sequence, ignore_index: int = 255) -> Figure:
-    """Draw the four panels of a sample, with the mean and the range of E_G in a title."""
+def weight_figure(
+    sample: WeightSample,
+    palette: Sequence,
+    ignore_index: int = 255,
+    classes: Sequence[str] | None = None,
+) -> Figure:
+    """Draw the four panels of a sample, with the mean and the range of E_G in a title.
+
+    With ``classes``, their names, a legend of those that occur stands below.
+    """
     height, width = sample.label.shape
-    figure = Figure(figsize=(13, 0.7 + 3.1 * height / width), layout='constrained')
+    handles = class_patches(classes or (), palette, [sample.label], ignore_index)
+    columns = fitting_columns(handles, 11, 13)
+    lines = math.ceil(len(handles) / columns) if classes else 0  # of the legend
+    size = 13, 0.7 + 3.1 * height / width + 0.17 * (lines + 1) * bool(lines)
+    figure = Figure(figsize=size, layout='constrained')
     axes = figure.subplots(1, 4)
     weight = sample.weight
     axes[0].imshow(sample.image)
@@ -100,7 +117,43 @@ def weight_figure(sample: WeightSample, palette: Sequence, ignore_index: int = 2
     for ax, title in zip(axes, titles, strict=True):
         ax.set_title(title, fontsize=9)
     strip_ticks(axes)
+    if lines:
+        figure.legend(handles=handles, loc='outside lower center', ncols=columns, fontsize=8)
     return figure
+
+
+def with_legend(
+    picture: np.ndarray,
+    label: np.ndarray,
+    classes: Sequence[str],
+    palette: Sequence,
+    ignore_index: int = 255,
+) -> np.ndarray:
+    """A picture with the classes of its label map below it, on white.
+
+    Args:
+        picture: RGB, uint8 (H, W, 3).
+        label: Classes or void, of any shape.
+        classes: Their names.
+        palette: Their colours.
+        ignore_index: The value that is void.
+
+    Returns:
+        RGB, uint8 (H + the legend, max(W, ``NARROWEST``), 3).
+    """
+    height, width = picture.shape[:2]
+    handles = class_patches(classes, palette, [label], ignore_index)
+    columns = fitting_columns(handles, 7, STRIP_WIDTH)
+    inches = 0.1 + 0.17 * math.ceil(len(handles) / columns)
+    dots = max(width, NARROWEST) / STRIP_WIDTH
+    figure = Figure(figsize=(STRIP_WIDTH, inches), dpi=dots)
+    figure.legend(handles=handles, loc='center', ncols=columns, frameon=False, **LEGEND)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    legend = np.asarray(canvas.buffer_rgba())[..., :3]
+    whole = np.full((height + len(legend), legend.shape[1], 3), 255, np.uint8)
+    whole[:height, :width], whole[height:] = picture, legend
+    return whole
 
 
 def labels_of(rows: Iterable[PanelRow]) -> list[np.ndarray]:
@@ -111,6 +164,24 @@ def labels_of(rows: Iterable[PanelRow]) -> list[np.ndarray]:
 def even_columns(entries: int, most: int) -> int:
     """Columns, at most ``most``, for a legend with lines of about equal length."""
     return math.ceil(entries / math.ceil(entries / most))
+
+
+def fitting_columns(handles: Sequence[Patch], most: int, width: float) -> int:
+    """The same for entries whose names differ in length, so that no line is wider than a figure.
+
+    Args:
+        handles: The entries.
+        most: Columns at most.
+        width: Of the figure, in inches.
+    """
+    canvas = FigureCanvasAgg(Figure(figsize=(width, 1)))
+    for limit in range(most, 1, -1):
+        columns = even_columns(max(1, len(handles)), limit)
+        legend = canvas.figure.legend(handles=handles, ncols=columns, **LEGEND)
+        box = legend.get_window_extent(canvas.get_renderer())
+        if box.width <= canvas.figure.bbox.width:
+            return columns
+    return 1
 
 
 def strip_ticks(axes: Iterable[Axes]) -> None:

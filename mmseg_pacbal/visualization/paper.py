@@ -5,14 +5,17 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 
 from .panels import (
+    LEGEND,
     PanelRow,
     WeightSample,
     class_patches,
-    even_columns,
+    fitting_columns,
     labels_of,
     paint,
     strip_ticks,
@@ -22,7 +25,7 @@ from .panels import (
 PAGE_WIDTH = 7.0
 GAP = 0.04  # between panels
 TITLE = 0.2  # above the panels
-BAR = 0.6  # to the right of them, with its label
+BAR = 0.6  # to the right of them, with its label, unless its ticks need more
 LEGEND_LINE = 0.17  # of the class legend below them
 FONT_SIZE = 8
 
@@ -105,15 +108,16 @@ def _figure(
     name: str | None = None,
     largest: float = 1,
     extend: str = 'neither',
+    right: float = BAR,
 ) -> Figure:
     """Lines of pictures, as wide as a page, with titles above and the class legend below.
 
     Pictures are RGB, uint8 (H, W, 3); masks, bool (H, W); or values from 0 to ``largest``, floating
-    (H, W), whose ``name`` stands beside a colour bar on the right.
+    (H, W), whose ``name`` stands beside a colour bar on the right, in ``right`` inches or more.
     """
     # Two images in a line may have different shapes.
     aspects = [max(picture.shape[0] / picture.shape[1] for picture in line) for line in lines]
-    figure, axes = _grid(aspects, len(titles), legend, right=BAR if name else 0)
+    figure, axes = _grid(aspects, len(titles), legend, right=right if name else 0)
     for ax, title in zip(axes[0], titles, strict=True):
         ax.set_title(title, fontsize=FONT_SIZE, pad=3)
     for line, pictures in zip(axes, lines, strict=True):
@@ -123,13 +127,27 @@ def _figure(
         for ax in line[len(pictures) :]:
             ax.set_axis_off()
     if name:
-        first, last = axes[0, -1].get_position(), axes[-1, -1].get_position()
-        gap = GAP / PAGE_WIDTH
-        place = (first.x1 + 2 * gap, last.y0, 3 * gap, first.y1 - last.y0)
-        bar = figure.colorbar(drawn, cax=figure.add_axes(place), extend=extend, extendfrac=0.02)
-        bar.set_label(name, fontsize=FONT_SIZE)
-        bar.ax.tick_params(labelsize=FONT_SIZE - 1)
+        _add_bar(figure, axes, drawn, name, extend)
+        end = figure.get_tightbbox(FigureCanvasAgg(figure).get_renderer()).x1  # in inches
+        if end > PAGE_WIDTH:  # because of long ticks: the panels give way
+            more = end - PAGE_WIDTH + GAP
+            return _figure(lines, titles, legend, name, largest, extend, right + more)
     return figure
+
+
+def _add_bar(figure: Figure, axes: np.ndarray, drawn: AxesImage, name: str, extend: str) -> None:
+    """A colour bar beside all lines of panels; a long name is made smaller until it fits."""
+    first, last = axes[0, -1].get_position(), axes[-1, -1].get_position()
+    gap = GAP / PAGE_WIDTH
+    place = (first.x1 + 2 * gap, last.y0, 3 * gap, first.y1 - last.y0)
+    bar = figure.colorbar(drawn, cax=figure.add_axes(place), extend=extend, extendfrac=0.02)
+    bar.set_label(name, fontsize=FONT_SIZE)
+    bar.ax.tick_params(labelsize=FONT_SIZE - 1)
+    label = bar.ax.yaxis.label
+    length = label.get_window_extent(FigureCanvasAgg(figure).get_renderer()).height
+    # It is centred on the panels, above which there is less room than below.
+    room = (first.y1 - last.y0 + 2 * (1 - first.y1)) * figure.bbox.height - GAP * figure.dpi
+    label.set_fontsize(FONT_SIZE * min(1, room / length))
 
 
 def _grid(
@@ -140,7 +158,7 @@ def _grid(
     They are placed by their sizes: a layout engine leaves gaps between panels of a fixed aspect.
     ``right`` inches beside them stay free.
     """
-    legend_columns = even_columns(len(legend), 7)
+    legend_columns = fitting_columns(legend, 7, PAGE_WIDTH)
     width = (PAGE_WIDTH - right) / columns - GAP
     heights = width * np.array(aspects)
     below = (math.ceil(len(legend) / legend_columns) + 1) * LEGEND_LINE
@@ -155,13 +173,5 @@ def _grid(
     gaps = dict(wspace=GAP / width, hspace=GAP / heights.mean(), height_ratios=heights)
     axes = figure.subplots(len(aspects), columns, squeeze=False, gridspec_kw=edges | gaps)
     strip_ticks(axes.flat)
-    figure.legend(
-        handles=legend,
-        loc='lower center',
-        ncols=legend_columns,
-        fontsize=FONT_SIZE,
-        handlelength=1.5,
-        columnspacing=1.0,
-        borderaxespad=0.2,
-    )
+    figure.legend(handles=legend, loc='lower center', ncols=legend_columns, **LEGEND)
     return figure, axes

@@ -68,6 +68,29 @@ def test_mask_and_overlay_keep_folders_and_batches_change_nothing(
         assert np.abs(overlay - blend).mean() < 8  # a JPEG
 
 
+@pytest.mark.parametrize('opacity', [0.25, 1])
+def test_opacity_and_legend(opacity, tiny, picture, tmp_path):
+    picture.save(tmp_path / 'a.png')
+    options = ['--opacity', opacity, '--legend']
+    call_tool('predict', *tiny, tmp_path / 'a.png', '--out', tmp_path, *options)
+    label = read(tmp_path / 'masks' / 'a.png')
+    height, width = label.shape
+    overlay = read(tmp_path / 'overlays' / 'a.jpg').astype(float)
+    blend = opacity * paint(label, PALETTE) + (1 - opacity) * np.array(picture)
+    assert np.abs(overlay[:height, :width] - blend).mean() < 8  # a JPEG
+    assert overlay.shape[0] > height + 8
+    assert overlay[height:].std() > 5  # names and colours
+
+
+@pytest.mark.parametrize('opacity', [-0.1, 'nan'])
+def test_opacity_out_of_range(opacity, tiny, tmp_path, capsys):
+    expected = f'--opacity must be from 0 to 1, but got {opacity}'
+    options = ['--out', tmp_path, '--opacity', opacity]
+    assert failure(capsys, 'predict', *tiny, tmp_path, *options)[1] == expected
+    expected = '--opacity is of the pictures in --show-dir, which was not given'
+    assert failure(capsys, 'test', *tiny, '--opacity', 0.5)[1] == expected
+
+
 def test_amp_predicts_under_autocast(tiny, inferencer, picture, tmp_path):
     picture.save(tmp_path / 'a.png')
     call_tool('predict', *tiny, tmp_path / 'a.png', '--out', tmp_path, '--amp', '--device', 'cpu')

@@ -73,6 +73,14 @@ def test_test_writes_predictions_and_pictures(trained, data, tmp_path):
     assert all(p.shape == (128, 160) and p.max() < 7 for p in predictions.values())
     assert len(list((tmp_path / 'show').rglob('*.png'))) == len(names)
 
+    folders = ['--work-dir', tmp_path / 'again', '--show-dir', tmp_path / 'images', '--opacity', 0]
+    call_tool('test', DEMO, trained / 'iter_2.pth', *folders, *small(data))
+    for path in (tmp_path / 'images').rglob('*.png'):  # label and prediction: the image, twice
+        image = Image.open(
+            data / 'JPEGImages' / path.name[len('test_') :].replace('.jpg_0.png', '.jpg')
+        )
+        assert np.array_equal(np.array(Image.open(path)), np.hstack([np.array(image)] * 2))
+
     confusion = np.zeros((7, 7))
     for name, prediction in predictions.items():
         truth = np.array(Image.open(data / 'SegmentationClass' / f'{name}.png'))

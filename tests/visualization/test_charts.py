@@ -28,6 +28,8 @@ def test_chart_shows_every_score():
         assert [h[0] for h in heights] == pytest.approx(expected, abs=0.01)
         assert all(len(h) == len(HARD_REGIONS) for h in heights)
         assert all(np.isnan(h[4]) for h in heights)
+        assert panel.get_ylim()[0] == 0
+        assert max(map(np.nanmax, heights)) == pytest.approx(panel.get_ylim()[1] / 1.09)
     labels = [label.get_text() for label in figure.axes[-1].get_xticklabels()]
     assert labels[1] == 'near boundaries\n40.0 % of pixels'
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ['base', 'ours']

@@ -13,8 +13,16 @@ from mmseg_pacbal.visualization import (
     paint,
     panel_figure,
     qualitative_figure,
+    weight_figure,
+    with_legend,
 )
-from mmseg_pacbal.visualization.panels import VOID_COLOUR, class_patches, even_columns
+from mmseg_pacbal.visualization.panels import (
+    NARROWEST,
+    VOID_COLOUR,
+    class_patches,
+    even_columns,
+    fitting_columns,
+)
 from mmseg_pacbal.visualization.paper import PAGE_WIDTH
 
 CLASSES = ('sky', 'road', 'car', 'tree')
@@ -178,3 +186,69 @@ def test_panels_keep_their_size_beside_a_legend_of_many_classes():
         assert len(legend_of(figure)) == count
         heights.append(figure.get_figheight())
     assert heights[1] - heights[0] == pytest.approx(4 * 0.17)
+
+
+LONG_NAME = r'$E_G / \overline{E_G}$ $\cdot$ cross entropy'
+
+
+@pytest.mark.parametrize('name', ['$E_G$', LONG_NAME])
+@pytest.mark.parametrize(('shape', 'top'), [((40, 10), 0.03), ((30, 20), 120), ((10, 40), 1.2)])
+def test_colour_bar_with_its_label_and_ticks_lies_on_the_canvas(shape, top, name):
+    made = row(0, *shape)
+    made.loss = np.linspace(0, top, made.loss.size).reshape(shape)
+    figure = loss_figure([made], CLASSES, PALETTE, name)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    bar = figure.axes[-1]
+    box = bar.get_tightbbox(canvas.get_renderer())
+    assert bar.get_ylabel() == name
+    assert box.x0 >= figure.axes[3].get_window_extent().x1
+    assert figure.bbox.containsx(box.x1)
+    assert figure.bbox.containsy(box.y0) and figure.bbox.containsy(box.y1)
+
+
+@pytest.mark.parametrize('draw', [loss_figure, panel_figure])
+def test_legend_of_long_names_lies_on_the_canvas(draw):
+    names = [f'a class with a long name {i}' for i in range(21)]
+    many = row(0, 30, 40)
+    many.label = np.arange(1200).reshape(30, 40) % 21
+    figure = draw([many], names, [(i, i, i) for i in range(21)])
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    box = figure.legends[0].get_window_extent(canvas.get_renderer())
+    assert len(legend_of(figure)) == 21
+    assert figure.bbox.containsx(box.x0) and figure.bbox.containsx(box.x1)
+    assert box.y0 >= 0
+    assert not any(box.overlaps(ax.get_window_extent()) for ax in figure.axes)
+
+
+def test_entries_that_are_wider_than_half_a_figure_stand_below_each_other():
+    patches = class_patches(['word ' * 10] * 3, [(0, 0, 0)] * 3, [np.arange(3)])
+    assert [fitting_columns(patches, 7, width) for width in (2, 8, 20)] == [1, 2, 3]
+
+
+def test_weights_have_a_legend_of_the_classes_in_the_crop():
+    made = sample(0)
+    figure = weight_figure(made, PALETTE, classes=CLASSES)
+    FigureCanvasAgg(figure).draw()
+    assert legend_of(figure) == ['sky', 'road', 'void']
+    box = figure.legends[0].get_window_extent()
+    assert figure.bbox.containsy(box.y0)
+    assert not any(box.overlaps(ax.get_window_extent()) for ax in figure.axes)
+    assert not weight_figure(made, PALETTE).legends
+
+
+@pytest.mark.parametrize('width', [80, 500])
+def test_legend_below_a_picture_leaves_the_picture_as_it_is(width):
+    """Its colours are those of the classes that occur, and no other's."""
+    picture = np.random.default_rng(0).integers(0, 256, (60, width, 3), dtype=np.uint8)
+    palette = [(200, 0, 0), (0, 200, 0), (0, 0, 200), (200, 200, 0)]
+    whole = with_legend(picture, np.array([[0, 2]]), CLASSES, palette)
+    assert whole.shape[1] == max(width, NARROWEST)
+    assert np.array_equal(whole[:60, :width], picture)
+    assert (whole[:60, width:] == 255).all()
+    below = whole[60:].reshape(-1, 3)
+    share = [(below == colour).all(axis=1).mean() for colour in palette]
+    assert min(share[0], share[2]) > 0.001
+    assert share[1] == share[3] == 0
+    assert (below < 60).all(axis=1).any()  # the names
