@@ -31,6 +31,9 @@ def _linear(d: Tensor, n: int, sigma: float) -> list[tuple[Tensor, Tensor]]:
 # A kernel is a sum of products f(|y - c|) * g(|x - c|): the pairs (f, g) at distances d = 0, 1, ...
 KERNELS = dict(gaussian=_gaussian, linear=_linear)
 
+# Pixels that are widened to float64 at a time: 24 MiB. What is larger than 32 MiB glibc gets from
+# the kernel, page by page, in every call.
+PART = 3 * 2**20
 ACCEPTED = dict(
     kernel=one_of(*KERNELS),
     kernel_size=Accepted(
@@ -91,6 +94,11 @@ def boundary_edges(
         ValueError: An argument is not one of those above, or label is not (N, H, W).
         TypeError: label is not a tensor of integers or bool.
     """
+    return _edges(label, void_edges, ignore_padding, ignore_index).float()
+
+
+def _edges(label: Tensor, void_edges: bool, ignore_padding: bool, ignore_index: int) -> Tensor:
+    """The same as bytes."""
     check_boundary_weight_args(
         void_edges=void_edges, ignore_padding=ignore_padding, ignore_index=ignore_index
     )
@@ -98,7 +106,7 @@ def boundary_edges(
     # the weight map depends.
     label = integer_label(label).contiguous()
     if label.numel() == 0:
-        return label.float()
+        return label.byte()
     # Labels are compared before they are shifted, since the results are bytes and an int64 is eight
     # times as wide. The rest is done in place: new memory costs more than the arithmetic.
     is_class = _is_class(label, ignore_index)
@@ -118,7 +126,7 @@ def boundary_edges(
     below[:, :-1, :-1] &= share.bitwise_and_(right[:, :-1, :-1]).bitwise_xor_(1)
     right[:, :, :-1] &= is_class[:, :, 1:]
     below[:, :-1] &= is_class[:, 1:]
-    return edges.add_(right).add_(below).float()
+    return edges.add_(right).add_(below)
 
 
 @torch.no_grad()
@@ -167,28 +175,30 @@ def boundary_weight_map(
     """
     check_boundary_weight_args(kernel=kernel, kernel_size=kernel_size, sigma=sigma, beta=beta)
     check_boundary_weight_args(downsample=downsample, antialias=antialias)
-    edges = boundary_edges(
-        label, void_edges=void_edges, ignore_padding=ignore_padding, ignore_index=ignore_index
-    )
+    edges = _edges(label, void_edges, ignore_padding, ignore_index)
     if edges.numel() == 0:
-        return edges
+        return edges.float()
     if downsample == 1:
-        return _blur(edges, kernel, kernel_size, sigma).add_(beta)
+        return _blur(edges.float(), kernel, kernel_size, sigma).add_(beta)
     size = edges.shape[1:]
     small = [-(-length // downsample) for length in size]
     # In float64: torch places pixels by coordinates in the dtype of the map, and those of float32
     # are off by 1e-5 of a pixel from 375 pixels on. One axis at a time: torch 2.13, asked to shrink
-    # both with antialiasing to one column, returns that column's first value in every row.
-    rows = _resize(edges.double(), (small[0], size[1]), antialias)
-    edges = _resize(rows, small, antialias).float()
-    return _resize(_blur(edges, kernel, kernel_size, sigma), size).add_(beta)
+    # both with antialiasing to one column, returns that column's first value in every row. Columns
+    # in parts, since each is on its own.
+    columns = max(1, PART // (len(edges) * size[0])) if _eager_on_cpu(edges) else size[1]
+    parts = edges.split(columns, dim=2)
+    rows = [_resize(p.double(), (small[0], p.shape[2]), antialias) for p in parts]
+    edges = _resize(torch.cat(rows, dim=2), small, antialias).float()
+    return _enlarge(_blur(edges, kernel, kernel_size, sigma), size).add_(beta)
 
 
 def _is_class(label: Tensor, ignore_index: int) -> Tensor:
     """Where label is not void: (N, H, W), uint8 0 or 1."""
     accepted = torch.iinfo(label.dtype)
     if accepted.min <= ignore_index <= accepted.max:
-        return (label != ignore_index).view(torch.uint8)
+        # With one number, torch compares bytes eight times as slowly as with a row of it.
+        return (label != label.new_full(label.shape[2:], ignore_index)).view(torch.uint8)
     return torch.ones_like(label, dtype=torch.uint8)  # a comparison would wrap ignore_index around
 
 
@@ -202,11 +212,43 @@ def _before_padding(is_class: Tensor, dim: int) -> Tensor:
 def _blur(small: Tensor, kernel: str, n: int, sigma: float) -> Tensor:
     """Correlate (N, h, w) with the kernel, one axis at a time."""
     height, width = small.shape[1:]
-    d = torch.arange(n // 2 + 1, device=small.device, dtype=torch.float64)
+    reach = min(n // 2, max(height, width))  # beyond the image there are zeros
+    d = torch.arange(reach + 1, device=small.device, dtype=torch.float64)
     terms = KERNELS[kernel](d, n, sigma)
-    with torch.autocast(small.device.type, enabled=False):
-        blurred = [_band(f, height) @ (small @ _band(g, width)) for f, g in terms]
+    if _eager_on_cpu(small):
+        blurred = [_filter(small, f, g) for f, g in terms]
+    else:
+        with torch.autocast(small.device.type, enabled=False):
+            blurred = [_band(f, height) @ (small @ _band(g, width)) for f, g in terms]
     return sum(blurred[1:], blurred[0])
+
+
+def _eager_on_cpu(maps: Tensor) -> bool:
+    """Whether OpenCV, here several times as fast as torch, can read them; no compiler traces it."""
+    return maps.device.type == 'cpu' and not torch.compiler.is_compiling()
+
+
+def _filter(maps: Tensor, f: Tensor, g: Tensor) -> Tensor:
+    """Correlate (N, h, w) with f along y and g along x, weights at the distances 0, 1, ..."""
+    import cv2  # here, so that importing this package loads little beyond torch
+
+    y, x = (torch.cat([w.flip(0), w[1:]]).numpy() for w in (f, g))
+    filtered = torch.empty_like(maps)
+    for before, after in zip(maps.numpy(), filtered.numpy(), strict=True):
+        cv2.sepFilter2D(before, -1, x, y, after, borderType=cv2.BORDER_CONSTANT)
+    return filtered
+
+
+def _enlarge(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Bilinear: (N, h, w) -> (N, *size)."""
+    if not _eager_on_cpu(maps):
+        return _resize(maps, size)
+    import cv2
+
+    large = maps.new_empty(len(maps), *size)
+    for before, after in zip(maps.numpy(), large.numpy(), strict=True):
+        cv2.resize(before, (size[1], size[0]), after)
+    return large
 
 
 def _band(weights: Tensor, length: int) -> Tensor:

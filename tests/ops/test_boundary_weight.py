@@ -4,11 +4,12 @@ import gc
 import itertools
 import math
 
+import cv2
 import pytest
 import torch
 from torch import Tensor
 
-from mmseg_pacbal.ops import boundary_edges, boundary_weight_map
+from mmseg_pacbal.ops import boundary_edges, boundary_weight, boundary_weight_map
 from mmseg_pacbal.ops.boundary_weight import KERNELS
 from mmseg_pacbal.ops.reference import boundary_weight_map_reference
 from tests.reference import boundary_edges_reference
@@ -190,6 +191,48 @@ def test_batch_equals_single_images(voc_labels):
     for index in range(len(batch)):
         single = boundary_weight_map(batch[index : index + 1])[0]
         torch.testing.assert_close(weight[index], single, **bound)
+
+
+@pytest.mark.parametrize('kernel', ['gaussian', 'linear'])
+@pytest.mark.parametrize(
+    ('size', 'options'),
+    [
+        ((375, 501), {}),
+        ((37, 53), dict(downsample=1)),
+        ((9, 1), dict(kernel_size=1001)),  # a kernel far larger than the image
+    ],
+)
+def test_bits_do_not_depend_on_place_in_memory_or_threads(size, options, kernel, generator):
+    label = random_label(generator, (1, *size))
+    expected = boundary_weight_map(label, kernel=kernel, **options)
+    # Images of an odd number of pixels begin at every alignment of float32.
+    batch = boundary_weight_map(label.expand(17, -1, -1), kernel=kernel, **options)
+    assert torch.equal(batch, expected.expand(17, -1, -1))
+    threads = torch.get_num_threads(), cv2.getNumThreads()
+    try:
+        torch.set_num_threads(3)
+        cv2.setNumThreads(3)
+        assert torch.equal(boundary_weight_map(label, kernel=kernel, **options), expected)
+    finally:
+        torch.set_num_threads(threads[0])
+        cv2.setNumThreads(threads[1])
+    assert_close_to_reference(label, kernel=kernel, **options)
+
+
+@pytest.mark.parametrize('kernel', ['gaussian', 'linear'])
+def test_form_without_opencv_against_reference(kernel, generator, monkeypatch):
+    """That of a GPU and of compiled models."""
+    monkeypatch.setattr(boundary_weight, '_eager_on_cpu', lambda maps: False)
+    for size, downsample in itertools.product(ODD_SIZES, (1, 4)):
+        label = random_label(generator, (2, *size))
+        assert_close_to_reference(label, kernel=kernel, downsample=downsample)
+
+
+def test_parts_of_a_large_label_are_those_of_the_whole(generator, monkeypatch):
+    label = random_label(generator, (2, 33, 47))
+    expected = boundary_weight_map(label)
+    monkeypatch.setattr(boundary_weight, 'PART', 2 * 33 * 10)
+    assert torch.equal(boundary_weight_map(label), expected)
 
 
 @pytest.mark.parametrize('ignore_index', [-1, -100, 256, 1000])
