@@ -32,7 +32,7 @@ def train(p: argparse.ArgumentParser) -> None:
 
 
 def check(p: argparse.ArgumentParser) -> None:
-    """Build the model, read all images and masks, and list every problem."""
+    """Build the model, read all images and masks, list every problem, and suggest settings."""
     cli.add_config(p)
     p.set_defaults(check=True)
 

@@ -11,6 +11,7 @@ from ..openmmlab.checkpoint_checks import check_checkpoint, check_initial_weight
 from ..openmmlab.completion import load_complete_config
 from ..openmmlab.data_checks.loaders import check_data, verify_data
 from ..openmmlab.data_checks.samples import report
+from ..openmmlab.data_checks.suggestions import suggest
 from ..openmmlab.engine import (
     build_runner,
     changed_settings,
@@ -32,7 +33,8 @@ def main(args: argparse.Namespace) -> None:
     cfg = load_complete_config(args.config, args.cfg_options)
     if args.check:
         check_losses(MODELS.build(cfg.model))  # a wrong argument of the loss ends it here
-        return report([*map(cli.with_flags, verify_data(cfg, *LOADERS))])
+        report([*map(cli.with_flags, verify_data(cfg, *LOADERS))])
+        return suggest(cfg)
     cfg.work_dir = cli.work_dir(args, cfg)
     check_data(cfg, *LOADERS)  # before the work dir is made
     lock = locked(cfg.work_dir) if is_first(args.launcher) else nullcontext()
