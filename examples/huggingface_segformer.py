@@ -1,6 +1,6 @@
 """Boundary-aware Loss in Hugging Face's SegFormer, trained by its Trainer.
 
-    pip install "mmseg-pacbal[torchmetrics]" transformers accelerate
+    pip install ".[torchmetrics]" transformers accelerate
     python examples/huggingface_segformer.py
 
 Random initial weights, a minute on two cores. The lines marked "new" are all that changes.

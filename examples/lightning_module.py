@@ -1,6 +1,6 @@
 """Boundary-aware Loss and BoundaryQuality in a LightningModule.
 
-    pip install "mmseg-pacbal[torchmetrics]" lightning torchvision
+    pip install ".[torchmetrics]" lightning torchvision
     python examples/lightning_module.py
 
 Random initial weights, a minute on two cores; with --devices 2 in two processes. The lines marked

@@ -1,6 +1,6 @@
 """Boundary-aware Loss in MONAI, in two dimensions.
 
-    pip install "mmseg-pacbal[torchmetrics]" "monai[ignite]"
+    pip install ".[torchmetrics]" "monai[ignite]"
     python examples/monai_unet.py
 
 Random initial weights, a minute on two cores. The lines marked "new" are all that changes.

@@ -1,6 +1,6 @@
 """Boundary-aware Loss in a model of segmentation_models_pytorch: U-Net or DeepLabV3+.
 
-    pip install "mmseg-pacbal[torchmetrics]" segmentation-models-pytorch
+    pip install ".[torchmetrics]" segmentation-models-pytorch
     python examples/segmentation_models.py --model Unet
 
 Random initial weights, a minute on two cores. The lines marked "new" are all that changes.

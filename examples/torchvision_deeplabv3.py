@@ -1,6 +1,6 @@
 """Boundary-aware Loss in torchvision's DeepLabV3, its auxiliary classifier included.
 
-    pip install "mmseg-pacbal[torchmetrics]" torchvision
+    pip install ".[torchmetrics]" torchvision
     python examples/torchvision_deeplabv3.py
 
 Random initial weights, a minute on two cores. The lines marked "new" are all that changes.

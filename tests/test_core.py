@@ -26,7 +26,7 @@ ERRORS = {
     'import mmseg_pacbal.openmmlab.heads': f'ImportError: mmseg_pacbal.openmmlab {TO_INSTALL}',
     'from mmseg_pacbal import BoundaryAwareLoss\n'
     'BoundaryAwareLoss(pixel_loss=dict(type="SoftmaxFocalLoss"))': (
-        'give a loss, such as SoftmaxFocalLoss(), or install mmseg-pacbal[lite]'
+        'give a loss, such as SoftmaxFocalLoss(), or install MMSegmentation'
     ),
     'sys.modules["torchmetrics"] = None\nfrom mmseg_pacbal import BoundaryQuality': (
         'to install it: pip install torchmetrics'

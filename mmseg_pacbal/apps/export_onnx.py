@@ -87,7 +87,7 @@ def main(args: argparse.Namespace) -> None:
     cli.check_outputs(args, [path, path.with_name(f'{path.name}.data')], [args.image])
     missing = [name for name in PACKAGES if not importlib.util.find_spec(name)]
     if missing:
-        raise ImportError(f'not installed: {", ".join(missing)}; pip install "mmseg-pacbal[onnx]"')
+        raise ImportError(f'not installed: {", ".join(missing)}; pip install {" ".join(PACKAGES)}')
     cfg = load_complete_config(args.config, args.cfg_options)
     model = load_model(cfg, args.checkpoint)
     images = example_images(args.image, cfg)

@@ -222,7 +222,7 @@ def _as_per_pixel_loss(
         if build is None:
             raise ValueError(
                 f'pixel_loss {pixel_loss!r} is a config, which needs MMSegmentation; give a '
-                'loss, such as SoftmaxFocalLoss(), or install mmseg-pacbal[lite]'
+                'loss, such as SoftmaxFocalLoss(), or install MMSegmentation'
             )
         pixel_loss = build(pixel_loss)
     if 'reduction_override' not in inspect.signature(pixel_loss.forward).parameters:

@@ -14,7 +14,7 @@ VOID_COLOUR = (224, 224, 192)  # as the VOC devkit paints it
 STRIP_WIDTH = 7.0  # inches: the legend below a picture is laid out as on a page of paper
 # Of a legend of classes: entries as close as print allows.
 LEGEND: dict = dict(fontsize=8, handlelength=1.5, columnspacing=1.0, borderaxespad=0.2)
-NARROWEST = 350  # pixels of that legend; in fewer its names cannot be read
+NARROWEST = 480  # pixels of that legend; in fewer its names cannot be read
 
 
 @dataclass

@@ -476,6 +476,5 @@ def test_error_says_that_gradio_is_missing(capsys, monkeypatch):
         importlib.util, 'find_spec', lambda name, *a: None if name == 'gradio' else find(name, *a)
     )
     assert mistake(capsys, 'explore_weights') == (
-        'this page needs Gradio, which is not installed; to install it: '
-        'pip install "mmseg-pacbal[explore]"'
+        'this page needs Gradio, which is not installed; to install it: pip install "gradio>=6"'
     )

@@ -145,8 +145,7 @@ def require_gradio() -> None:
     """Raise ImportError unless Gradio is installed; it is not imported yet, which takes seconds."""
     if importlib.util.find_spec('gradio') is None:
         raise ImportError(
-            'this page needs Gradio, which is not installed; to install it: '
-            'pip install "mmseg-pacbal[explore]"'
+            'this page needs Gradio, which is not installed; to install it: pip install "gradio>=6"'
         )
 
 
