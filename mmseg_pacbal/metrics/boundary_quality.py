@@ -192,10 +192,10 @@ def contour_counts(
         np.where(boundary_band(m, 1, frame=False), m, num_classes) for m in (prediction, truth)
     )
     radius = tolerance * np.hypot(*truth.shape)
-    _, predicted, true = overlap_counts(contour, true_contour, num_classes)
-    hits = _matched(contour, true_contour, num_classes, radius)
-    found = _matched(true_contour, contour, num_classes, radius)
-    _, *areas = overlap_counts(prediction, truth, num_classes)
+    maps = (contour, true_contour, prediction, truth)
+    predicted, true, *areas = (label_counts(m, num_classes) for m in maps)
+    hits = predicted - _unmatched(contour, true_contour, num_classes, radius)
+    found = true - _unmatched(true_contour, contour, num_classes, radius)
     return np.stack([predicted, hits, true, found, *areas])
 
 
@@ -243,10 +243,12 @@ def without_match(
     return alone[reach : reach + height, reach : reach + width]
 
 
-def _matched(contour: np.ndarray, other: np.ndarray, num_classes: int, radius: float) -> np.ndarray:
-    """Pixels of each class, of which both maps hold contours only, with a counterpart: (C,)."""
+def _unmatched(
+    contour: np.ndarray, other: np.ndarray, num_classes: int, radius: float
+) -> np.ndarray:
+    """Pixels of each class, of which both maps hold contours only, without a counterpart: (C,)."""
     alone = without_match(contour, other, num_classes, _disc(radius))
-    return label_counts(contour[~alone], num_classes)
+    return label_counts(contour[alone], num_classes)
 
 
 @lru_cache(maxsize=4)  # a disc grows with the image, so few are kept

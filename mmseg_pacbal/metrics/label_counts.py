@@ -39,10 +39,13 @@ def class_maps(
         )
     void = np.zeros(truth.shape, bool) if ignore_index is None else truth == ignore_index
     also = '' if ignore_index is None else f' and ignore_index={ignore_index}'
-    _check_range('label', truth[~void], num_classes, also)
-    _check_range('prediction', prediction[~void], num_classes, '')
     dtype = np.uint8 if num_classes < 256 else np.uint16
-    prediction, truth = (np.where(void, num_classes, m).astype(dtype) for m in (prediction, truth))
+    maps = []
+    for name, values, and_void in (('label', truth, also), ('prediction', prediction, '')):
+        classes = np.where(void, 0, values)
+        _check_range(name, classes, num_classes, and_void)
+        maps.append(np.where(void, dtype(num_classes), classes.astype(dtype)))
+    truth, prediction = maps
     return prediction, truth
 
 
@@ -124,8 +127,8 @@ def reject_nan(nan: np.ndarray) -> None:
 
 
 def _check_range(name: str, values: np.ndarray, num_classes: int, also: str) -> None:
-    wrong = values[(values < 0) | (values >= num_classes)]
-    if wrong.size:
+    if values.size and (values.min() < 0 or values.max() >= num_classes):
+        wrong = values[(values < 0) | (values >= num_classes)]
         raise ValueError(
             f'{name} holds {wrong[0]}, but accepted are classes 0..{num_classes - 1}{also}; '
             'check the masks of the data set and num_classes of the model'
