@@ -9,6 +9,7 @@ from benchmarks import (
     boundary_metric,
     boundary_weight,
     cost_curves,
+    export_runtimes,
     losses,
     model_zoo,
     pac_head,
@@ -64,6 +65,12 @@ def costs() -> dict[str, str]:
     )
 
 
+def deployment() -> dict[str, str]:
+    """A table for each record, since few environments hold every runtime."""
+    paths = sorted(RESULTS.glob('export_runtimes-*'))
+    return dict(runtimes='\n\n'.join(export_runtimes.table(read(path)) for path in paths))
+
+
 def studies(*names: str) -> dict[str, str]:
     """The first table of each study's report."""
     reports = {name: (ROOT / 'results' / name / 'table.md').read_text() for name in names}
@@ -85,6 +92,7 @@ def study_records() -> dict[str, str]:
 
 PAGES: dict[str, Callable[[], dict[str, str]]] = {
     'docs/benchmarks.md': costs,
+    'docs/deploy.md': deployment,
     'docs/pyramid_atrous_conv.md': lambda: dict(
         pyramid=pyramid_atrous_conv.table(load('pyramid_atrous_conv')),
         head=pac_head.table(load('pac_head')),

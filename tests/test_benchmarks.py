@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from benchmarks import __main__ as every
-from benchmarks import cost_curves, harness, pyramid_atrous_conv, records
+from benchmarks import cost_curves, export_runtimes, harness, pyramid_atrous_conv, records
 from benchmarks.pages import COSTS, PAGES, filled
 from benchmarks.records import RESULTS, ROOT, file_name, read, source, span
+from mmseg_pacbal.layers.deployment import MIN_SAVED
 from mmseg_pacbal.markdown import fill, to_markdown
 from mmseg_pacbal.ops.factorized import choose_by_rule
 
@@ -66,18 +67,21 @@ SMALL: dict[str, dict] = dict(
     boundary_weight=dict(SIDE=65, SIZES=((33, 33), (40, 60))),
     busy_cores=dict(STARTS=1, CALLS=3, SHAPE=(1, 40, 50), CHANNELS=(64, 8), SIZE=9),
     cost_curves=dict(CHANNELS=(64, 8), SIZE=9, RATES=range(1, 4), PEER_RATES=(1, 3)),
+    export_runtimes=dict(CASES=((8, 4, 5),)),
     losses=dict(CLASSES=(2, 3), SIZE=64, LOGITS=8),
     model_zoo=dict(config_files=lambda: [ROOT / 'configs' / 'pac_bal_demo.py']),
     pac_head=dict(SIZES=(5,)),
     pyramid_atrous_conv=dict(RATES=(1, 3)),
 )
-OPTIONS = dict(repeats=1, threads=1, device='cpu', sizes='5', batches='1')
+OPTIONS = dict(repeats=1, threads=1, device='cpu', sizes='5', batches='1', runtimes='')
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', SUBJECTS)
 def test_subjects_measure_what_their_tables_show(name, monkeypatch, tmp_path):
     subject = importlib.import_module(f'benchmarks.{name}')
+    if name == 'export_runtimes' and not subject.installed():
+        pytest.skip('needs a runtime, such as mmseg-pacbal[onnx]')
     for constant, value in SMALL[name].items():
         monkeypatch.setattr(subject, constant, value)
     rings = watch_inputs(monkeypatch)
@@ -170,6 +174,15 @@ def test_auto_loses_at_most_5_percent_in_the_committed_grid():
         taken += share < 0.5 and chosen != 'reference'
     # And it is no plain refusal: what takes half the time is taken, but for a few small cells.
     assert taken > 0.9 * halved > 90
+
+
+@pytest.mark.parametrize('path', RESULTS.glob('export_runtimes-*'), ids=lambda path: path.stem)
+def test_exports_lose_at_most_5_percent_to_five_convolutions(path):
+    for case in read(path)['results']['cases']:
+        chosen = choose_by_rule(case['c_in'], range(5), MIN_SAVED[case['runtime']])
+        assert chosen == 'reference' or export_runtimes.faster(case) >= 0.95, case
+        # And what is much faster is taken.
+        assert chosen == 'factorized' or export_runtimes.faster(case) <= 1.5, case
 
 
 def test_fill_replaces_one_block_and_leaves_the_rest():

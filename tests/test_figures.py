@@ -309,18 +309,7 @@ def gallery() -> Iterator[str]:
     yield f'({first:+.1f} mIoU; the others have {others[0]:+.1f} and {others[1]:+.1f})'
 
 
-def pyramid() -> Iterator[str]:
-    (case,) = benchmark('pyramid_atrous_conv-amd-epyc-x1')['cases']
-    by_hand, autograd = 'factorized', 'products, differentiated by autograd'
-    modes = [case['forward'], case['forward+backward']]
-    faster = [m['times'][autograd]['p50'] / m['times'][by_hand]['p50'] for m in modes]
-    yield f'{faster[0]:.2f} times as fast forward and {faster[1]:.2f} times with the backward pass'
-    held = [[m['memory'][form] / 1e6 for m in modes] for form in (by_hand, autograd)]
-    yield 'hold {:.0f} and {:.0f} MB instead of {:.0f} and {:.0f}'.format(*held[0], *held[1])
-    by_form, auto = zip(*grid(), strict=True)
-    yield f'factorized form {min(by_form):.2f} to {max(by_form):.2f}'
-    yield f'took {min(auto):.2f} to {max(auto):.2f} of the time of the convolutions'
-    yield gather_sentence()
+def deploy() -> Iterator[str]:
     runs = [benchmark(f'deployment-amd-epyc-x{threads}') for threads in (1, 2)]
     times = [{n: t['p50'] for n, t in c['times'].items()} for r in runs for c in r['cases']]
     runtimes = ('OpenVINO', 'onnxruntime')
@@ -342,6 +331,20 @@ def pyramid() -> Iterator[str]:
         100 * (1 - c['onnxruntime | PAC, 8 bits'] / c['onnxruntime | PAC, exported']) for c in times
     ]
     yield f'saves {min(cut):.0f} to {max(cut):.0f} % of'
+
+
+def pyramid() -> Iterator[str]:
+    (case,) = benchmark('pyramid_atrous_conv-amd-epyc-x1')['cases']
+    by_hand, autograd = 'factorized', 'products, differentiated by autograd'
+    modes = [case['forward'], case['forward+backward']]
+    faster = [m['times'][autograd]['p50'] / m['times'][by_hand]['p50'] for m in modes]
+    yield f'{faster[0]:.2f} times as fast forward and {faster[1]:.2f} times with the backward pass'
+    held = [[m['memory'][form] / 1e6 for m in modes] for form in (by_hand, autograd)]
+    yield 'hold {:.0f} and {:.0f} MB instead of {:.0f} and {:.0f}'.format(*held[0], *held[1])
+    by_form, auto = zip(*grid(), strict=True)
+    yield f'factorized form {min(by_form):.2f} to {max(by_form):.2f}'
+    yield f'took {min(auto):.2f} to {max(auto):.2f} of the time of the convolutions'
+    yield gather_sentence()
     shares = [
         100 * case[mode]['gemm_share']
         for case in benchmark('pyramid_atrous_conv-intel-xeon-processor-x2')['cases']
@@ -359,6 +362,7 @@ PAGES: dict[str, Callable[[], Iterator[str]]] = {
     'docs/boundary_weights.md': weights,
     'docs/cluster.md': precision,
     'docs/decisions.md': decisions,
+    'docs/deploy.md': deploy,
     'docs/gallery.md': gallery,
     'docs/model_card.md': model_card,
     'docs/pyramid_atrous_conv.md': pyramid,

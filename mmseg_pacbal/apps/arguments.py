@@ -143,6 +143,18 @@ def export_onnx(p: argparse.ArgumentParser) -> None:
     cli.add_overwrite(p)
     p.add_argument('--image', help='picture to compare on; default: a generated scene')
     p.add_argument('--opset', type=int, default=18, help='ONNX opset, 18 or later')
+    p.add_argument(
+        '--runtime',
+        choices=('onnxruntime', 'openvino', 'ncnn'),
+        default='onnxruntime',
+        help='where the graph will run: PAC is written in the form that was measured to be faster '
+        'there; default: %(default)s',
+    )
+    p.add_argument(
+        '--int8',
+        action='store_true',
+        help='the graph will be quantised to 8 bits: PAC is written as convolutions',
+    )
 
 
 def demo(p: argparse.ArgumentParser) -> None:

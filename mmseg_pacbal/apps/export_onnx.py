@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from ..configs import datasets
 from ..datasets.synthetic_scene import render_scene
 from ..errors import one_sentence
-from ..layers import PyramidAtrousConv
+from ..layers import prepare_export
 from ..openmmlab.completion import load_complete_config
 from ..openmmlab.data_checks.files import read_image
 from ..openmmlab.inference import converts_bgr_to_rgb, init_inferencer, require_finite
@@ -68,11 +68,9 @@ class ExportModel(nn.Module):
         logits = self.model.encode_decode(x, [dict(img_shape=x.shape[2:])])
         return logits[..., :height, :width]
 
-    def fuse_norms(self) -> None:
-        """Fold the batch norms of all convolutions."""
-        for module in self.modules():
-            if isinstance(module, PyramidAtrousConv):
-                module.fuse_norm()
+    def prepare(self, runtime: str, int8: bool = False) -> None:
+        """Fold the batch norms of all convolutions, and write PAC as is faster in a runtime."""
+        prepare_export(self, runtime, int8)
         fuse_conv_bn(self)
 
     def threshold(self) -> float | None:
@@ -94,7 +92,7 @@ def main(args: argparse.Namespace) -> None:
     expected = [predicted(model, image) for image in images]  # before norms are folded
     for logits in expected:
         require_finite(logits, args.checkpoint)
-    model.fuse_norms()
+    model.prepare(args.runtime, args.int8)
     export(model, path, args.opset)
     verify(path, images, expected, model.threshold())
 

@@ -1,3 +1,4 @@
+from .deployment import prepare_export
 from .pyramid_atrous_conv import PyramidAtrousConv
 
-__all__ = ['PyramidAtrousConv']
+__all__ = ['PyramidAtrousConv', 'prepare_export']

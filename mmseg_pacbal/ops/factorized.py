@@ -29,15 +29,15 @@ MIN_SAVED = 128
 MAX_BYTES = 16 * 2**20
 
 
-def choose_by_rule(channels: int, rates: Sequence[int]) -> str:
+def choose_by_rule(channels: int, rates: Sequence[int], min_saved: float = MIN_SAVED) -> str:
     """``'reference'`` or ``'factorized'``, by what the factorized form saves.
 
     For every pixel, tap and output it saves C_in * (rates - 1) multiplications and costs one
     addition for each rate, which a convolution does at no extra cost. The saving from which on it
     is faster was measured on a CPU, in inference and in training, in float32 and bfloat16
-    (docs/pyramid_atrous_conv.md). ``channels`` is C_in.
+    (docs/pyramid_atrous_conv.md); another runtime has another ``min_saved``. ``channels`` is C_in.
     """
-    return 'factorized' if channels * (len(rates) - 1) >= MIN_SAVED else 'reference'
+    return 'factorized' if channels * (len(rates) - 1) >= min_saved else 'reference'
 
 
 def forward(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Tensor:
@@ -121,14 +121,21 @@ def traceable(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> 
 
     It holds all products, padded, and is slower than :func:`forward` where torch runs it.
     """
-    c_out, _, kh, kw = map(int, weight.shape)  # torch.jit.trace has tensors here
-    h, w = x.shape[2:]
-    top, left = max(rates) * (kh // 2), max(rates) * (kw // 2)
     products = F.conv2d(x, stack_taps(weight)[:, :, None, None])
-    products = F.pad(products, (left, left, top, top)).split(c_out, dim=1)
+    kernel = int(weight.shape[2]), int(weight.shape[3])  # torch.jit.trace has tensors here
+    return traceable_sums(products, kernel, rates, concat)
+
+
+def traceable_sums(
+    products: Tensor, kernel: tuple[int, int], rates: Sequence[int], concat: bool
+) -> Tensor:
+    """Outputs of (N, kh * kw * C_out, H, W), the products of each tap for all outputs."""
+    h, w = products.shape[2:]
+    top, left = (max(rates) * (side // 2) for side in kernel)
+    padded = F.pad(products, (left, left, top, top)).chunk(kernel[0] * kernel[1], dim=1)
     groups: dict[int, Tensor] = {}
-    for tap, group, dy, dx, count in shifts((kh, kw), rates, concat):
-        shifted = products[tap][..., top + dy : top + dy + h, left + dx : left + dx + w]
+    for tap, group, dy, dx, count in shifts(kernel, rates, concat):
+        shifted = padded[tap][..., top + dy : top + dy + h, left + dx : left + dx + w]
         shifted = shifted if count == 1 else count * shifted
         groups[group] = groups[group] + shifted if group in groups else shifted
     return torch.cat([groups[i] for i in sorted(groups)], dim=1) if concat else groups[0]

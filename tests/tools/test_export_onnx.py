@@ -88,6 +88,22 @@ def test_openvino_agrees_with_onnxruntime_at_any_size(exported):
         np.testing.assert_allclose(compiled(image)[0], expected, rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
+def test_options_choose_the_form(config_and_checkpoint, tmp_path):
+    """128 channels at five rates: convolutions are faster in onnxruntime, and not in ncnn."""
+    import onnx
+
+    def widest(*options: str) -> int:
+        out = tmp_path / f'{len(options)}.onnx'
+        call_tool('export_onnx', *config_and_checkpoint, '--out', out, *options)
+        found = (a for node in onnx.load(out).graph.node for a in node.attribute)
+        return max(max(a.ints) for a in found if a.name == 'dilations')
+
+    assert widest() == 9  # the largest rate
+    assert widest('--runtime', 'ncnn') < 9
+    assert widest('--runtime', 'ncnn', '--int8') == 9
+
+
 def test_missing_image_is_one_sentence(tiny, capsys, tmp_path):
     args = (*tiny, '--image', 'none.jpg', '--out', tmp_path / 'm.onnx')
     assert mistake(capsys, 'export_onnx', *args) == 'image none.jpg is missing'

@@ -1,0 +1,80 @@
+"""PAC, exported in its factorized form and as five convolutions, in every runtime installed.
+
+python -m benchmarks.export_runtimes
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import torch
+
+from benchmarks.harness import InTurn, fresh, main, measure_times, relative_error
+from benchmarks.records import source
+from benchmarks.runtimes import OPENERS, installed, versions
+from mmseg_pacbal.layers import PyramidAtrousConv, prepare_export
+from mmseg_pacbal.markdown import to_markdown
+
+# C_in, C_out, side of the feature
+CASES = (
+    *((2048, 256, 33), (512, 256, 33), (256, 256, 33), (320, 128, 16)),
+    *((128, 64, 33), (64, 64, 33), (32, 16, 17)),
+)
+FORMS = dict(factorized='factorized', five='reference')
+MAX_ERROR = 1e-5
+
+
+def measure(args: argparse.Namespace) -> dict:
+    names = args.runtimes.split(',') if args.runtimes else installed()
+    cases = [case(args, name, *shape) for name in names for shape in CASES]
+    return dict(versions=versions(names), cases=cases)
+
+
+def case(args: argparse.Namespace, runtime: str, c_in: int, c_out: int, size: int) -> dict:
+    """Times of both forms in a runtime, and their errors against PyTorch."""
+    shape = (1, c_in, size, size)
+    features = fresh(lambda generator: torch.randn(shape, generator=generator).numpy())
+    x = torch.from_numpy(features[0])
+    torch.manual_seed(0)
+    layer = PyramidAtrousConv(c_in, c_out, activation=None, backend='reference').eval()
+    with torch.no_grad():
+        expected = layer(x)
+    runs, errors = {}, {}
+    with tempfile.TemporaryDirectory() as folder:
+        for form, layer.backend in FORMS.items():
+            plain = prepare_export(layer, runtime).eval()
+            model = OPENERS[runtime](plain, x, Path(folder) / form, args.threads)
+            errors[form] = relative_error(torch.from_numpy(model(features[0])), expected)
+            if not errors[form] <= MAX_ERROR:
+                raise ValueError(f'{form} in {runtime} differs from PyTorch by {errors[form]:.1e}')
+            runs[form] = InTurn(model, features)
+        times = measure_times(runs, args.repeats)
+    print(runtime, *shape, {form: found['p50'] for form, found in times.items()}, flush=True)
+    return dict(runtime=runtime, c_in=c_in, c_out=c_out, size=size, errors=errors, times=times)
+
+
+def faster(case: dict) -> float:
+    """Time of five convolutions over that of the factorized form."""
+    return case['times']['five']['p50'] / case['times']['factorized']['p50']
+
+
+def table(record: dict) -> str:
+    rows = []
+    for found in record['results']['cases']:
+        times = (found['times'][form] for form in FORMS)
+        spans = ['{p20:.2f}, {p50:.2f}, {p80:.2f}'.format(**ms(t)) for t in times]
+        shape = '{c_in} -> {c_out}, {size}x{size}'.format(**found)
+        errors = ' and '.join(f'{found["errors"][form]:.0e}' for form in FORMS)
+        rows.append([found['runtime'], shape, *spans, f'{faster(found):.2f}', errors])
+    head = ['runtime', 'layer', 'factorized, ms', 'five, ms', 'five / factorized', 'errors']
+    named = ', '.join(f'{name} {v}' for name, v in record['results']['versions'].items())
+    where = source(record)
+    return f'{to_markdown(head, rows, left=2)}\n\np20, p50 and p80; {named}.{where}'
+
+
+def ms(times: dict[str, float]) -> dict[str, float]:
+    return {name: 1e3 * value for name, value in times.items()}
+
+
+if __name__ == '__main__':
+    main(__file__, __doc__, measure, table, threads=1, device='cpu', runtimes='')
