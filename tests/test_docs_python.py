@@ -200,14 +200,14 @@ Step = Callable[[dict], None]
 PAGES_WITH_SCRIPTS: dict[str, tuple[Step, Step]] = {
     'docs/binary.md': (labelled_by_probability, check_threshold),
     'docs/boundary_metrics.md': (in_training, check_metric),
+    'docs/deploy.md': (exported, has_shape('logits', 1, 2, 8, 8)),
     'docs/how_it_works.md': (nothing, check_method),
-    'docs/pyramid_atrous_conv.md': (exported, has_shape('logits', 1, 2, 8, 8)),
     'docs/robustness.md': (short_run, check_run),
     'docs/tools.md': (predicting, has_shape('label', 40, 60)),
     'docs/use_pac.md': (nothing, check_layer),
     'docs/without_mmsegmentation.md': (in_training, check_without),
 }
-SLOW = {'docs/pyramid_atrous_conv.md', 'docs/robustness.md', 'docs/tools.md'}
+SLOW = {'docs/deploy.md', 'docs/robustness.md', 'docs/tools.md'}
 # The demo's small network in place of a large one.
 SMALLER = {'configs/pac_bal_voc.py': str(DEMO)}
 
