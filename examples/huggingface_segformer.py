@@ -58,6 +58,7 @@ def main() -> None:
         options = TrainingArguments(
             folder, max_steps=args.iterations, per_device_train_batch_size=8, learning_rate=1e-3,
             save_strategy='no', report_to=[], disable_tqdm=True, use_cpu=True, seed=0,
+            logging_steps=25,
         )  # fmt: skip
         Trainer(
             model, options, collate, SyntheticScenes(64), compute_loss_func=loss_at_full_size

@@ -23,15 +23,16 @@ class Segmentation(lightning.LightningModule):
     def __init__(self) -> None:
         super().__init__()
         classes = len(SyntheticScenes.classes)
-        self.model = lraspp_mobilenet_v3_large(
-            weights=None, weights_backbone=None, num_classes=classes
-        )
+        self.model = lraspp_mobilenet_v3_large(weights_backbone=None, num_classes=classes)
         self.loss = BoundaryAwareLoss(normalize='mean')  # new
         self.quality = BoundaryQuality(classes, widths=[4])  # new
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         image, label = batch
-        return self.loss(self.model(image)['out'], label)
+        loss = self.loss(self.model(image)['out'], label)
+        if (self.global_step + 1) % 25 == 0:
+            self.print(f'step {self.global_step + 1}: loss {loss.item():.3f}')
+        return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         image, label = batch

@@ -9,6 +9,7 @@ Random initial weights, a minute on two cores. The lines marked "new" are all th
 import argparse
 
 import torch
+from ignite.engine import Events
 from monai.data import DataLoader
 from monai.engines import SupervisedTrainer
 from monai.networks.nets import UNet
@@ -39,16 +40,10 @@ def main() -> None:
     torch.manual_seed(0)
     train = DataLoader(SyntheticScenes(64), batch_size=8, shuffle=True, collate_fn=collate)
     val = DataLoader(SyntheticScenes(32, seed=1), batch_size=8, collate_fn=collate)
-    model = UNet(
-        spatial_dims=2,
-        in_channels=3,
-        out_channels=len(SyntheticScenes.classes),
-        channels=(16, 32, 64, 128),
-        strides=(2, 2, 2),
-        num_res_units=2,
-    )
+    classes = len(SyntheticScenes.classes)
+    model = UNet(2, 3, classes, (16, 32, 64, 128), (2, 2, 2), num_res_units=2)  # of images in RGB
     print('before', score(model, val))
-    SupervisedTrainer(
+    trainer = SupervisedTrainer(
         device=torch.device('cpu'),
         max_epochs=args.epochs,
         train_data_loader=train,
@@ -56,7 +51,13 @@ def main() -> None:
         optimizer=torch.optim.AdamW(model.parameters(), lr=1e-3),
         # before: monai.losses.DiceCELoss(to_onehot_y=True, softmax=True)
         loss_function=BoundaryAwareLoss(normalize='mean'),  # new
-    ).run()
+    )
+
+    @trainer.on(Events.ITERATION_COMPLETED(every=25))
+    def print_loss(engine: SupervisedTrainer) -> None:
+        print(f'step {engine.state.iteration}: loss {engine.state.output["loss"].item():.3f}')
+
+    trainer.run()
     print('after ', score(model, val))
 
 

@@ -40,6 +40,8 @@ def train(model: nn.Module, loader: DataLoader, iterations: int) -> None:
             value.backward()
             optimizer.step()
             done += 1
+            if done % 25 == 0:
+                print(f'step {done}: loss {value.item():.3f}')
             if done == iterations:
                 return
 

@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 
@@ -50,6 +51,7 @@ def test_example_learns(case):
         env={**os.environ, 'PYTHONPATH': str(ROOT), 'HF_HUB_OFFLINE': '1'},
     )
     assert result.returncode == 0, result.stderr
+    assert re.search("^step 25: loss|^{'loss': ", result.stdout, re.MULTILINE)
     scores = {
         line.split()[0]: ast.literal_eval(line.partition(' ')[2].strip())
         for line in result.stdout.splitlines()

@@ -9,5 +9,6 @@ train_dataloader = dict(sampler=dict(type='SeededSampler'))
 default_hooks = dict(
     checkpoint=dict(type='AtomicCheckpointHook'),
     logger=dict(type='MainProcessLoggerHook'),
+    curves=dict(type='CurvesHook'),
     preemption=dict(type='PreemptionHook'),
 )

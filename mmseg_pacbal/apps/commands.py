@@ -65,6 +65,9 @@ def execute(tool: str, args: argparse.Namespace) -> None:
 
     def work(args: argparse.Namespace) -> None:
         require_mmseg('this tool')
+        from ..openmmlab.terminal import hide_harmless_warnings
+
+        hide_harmless_warnings()
         import_module(f'.{COMMANDS[tool].module}', __package__).main(args)
 
     cli.run(work, args)

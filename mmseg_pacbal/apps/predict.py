@@ -23,8 +23,6 @@ import cv2
 import mmcv
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress
 from torch import Tensor
 
 from ..datasets.palette import palette_image
@@ -33,6 +31,7 @@ from ..openmmlab.data_checks.files import read_image
 from ..openmmlab.engine import inference_autocast
 from ..openmmlab.inference import init_inferencer, require_finite
 from ..openmmlab.inspection import picture_of
+from ..openmmlab.terminal import shown_progress
 from ..visualization import paint, with_legend
 from . import cli
 
@@ -80,9 +79,8 @@ def main(args: argparse.Namespace) -> None:
     (loader,) = [t.from_file for t in inferencer.pipeline.transforms if hasattr(t, 'from_file')]
     autocast = inference_autocast(inferencer.model) if args.amp else nullcontext()
     unreadable: list[str] = []
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress, autocast:
-        bar = progress.add_task('Labelling', total=len(jobs))
+    done = 0
+    with shown_progress('Labelling', len(jobs)) as tell, autocast:
         for batch in batches(read_images(jobs, loader, unreadable), args.batch_size):
             images = [image for _, image in batch]
             samples = inferencer(images, batch_size=len(batch), return_datasamples=True)
@@ -95,8 +93,8 @@ def main(args: argparse.Namespace) -> None:
                 save(job, image, label, palette, args.opacity, classes)
                 if labels:
                     save_probabilities(job, sample.seg_logits.data, args.probabilities)
-            progress.advance(bar, len(batch))
-        progress.advance(bar, len(unreadable))
+            done += len(batch)
+            tell(done + len(unreadable))
     folders = ', '.join(f'{args.out}/{name}' for name in (MASKS, OVERLAYS))
     print(f'labelled {len(jobs) - len(unreadable)} of {len(jobs)} images: {folders}')
     names = inferencer.model.dataset_meta['classes']

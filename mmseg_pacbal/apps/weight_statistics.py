@@ -15,6 +15,7 @@ from ..datasets.palette import VOID
 from ..losses import BoundaryAwareLoss
 from ..markdown import to_markdown
 from ..openmmlab.data_checks.masks import read_mask
+from ..openmmlab.terminal import track
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 BIN, LARGEST = 0.01, 400  # of the histogram from which quantiles are read
@@ -56,7 +57,8 @@ def weight_table(groups: dict[str, list[Tensor]], loss: BoundaryAwareLoss) -> st
             kinds[f'{name}, with void'] = [label for label, has in pairs if has]
             kinds[f'{name}, without'] = [label for label, has in pairs if not has]
         for kind, maps in kinds.items():
-            mean, quantiles, under = weight_statistics(maps, loss)
+            counted = track(maps, f'Weighing {kind}', len(maps))
+            mean, quantiles, under = weight_statistics(counted, loss)
             cells = (f'{value:.1f}' for value in (mean, *quantiles))
             rows.append([kind, str(len(maps)), *cells, f'{under:.1%}'])
     head = ['labels', 'maps', 'mean', *(f'{q:.0%}' for q in QUANTILES), 'under 1']

@@ -35,6 +35,8 @@ class CountMetric(BaseMetric):
         ValueError: ignore_index is not an integer.
     """
 
+    default_prefix = ''  # None would warn that there is none
+
     def __init__(self, ignore_index: int = 255, **kwargs) -> None:
         reject_unknown_arguments(type(self), kwargs)
         super().__init__(**kwargs)

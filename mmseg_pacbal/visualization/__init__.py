@@ -1,6 +1,6 @@
 """Pictures of labels, weights, losses and predictions."""
 
-from .charts import region_chart, reliability_plot
+from .charts import region_chart, reliability_plot, training_curves
 from .panels import PanelRow, WeightSample, paint, panel_figure, weight_figure, with_legend
 from .paper import comparison_figure, edge_figure, loss_figure, qualitative_figure
 
@@ -15,6 +15,7 @@ __all__ = [
     'qualitative_figure',
     'region_chart',
     'reliability_plot',
+    'training_curves',
     'weight_figure',
     'with_legend',
 ]

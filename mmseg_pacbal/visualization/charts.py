@@ -1,4 +1,6 @@
-"""What one or more models get right: in each region, and in relation to their confidence."""
+"""What models get right, by region and by confidence, and how a training went."""
+
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -40,6 +42,31 @@ def region_chart(totals: Totals) -> Figure:
     labels = [f'{r}\n{s:.1f} % of pixels' for r, s in zip(HARD_REGIONS, shares, strict=True)]
     panels[-1].set_xticks(range(len(HARD_REGIONS)), labels, fontsize=8)
     figure.legend(*panels[0].get_legend_handles_labels(), loc='outside upper center', ncols=2)
+    return figure
+
+
+def training_curves(
+    losses: Mapping[int, float], scores: Mapping[str, Mapping[int, float]], per: str = 'iteration'
+) -> Figure:
+    """The loss of a training by iteration and, below it, scores in % by iteration or epoch.
+
+    Args:
+        losses: By iteration.
+        scores: By name; each by iteration or epoch. Without any there is one panel.
+        per: What scores are by.
+    """
+    figure = Figure(figsize=(7, 6 if scores else 3.5), layout='constrained')
+    panels = figure.subplots(2 if scores else 1, squeeze=False)[:, 0]
+    panels[0].plot([*losses], [*losses.values()])
+    panels[0].set(xlabel='iteration', ylabel='loss')
+    for name, values in scores.items():
+        panels[-1].plot([*values], [*values.values()], 'o-', markersize=4, label=name)
+    if scores:
+        panels[-1].set(xlabel=per, ylabel='%')
+        panels[-1].legend(frameon=False)
+    for panel in panels:
+        panel.grid(color='0.9')
+        panel.spines[['top', 'right']].set_visible(False)
     return figure
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from mmengine.device import get_device
-from rich.progress import MofNCompleteColumn, Progress
 
 from ...configs import tools_folder
 from ...markdown import to_markdown
 from ...openmmlab.engine.processes import SIGNALS, STOPPED
+from ...openmmlab.terminal import shown_progress
 from .. import cli
 from .execution import StudyPaths
 from .plan import Run, Study, load_study, plan_runs
@@ -81,13 +81,13 @@ def watch(runner: StudyRunner) -> None:
     total = sum(run.iterations for run in runner.runs)
     shown = -1
     runner.start()
-    with Progress(*Progress.get_default_columns(), MofNCompleteColumn()) as progress:
-        bar = progress.add_task('Iterations', total=total, completed=runner.iterations_done())
+    with shown_progress('Iterations', total) as tell:
+        tell(runner.iterations_done())
         working = True
         while working:
             working = runner.wait(seconds=1)  # before counting, so that the last count is complete
-            progress.update(bar, completed=runner.iterations_done())
+            tell(runner.iterations_done())
             finished = runner.runs_finished()
             if finished != shown:
-                progress.console.print(f'{finished} of {len(runner.runs)} runs finished')
+                print(f'{finished} of {len(runner.runs)} runs finished', flush=True)
                 shown = finished

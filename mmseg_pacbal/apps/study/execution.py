@@ -7,8 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from mmengine.device import get_device
 
 from ...openmmlab.engine import latest_intact_checkpoint
 from ...openmmlab.engine.processes import STOPPED
+from ...openmmlab.engine.work_dir import logged_scalars
 from ..provenance import provenance
 from .claims import ClaimedError, claim
 from .plan import Run, Study
@@ -65,7 +65,7 @@ class StudyPaths:
         """How many iterations of a run are done, according to its logs."""
         if self.record(run).exists():
             return run.iterations
-        return max((entry['step'] for entry in _scalars(self.folder(run))), default=0)
+        return max((entry['step'] for entry in logged_scalars(self.folder(run))), default=0)
 
 
 def execute(
@@ -160,7 +160,7 @@ def _measured(run: Run, paths: StudyPaths, gpus: str | None) -> dict:
     """The record of a run that was trained and tested."""
     folder = paths.folder(run)
     metrics = json.loads(max((folder / 'test').glob('*/*.json'), key=os.path.getmtime).read_text())
-    seconds = [entry['time'] for entry in _scalars(folder) if 'loss' in entry]
+    seconds = [entry['time'] for entry in logged_scalars(folder) if 'loss' in entry]
     gpu = f'cuda:{(gpus or "0").partition(",")[0]}'
     return dict(
         study=paths.study.name,
@@ -189,14 +189,6 @@ def _reuse_record(run: Run, paths: StudyPaths) -> bool:
     record = min(same, key=lambda r: r['environment']['device'].partition(':')[0] != kind)
     write_record(paths.record(run), dict(record, study=paths.study.name, row=run.row))
     return True
-
-
-def _scalars(folder: Path) -> Iterator[dict]:
-    """What training logged, from all its starts."""
-    for path in sorted(folder.glob('*/vis_data/scalars.json')):
-        for line in path.read_text().splitlines():
-            with suppress(json.JSONDecodeError):  # a line that was cut off when a run was killed
-                yield json.loads(line)
 
 
 def _config_file(run: Run, paths: StudyPaths) -> Path:

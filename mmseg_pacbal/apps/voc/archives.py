@@ -15,12 +15,12 @@ from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
-from rich.progress import track
 from scipy.io import loadmat
 
 from ...datasets.palette import palette_image, voc_colormap
 from ...openmmlab.data_checks.files import check_values, read_list
 from ...openmmlab.data_checks.masks import read_mask
+from ...openmmlab.terminal import track
 from .layout import AUG_MASKS, MASKS, RULES, augmented_lists, list_path, require_complete
 
 VOC_MD5 = '6cd6e144f989b92b3379bac3b3de84fd'
@@ -52,7 +52,7 @@ def prepare(voc: Path, sbd: Path, root: Path) -> None:
     own = _own_lists(voc, root)
     with_mask = {*own['train'], *own['val']}
     sbd_names = _convert_sbd(sbd, root / AUG_MASKS, skip=with_mask)
-    for name in track(sorted(with_mask), 'Copying masks of VOC'):
+    for name in track(sorted(with_mask), 'Copying masks of VOC', len(with_mask)):
         mask = root / MASKS / f'{name}.png'
         if mask.is_file():
             _place(root / AUG_MASKS / mask.name, mask.read_bytes())
@@ -118,7 +118,7 @@ def _files(archive: Path, folder: PurePosixPath, description: str) -> Iterator[t
             members = tar.getmembers()
             for member in members:
                 _refuse_escape(archive, member)
-            for member in track(members, description):
+            for member in track(members, description, len(members)):
                 path = PurePosixPath(member.name)
                 if not member.isfile() or not path.is_relative_to(folder):
                     continue

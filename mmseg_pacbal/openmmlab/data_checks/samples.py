@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from mmengine.dataset import Compose
 from mmseg.datasets import BaseSegDataset
-from rich.progress import track
 from torch.utils.data import Dataset
 
 from ...datasets.palette import VOID
+from ..terminal import track
 from .files import Loader, SampleFiles, check_size, check_values, labels_of_values, read_image
 from .masks import read_mask
 
@@ -113,7 +113,7 @@ def verify_samples(
     pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
     try:
         verdicts = pool.map(partial(verify_sample, rules=rules), samples)
-        for found, pixels in track(verdicts, name, total=len(samples)):
+        for found, pixels in track(verdicts, name, len(samples)):
             broken += bool(found)
             problems += found
             counts += pixels

@@ -6,6 +6,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
+from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
@@ -16,6 +17,7 @@ from ...configs import set_values
 from ...ops.factorized import with_plain_layout
 from ..completion import infer_settings
 from ..data_checks.samples import CheckedPipeline, base_datasets, common_folder
+from ..terminal import bars_of, keep_short
 from .processes import protect_workers
 from .work_dir import locked
 
@@ -25,14 +27,20 @@ class CheckedRunner(Runner):
     """mmengine's Runner with a :class:`CheckedPipeline` in every data set of MMSegmentation.
 
     Errors name the file, and wrong masks are refused. While it trains, no other training may use
-    its work dir. MMSegmentation's ``tools/train.py`` builds it if the config says
-    ``runner_type='CheckedRunner'``.
+    its work dir. On a terminal a bar shows the time left; the environment, the config and the list
+    of hooks are in the log file alone. MMSegmentation's ``tools/train.py`` builds it if the config
+    says ``runner_type='CheckedRunner'``.
     """
 
     @classmethod
     def from_cfg(cls, cfg: Config) -> Runner:
         infer_settings(cfg)  # done already where our tools have read the config
         return super().from_cfg(cfg)
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        logger = super().build_logger(*args, **kwargs)
+        keep_short(logger, logger.log_file)
+        return logger
 
     def dump_config(self) -> None:
         """Nothing yet: a test leaves the config that training wrote to the work dir as it was."""
@@ -45,7 +53,16 @@ class CheckedRunner(Runner):
             here = source is not None and target.is_file() and target.samefile(source)
             if not here or target.read_text() == Config.fromfile(source).pretty_text:
                 super().dump_config()
-            return super().train()
+            with bars_of(self):
+                return super().train()
+
+    def val(self) -> dict:
+        with bars_of(self):
+            return super().val()
+
+    def test(self) -> dict:
+        with bars_of(self):
+            return super().test()
 
     def load_checkpoint(self, *args: Any, **kwargs: Any) -> dict:
         """What the optimizer kept of PAC's filter gets that filter's layout of today.

@@ -1,8 +1,9 @@
-"""One training at a time in a work dir, whichever processes and machines share it."""
+"""One training at a time in a work dir, whichever processes and machines share it; its records."""
 
 from __future__ import annotations  # names of filelock may be missing, see below
 
 import _thread
+import json
 import os
 import sys
 import time
@@ -66,6 +67,14 @@ def locked(folder: str | Path) -> Iterator[None]:
         yield
     finally:
         lease.release()
+
+
+def logged_scalars(folder: str | Path) -> Iterator[dict]:
+    """What training logged in a work dir, from all its starts."""
+    for path in sorted(Path(folder).glob('*/vis_data/scalars.json')):
+        for line in path.read_text().splitlines():
+            with suppress(json.JSONDecodeError):  # a line that was cut off when a run was killed
+                yield json.loads(line)
 
 
 def _lease(path: Path, **options: Any) -> SoftFileLease:

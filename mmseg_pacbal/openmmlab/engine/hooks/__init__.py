@@ -2,6 +2,7 @@
 
 from .boundary_visualization_hook import BoundaryVisualizationHook
 from .checkpoint_hook import AtomicCheckpointHook
+from .curves_hook import CurvesHook
 from .preemption_hook import PreemptionHook
 from .small_hooks import (
     ChannelsLastHook,
@@ -14,6 +15,7 @@ __all__ = [
     'AtomicCheckpointHook',
     'BoundaryVisualizationHook',
     'ChannelsLastHook',
+    'CurvesHook',
     'FrozenStatisticsHook',
     'LossSwitchHook',
     'MainProcessLoggerHook',

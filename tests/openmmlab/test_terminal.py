@@ -1,0 +1,84 @@
+"""What is shown while a job runs, on a terminal and elsewhere."""
+
+import io
+import re
+
+import pytest
+from mmengine.registry import FUNCTIONS
+from rich.console import Console
+
+from mmseg_pacbal.openmmlab import terminal
+from tests.openmmlab.engine.tiny_run import train
+
+
+class Screen(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def screen(monkeypatch) -> Screen:
+    """Standard error is a terminal."""
+    screen = Screen()
+    monkeypatch.setattr(terminal, 'REFRESH', 0.0)
+    console = Console(file=screen, force_terminal=True, color_system=None, width=100)
+    monkeypatch.setattr(terminal, 'Console', lambda **_: console)
+    return screen
+
+
+def test_plain_lines_where_there_is_no_terminal(monkeypatch, capsys):
+    clock = iter([0.0, 5.0, 10.0, 14.0, 25.0])
+    monkeypatch.setattr(terminal.time, 'monotonic', lambda: next(clock))
+    assert list(terminal.track('abcd', 'Reading', 4)) == [*'abcd']
+    out, err = capsys.readouterr()
+    # A line after 10 s or more: 1 more done in 10 s, 2 to go; 3 more in 25 s, none to go.
+    assert err.splitlines() == ['Reading: 2 of 4, 0:00:20 left', 'Reading: 4 of 4, 0:00:00 left']
+    assert out == ''
+
+
+def test_what_was_done_before_does_not_count_as_fast(monkeypatch, capsys):
+    clock = iter([0.0, 1.0, 11.0])
+    monkeypatch.setattr(terminal.time, 'monotonic', lambda: next(clock))
+    with terminal.shown_progress('Iterations', 1000) as tell:
+        tell(900)
+        tell(910)
+    assert capsys.readouterr().err == 'Iterations: 910 of 1,000, 0:01:39 left\n'
+
+
+def test_a_bar_on_a_terminal(screen, capsys):
+    assert list(terminal.track('abcd', 'Reading', 4)) == [*'abcd']
+    assert re.search(r'Reading .*100% .*0:00:00 .*4/4', screen.getvalue())
+    assert capsys.readouterr() == ('', '')
+
+
+def test_bars_of_a_training(screen, tmp_path, capsys):
+    runner = train(tmp_path, max_iters=4, log_level='INFO')
+    said = screen.getvalue()
+    assert [n for n in range(1, 5) if re.search(rf'Training .*{n}/4', said)] == [1, 2, 3, 4]
+    assert re.search(r'Validation .*4/4', said)  # 10 samples, 3 in a batch
+    assert 'Iter(train) [4/4]' in capsys.readouterr().out  # as without a bar
+    assert not any(isinstance(hook, terminal._BarHook) for hook in runner.hooks)
+    assert screen.getvalue().endswith('\x1b[?25h')  # the cursor is back
+
+
+def test_an_error_ends_the_bars(screen, tmp_path):
+    val_evaluator = dict(type='IoUMetric')  # which cannot score points
+    with pytest.raises(IndexError):
+        train(tmp_path, max_iters=4, val_evaluator=val_evaluator)
+    assert screen.getvalue().endswith('\x1b[?25h')
+
+
+def test_long_blocks_are_in_the_log_file_alone(tmp_path, capsys):
+    train(tmp_path, max_iters=1, log_level='INFO')
+    out, log = capsys.readouterr().out, next(tmp_path.glob('*/*.log'))
+    assert out.splitlines()[0] == f'environment, config and hooks: {log}'
+    for block in ('System environment:', 'Config:', 'Hooks will be executed'):
+        assert block in log.read_text()
+        assert block not in out
+    assert 'Iter(train) [1/1]' in out
+
+
+def test_mmsegmentation_has_functions_to_search():
+    terminal.hide_harmless_warnings()
+    terminal.hide_harmless_warnings()
+    assert FUNCTIONS.children['mmseg'].get('pseudo_collate') is FUNCTIONS.get('pseudo_collate')
