@@ -4,14 +4,13 @@ import importlib.util
 import json
 
 import pytest
-import torch
 
 from tests.environments import ROOT
-from tests.openmmlab.engine.tiny_run import checkpoint, load, train
+from tests.openmmlab.engine.tiny_run import train
 from tests.pages import blocks
 
 BLOCKS = [*blocks(ROOT / 'docs' / 'watch_training.md', 'python')]
-WRITTEN = dict(tensorboard='events.out.tfevents.*', wandb='*.wandb', mlflow='metrics/*loss')
+WRITTEN = dict(tensorboard='events.out.tfevents.*', wandb='*.wandb', mlflow='mlflow.db')
 
 
 def settings(word: str) -> dict:
@@ -19,7 +18,7 @@ def settings(word: str) -> dict:
     (block,) = [block for block in BLOCKS if word in block]
     names: dict = {}
     exec(block, names)
-    return {key: value for key, value in names.items() if isinstance(value, (dict, list))}
+    return {key: value for key, value in names.items() if not key.startswith('__')}
 
 
 def test_early_stopping(tmp_path):
@@ -28,15 +27,6 @@ def test_early_stopping(tmp_path):
     never = dict(hook, monitor='score', rule='greater', min_delta=1e6, patience=2)
     runner = train(tmp_path, max_iters=40, custom_hooks=[never])
     assert runner.iter == 6  # validations after 2, 4 and 6 iterations: one, and two no better
-
-
-def test_a_compiled_model_trains_to_the_same_weights(tmp_path):
-    options = settings('aot_eager')
-    runs = train(tmp_path / 'plain', max_iters=2), train(tmp_path / 'fast', max_iters=2, **options)
-    plain, compiled = (load(checkpoint(run))['state_dict'] for run in runs)
-    assert hasattr(runs[1].model.train_step, '_torchdynamo_orig_callable')
-    assert compiled.keys() == plain.keys()
-    torch.testing.assert_close(compiled, plain)
 
 
 @pytest.mark.parametrize('package', WRITTEN)
