@@ -23,6 +23,7 @@ from ..openmmlab.engine import (
 from ..openmmlab.engine.processes import is_first, start_processes, stopped_by_signals
 from ..openmmlab.engine.runner import unwrapped
 from ..openmmlab.engine.work_dir import locked
+from ..openmmlab.feature_checks import check_features, explained_heads
 from ..openmmlab.losses import check_losses
 from . import cli
 
@@ -32,7 +33,10 @@ LOADERS = ('train_dataloader', 'val_dataloader')
 def main(args: argparse.Namespace) -> None:
     cfg = load_complete_config(args.config, args.cfg_options)
     if args.check:
-        check_losses(MODELS.build(cfg.model))  # a wrong argument of the loss ends it here
+        with explained_heads(cfg):
+            model = MODELS.build(cfg.model)  # a wrong argument of head or loss ends it here
+        check_losses(model)
+        check_features(model)
         report([*map(cli.with_flags, verify_data(cfg, *LOADERS))])
         return suggest(cfg)
     cfg.work_dir = cli.work_dir(args, cfg)
@@ -48,9 +52,11 @@ def train(args: argparse.Namespace, cfg: Config) -> None:
     if args.amp:
         use_amp_in_training(cfg)
     start_processes(cfg, args.launcher, args.local_rank)
-    runner = build_runner(cfg)
+    with explained_heads(cfg):
+        runner = build_runner(cfg)
     model = unwrapped(runner)
     check_losses(model)
+    check_features(model)
     if checkpoint:
         saved = check_checkpoint(model, checkpoint, resume=True).get('cfg')
         now = runner.cfg.pretty_text

@@ -136,7 +136,7 @@ def report(problems: Sequence[str]) -> None:
         print(problem)
     if problems:
         found = f'{len(problems):,} problems were' if len(problems) > 1 else '1 problem was'
-        raise ValueError(f'{found} found in the data, listed above; fix the files named there')
+        raise ValueError(f'{found} found in the data, listed above; fix what is named there')
 
 
 class CheckedPipeline(Compose):

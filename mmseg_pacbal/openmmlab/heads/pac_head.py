@@ -72,10 +72,22 @@ class PACHead(BaseDecodeHead):
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         x = self._transform_inputs(inputs)
         if x.shape[1] != self.in_channels:
-            raise ValueError(
-                f'in_channels is {self.in_channels}, but the feature in_index={self.in_index} of '
-                f'the backbone has {x.shape[1]} channels; set '
-                f'model.decode_head.in_channels={x.shape[1]}'
-            )
+            raise ValueError(channels_problem('model.decode_head', self, inputs))
         pooled = self.image_pool(x).expand(-1, -1, *x.shape[2:])
         return self.cls_seg(torch.cat([self.conv1x1(x), pooled, self.pac(x)], dim=1))
+
+
+def channels_problem(path: str, head: BaseDecodeHead, features: Sequence[Tensor]) -> str | None:
+    """What to say of a head, named by its path in the config, that reads other channels."""
+    index, expected = head.in_index, head.in_channels
+    several = isinstance(index, (list, tuple))
+    found = [features[i].shape[1] for i in (index if several else [index])]
+    if expected == found[0] if not several else expected in (sum(found), found, tuple(found)):
+        return None
+    what = 'adds up to' if several and isinstance(expected, int) else 'is'
+    has = str(found).replace(' ', '') if several else found[0]
+    return (
+        f'{path}.in_channels {what} {expected}, but '
+        f'{"features" if several else "the feature"} in_index={index} of the backbone '
+        f'{"have" if several else "has"} {has} channels; set {path}.in_channels={has}'
+    )
