@@ -109,7 +109,8 @@ def network(pair: Pair) -> nn.Module:
     init_default_scope('mmseg')
     base = Config.fromfile(Config._get_cfg_path(f'mmseg::{pair.base}', '')[0]).model
     cfg = Config(dict(model=base))
-    cfg.merge_from_dict(dict(model=dict(backbone=pair.backbone or {})))
+    own = dict(pair.backbone or {})  # a copy: merging takes _delete_ out
+    cfg.merge_from_dict(dict(model=dict(backbone=own)))
     if pair.reads is not None:
         own = HEAD | pair.reads | dict(rates=pair.rates, loss_decode=LOSS)
         cfg.merge_from_dict(dict(model=dict(decode_head=own)))

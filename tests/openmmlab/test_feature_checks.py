@@ -124,12 +124,12 @@ def test_found_before_training_as_the_page_says(setting, sentence, how, tmp_path
 
 def test_errors_of_mmsegmentation_are_as_the_page_says(make_samples):
     label = torch.full((2, 48, 64), 6)
-    features = [torch.zeros(2, 128, 6, 8)] * 4
+    features = (torch.zeros(2, 128, 6, 8),) * 4  # a tuple, as of a ResNet
     raised = []
     for wrong in (dict(in_channels=77), dict(in_index=4), dict(num_classes=6)):
         head = MODELS.build(dict(FCN, in_channels=128, in_index=3) | wrong)
         with pytest.raises((RuntimeError, IndexError)) as error:
-            head.loss([*features], make_samples(label), {})
+            head.loss(features, make_samples(label), {})
         raised.append(str(error.value))
     assert [row for row, text in zip((0, 2, 3), raised, strict=True) if text not in ROWS[row]] == []
     with pytest.raises(AssertionError, match=r'^$'):
