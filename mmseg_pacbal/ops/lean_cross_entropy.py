@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 from .arguments import BOOL, INT, check_arguments, check_tensor, int_from, none_or
 
 # Strips that stay in a CPU's cache are fastest; a GPU needs larger ones to be busy.
-STRIP_BYTES = {'cpu': 2**22, 'cuda': 2**25}
+STRIP_BYTES = {'cpu': 2**21, 'cuda': 2**25}
 ACCEPTED = dict(ignore_index=INT, align_corners=BOOL, strip_bytes=none_or(int_from(1)))
 
 
@@ -48,7 +48,7 @@ def lean_cross_entropy(
         ignore_index: The void label.
         align_corners: That of ``F.interpolate``.
         strip_bytes: Upper limit of the memory for the large logits of a strip, which has at least
-            one row of one image. None: 4 MiB on a CPU, 32 MiB elsewhere.
+            one row of one image. None: 2 MiB on a CPU, 32 MiB elsewhere.
 
     Returns:
         The loss, a scalar that can be differentiated once, and the number of pixels whose label
