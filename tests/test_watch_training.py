@@ -4,9 +4,10 @@ import importlib.util
 import json
 
 import pytest
+import torch
 
 from tests.environments import ROOT
-from tests.openmmlab.engine.tiny_run import train
+from tests.openmmlab.engine.tiny_run import checkpoint, load, train
 from tests.pages import blocks
 
 BLOCKS = [*blocks(ROOT / 'docs' / 'watch_training.md', 'python')]
@@ -27,6 +28,17 @@ def test_early_stopping(tmp_path):
     never = dict(hook, monitor='score', rule='greater', min_delta=1e6, patience=2)
     runner = train(tmp_path, max_iters=40, custom_hooks=[never])
     assert runner.iter == 6  # validations after 2, 4 and 6 iterations: one, and two no better
+
+
+@pytest.mark.slow
+def test_a_compiled_model_trains_to_the_same_weights(tmp_path):
+    options = settings('aot_eager')
+    same = dict(max_iters=2, randomness=dict(seed=0))
+    runs = train(tmp_path / 'plain', **same), train(tmp_path / 'fast', **same, **options)
+    plain, compiled = (load(checkpoint(run))['state_dict'] for run in runs)
+    assert ['train_step' in vars(run.model) for run in runs] == [False, True]
+    assert compiled.keys() == plain.keys()
+    torch.testing.assert_close(compiled, plain)
 
 
 @pytest.mark.parametrize('package', WRITTEN)
