@@ -1,5 +1,7 @@
 """Pyramid Atrous Convolution as plain modules, in the form that is faster where it will run."""
 
+from collections import OrderedDict
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -86,11 +88,12 @@ def _plain(layer: PyramidAtrousConv, runtime: str, int8: bool) -> nn.Sequential:
         least = float('inf') if int8 else MIN_SAVED[runtime]
         form = choose_by_rule(layer.weight.shape[1], layer.rates, least)
     make = RateConvs if form == 'reference' else FactorizedConvs
-    parts = [
-        make(layer.weight.detach(), layer.rates, layer.merge == 'concat'),
-        layer.squeeze,
-        None if layer.bias is None else Bias(layer.bias.detach()),
-        layer.norm,
-        layer.activate,
-    ]
-    return nn.Sequential(*(part for part in parts if part is not None))
+    # By name: pnnx writes Python, in which a module's number is no name.
+    parts = dict(
+        pyramid=make(layer.weight.detach(), layer.rates, layer.merge == 'concat'),
+        squeeze=layer.squeeze,
+        bias=None if layer.bias is None else Bias(layer.bias.detach()),
+        norm=layer.norm,
+        activate=layer.activate,
+    )
+    return nn.Sequential(OrderedDict((n, part) for n, part in parts.items() if part is not None))
