@@ -10,7 +10,7 @@ from benchmarks.backbones import NUM_CLASSES, PAGE, PAIRS, Pair, cells, network,
 from mmseg_pacbal import BoundaryAwareLoss, PACHead
 from mmseg_pacbal.openmmlab.feature_checks import check_features
 
-SIDE = 64
+LARGE = 'MobileNetV3-Large, LR-ASPP'  # pools over 49 x 49 pixels of its map
 QUICK = {('ResNet-50, PAC', 32), ('MiT-B0, PAC on two maps', 16), ('MiT-B0, SegFormer', 4)}
 TABLE = PAGE.read_text()
 
@@ -26,17 +26,18 @@ def param(pair: Pair) -> object:
 @pytest.mark.parametrize('pair', map(param, PAIRS))
 def test_a_training_step(pair, make_samples):
     torch.manual_seed(0)
-    model = network(pair)
-    model.data_preprocessor.size = (SIDE, SIDE)
+    model, pixels = network(pair), 400 if pair.name == LARGE else 64
+    model.data_preprocessor.size = (pixels, pixels)
     check_features(model)
-    images = torch.randn(2, 3, SIDE, SIDE)
-    side = SIDE // pair.stride
+    images = torch.randn(2, 3, pixels, pixels)
+    side = pixels // pair.stride
     with torch.no_grad():
         assert model(images, mode='tensor').shape == (2, NUM_CLASSES, side, side)
-    label = torch.randint(NUM_CLASSES, (2, 4, 4)).repeat_interleave(16, 1).repeat_interleave(16, 2)
+    label = torch.randint(NUM_CLASSES, (2, pixels // 16, pixels // 16))
+    label = label.repeat_interleave(16, 1).repeat_interleave(16, 2)
     samples = make_samples(label)
     for sample in samples:
-        sample.set_metainfo(dict(img_shape=(SIDE, SIDE)))
+        sample.set_metainfo(dict(img_shape=(pixels, pixels)))
     losses = model.train().loss(images, samples)
     ours = [value for name, value in losses.items() if name.endswith('loss_bal')]
     assert len(ours) == sum(isinstance(m, BoundaryAwareLoss) for m in model.modules()) > 0
