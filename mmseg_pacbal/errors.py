@@ -18,7 +18,7 @@ def require_mmseg(what: str) -> None:
     if not has_mmseg():
         raise ImportError(
             f'{what} needs MMSegmentation, which is not installed; to install it: '
-            'pip install "mmseg-pacbal[lite]"'
+            'pip install ".[lite]" in a clone of mmseg-pacbal, or "FILE.whl[lite]" with its wheel'
         )
 
 

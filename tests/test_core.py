@@ -15,7 +15,8 @@ OPENMMLAB = ('mmengine', 'mmcv', 'mmseg')
 # A module that is None in sys.modules is not found, as if it were not installed.
 WITHOUT = f'import sys; sys.modules.update(dict.fromkeys({OPENMMLAB}))\n'
 TO_INSTALL = (
-    'needs MMSegmentation, which is not installed; to install it: pip install "mmseg-pacbal[lite]"'
+    'needs MMSegmentation, which is not installed; to install it: pip install ".[lite]" in a clone '
+    'of mmseg-pacbal, or "FILE.whl[lite]" with its wheel'
 )
 # code -> how the error that it ends with begins and ends
 ERRORS = {
