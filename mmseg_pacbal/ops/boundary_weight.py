@@ -224,8 +224,9 @@ def _blur(small: Tensor, kernel: str, n: int, sigma: float) -> Tensor:
 
 
 def _eager_on_cpu(maps: Tensor) -> bool:
-    """Whether OpenCV, here several times as fast as torch, can read them; no compiler traces it."""
-    return maps.device.type == 'cpu' and not torch.compiler.is_compiling()
+    """Whether OpenCV, here several times as fast as torch, can read the values of the maps."""
+    values = type(maps) is Tensor and not torch.compiler.is_compiling()  # FakeTensor has none
+    return values and maps.device.type == 'cpu'
 
 
 def _filter(maps: Tensor, f: Tensor, g: Tensor) -> Tensor:

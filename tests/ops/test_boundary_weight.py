@@ -8,6 +8,7 @@ import cv2
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mmseg_pacbal.ops import boundary_edges, boundary_weight, boundary_weight_map
 from mmseg_pacbal.ops.boundary_weight import KERNELS
@@ -226,6 +227,13 @@ def test_form_without_opencv_against_reference(kernel, generator, monkeypatch):
     for size, downsample in itertools.product(ODD_SIZES, (1, 4)):
         label = random_label(generator, (2, *size))
         assert_close_to_reference(label, kernel=kernel, downsample=downsample)
+
+
+def test_shape_of_a_label_without_values(generator):
+    """As torch.export and memory planners call it."""
+    with FakeTensorMode() as mode:
+        label = mode.from_tensor(random_label(generator, (2, 21, 30)))
+        assert boundary_weight_map(label).shape == label.shape
 
 
 def test_parts_of_a_large_label_are_those_of_the_whole(generator, monkeypatch):
