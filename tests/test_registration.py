@@ -42,6 +42,15 @@ def test_is_registered_with_the_first_import(order):
     run(order + REGISTERED)
 
 
+def test_config_of_a_pixel_loss_needs_no_other_import():
+    run(
+        'from mmseg_pacbal import BoundaryAwareLoss\n'
+        "loss = BoundaryAwareLoss(pixel_loss=dict(type='CrossEntropyLoss'))\n"
+        'from mmseg.models.losses import CrossEntropyLoss\n'
+        'assert isinstance(loss.pixel_loss, CrossEntropyLoss)\n'
+    )
+
+
 def test_names_need_no_more_than_they_use():
     run(
         'import sys, mmseg_pacbal\n'

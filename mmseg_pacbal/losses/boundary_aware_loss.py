@@ -1,7 +1,9 @@
 """Cross entropy weighted by the blurred edges of the label (Eq. 4)."""
 
+import importlib
 import inspect
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar, NoReturn
 
 import torch
@@ -128,8 +130,7 @@ class BoundaryAwareLoss(PixelLoss):
         self.avg_non_ignore = avg_non_ignore
         self.normalize = normalize
         self.running = RunningSums(2) if normalize == 'running' else None
-        build = type(self).build_pixel_loss
-        self.pixel_loss = None if pixel_loss is None else _as_per_pixel_loss(pixel_loss, build)
+        self.pixel_loss = None if pixel_loss is None else _as_per_pixel_loss(pixel_loss)
         self.use_sigmoid = use_sigmoid
 
     def per_pixel(
@@ -215,10 +216,12 @@ class BoundaryAwareLoss(PixelLoss):
         return ', '.join(f'{name}={value!r}' for name, value in self.map_args.items())
 
 
-def _as_per_pixel_loss(
-    pixel_loss: nn.Module | dict, build: Callable[[dict], nn.Module] | None
-) -> nn.Module:
+def _as_per_pixel_loss(pixel_loss: nn.Module | dict) -> nn.Module:
     if isinstance(pixel_loss, dict):
+        if BoundaryAwareLoss.build_pixel_loss is None:
+            with suppress(ImportError):
+                importlib.import_module('mmseg')  # with which this package registers its parts
+        build = BoundaryAwareLoss.build_pixel_loss
         if build is None:
             raise ValueError(
                 f'pixel_loss {pixel_loss!r} is a config, which needs MMSegmentation; give a '
