@@ -13,9 +13,11 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import Registry, init_default_scope
 from mmseg.registry import MODELS
+from PIL import Image
 from torch import Tensor, nn
 
 from mmseg_pacbal import BoundaryAwareLoss, PACHead, PyramidAtrousConv
+from mmseg_pacbal.datasets.palette import palette_image
 from tests.environments import ROOT
 from tests.pages import PAGES, blocks, name
 from tests.running import DEMO
@@ -152,7 +154,7 @@ def has_shape(name: str, *shape: int) -> Callable[[dict], None]:
 
 
 def labelled_by_probability(names: dict) -> None:
-    """A folder of probabilities, and labels with void, of which higher ones are more often 1."""
+    """Probabilities, and labels with void, grey and palette, more often 1 where they are high."""
     for index in range(3):
         p = np.random.default_rng(index).random((20, 30))
         label = (np.random.default_rng(9 + index).random(p.shape) < p**2).astype(np.uint8)
@@ -164,12 +166,13 @@ def labelled_by_probability(names: dict) -> None:
         for folder, picture in pictures.items():
             Path(folder, 'sub').mkdir(parents=True, exist_ok=True)
             cv2.imwrite(f'{folder}/sub/{index}.png', picture)
+    palette_image(label, [[0, 0, 0], [128, 0, 0]]).save('my_data/labels/val/sub/2.png')
 
 
 def check_threshold(names: dict) -> None:
     folders = (Path('labelled/probabilities/1/sub'), Path('my_data/labels/val/sub'))
     p, label = (
-        np.stack([cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in sorted(folder.iterdir())])
+        np.stack([np.array(Image.open(path)) for path in sorted(folder.iterdir())])
         for folder in folders
     )
 
