@@ -31,6 +31,7 @@ HELP = dict(
     batch='images',
     sizes='height and width of the features, such as 33,65',
     batches='numbers of images, such as 1,2',
+    checkout='folder of another build; default: this one, timed beside itself',
     runtimes='such as onnxruntime,openvino; default: those installed',
 )
 
