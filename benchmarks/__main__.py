@@ -12,7 +12,7 @@ import torch
 
 ON_ANY_DEVICE = (
     *('pyramid_atrous_conv', 'pac_head'),
-    *('boundary_weight', 'losses', 'model_zoo'),
+    *('boundary_weight', 'losses', 'model_zoo', 'earlier_build'),
 )
 ON_CPU = ('boundary_metric', 'busy_cores', 'cost_curves', 'export_runtimes', 'pages')
 

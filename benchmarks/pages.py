@@ -9,6 +9,7 @@ from benchmarks import (
     boundary_metric,
     boundary_weight,
     cost_curves,
+    earlier_build,
     export_runtimes,
     losses,
     model_zoo,
@@ -62,6 +63,7 @@ def costs() -> dict[str, str]:
         benchmarks=to_markdown(['what', 'measured', 'by'], rows, left=3),
         gpu='\n\n'.join(on_a_gpu),
         rates=cost_curves.table(load('cost_curves')),
+        earlier=earlier_build.table(load('earlier_build')),
     )
 
 

@@ -227,6 +227,14 @@ def _follow_max_iters(cfg: Config) -> None:
         for length in ('T_max', 'total_steps', 'total_iters'):
             if before is not None and node.get(length) == before - begin:
                 set_values([place], length, cfg.max_iters - begin)
+        end = node.get('end')
+        if (
+            isinstance(end, int) and end > cfg.max_iters
+        ):  # a warm-up: a choice that stays the user's
+            print(
+                f'config: {place[0]}.end = {end} lies beyond the {cfg.max_iters} iterations of the '
+                f'training; for a shorter warm-up give {place[0]}.end={max(1, cfg.max_iters // 10)}'
+            )
 
 
 def _pair(size: object) -> tuple[int, int]:

@@ -67,13 +67,14 @@ SMALL: dict[str, dict] = dict(
     boundary_weight=dict(SIDE=65, SIZES=((33, 33), (40, 60))),
     busy_cores=dict(STARTS=1, CALLS=3, SHAPE=(1, 40, 50), CHANNELS=(64, 8), SIZE=9),
     cost_curves=dict(CHANNELS=(64, 8), SIZE=9, RATES=range(1, 4), PEER_RATES=(1, 3)),
+    earlier_build=dict(MAPS=((1, 40, 50),), CLASSES=(2,), SIZE=64, LOGITS=8),
     export_runtimes=dict(CASES=((8, 4, 5),)),
     losses=dict(CLASSES=(2, 3), SIZE=64, LOGITS=8),
     model_zoo=dict(config_files=lambda: [ROOT / 'configs' / 'pac_bal_demo.py']),
     pac_head=dict(SIZES=(5,)),
     pyramid_atrous_conv=dict(RATES=(1, 3)),
 )
-OPTIONS = dict(repeats=1, threads=1, device='cpu', sizes='5', batches='1', runtimes='')
+OPTIONS = dict(repeats=1, threads=1, device='cpu', sizes='5', batches='1', runtimes='', checkout='')
 
 
 @pytest.mark.slow

@@ -245,6 +245,8 @@ def run_study(p: argparse.ArgumentParser) -> None:
     p.add_argument('--results', help='default: results/STUDY/DATASET')
     cli.add_overwrite(p)
     p.add_argument('--report', action='store_true', help='train nothing: write table and plot')
-    p.add_argument('--dry-run', action='store_true', help='train nothing: check and list the runs')
+    p.add_argument(
+        '--dry-run', action='store_true', help='train nothing and read no data: list the runs'
+    )
     cli.add_amp(p)
     cli.add_common(p)

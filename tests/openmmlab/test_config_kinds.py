@@ -134,6 +134,18 @@ def test_what_ends_with_training_follows_its_length(kind, tmp_path):
     assert rates(changed.param_scheduler, 30) == rates(schedules(30)[kind], 30)
 
 
+def test_a_warm_up_longer_than_the_training_is_named(capsys):
+    schedule = schedules(20)['warm-up, poly']
+    cfg = Config(dict(max_iters=20, train_cfg=dict(max_iters=20), param_scheduler=schedule))
+    configs.change_settings(cfg, dict(max_iters=4))
+    assert cfg.param_scheduler[0].end == 5
+    said = capsys.readouterr().out
+    assert 'param_scheduler.0.end = 5 lies beyond the 4 iterations' in said
+    assert 'give param_scheduler.0.end=1\n' in said
+    configs.change_settings(cfg, dict(max_iters=10))
+    assert 'lies beyond' not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     'schedule',
     [

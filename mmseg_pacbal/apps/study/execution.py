@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 
 import torch
 from mmengine.device import get_device
@@ -168,7 +169,8 @@ def _measured(run: Run, paths: StudyPaths, gpus: str | None) -> dict:
         row=run.row,
         seed=run.seed,
         iterations=run.iterations,
-        seconds_per_iteration=round(sum(seconds) / len(seconds), 4),
+        # None: too short for the logger's interval.
+        seconds_per_iteration=round(fmean(seconds), 4) if seconds else None,
         metrics={k: v for k, v in metrics.items() if k not in ('data_time', 'time')},
         environment=provenance(gpu if torch.cuda.is_available() else 'cpu'),
         fingerprint=run.fingerprint,
@@ -197,7 +199,8 @@ def _config_file(run: Run, paths: StudyPaths) -> Path:
     text = run.cfg.pretty_text
     if run.processes > 1:
         text += f'# With {run.processes} processes.\n'
-    if path.exists() and path.read_text() != text:
+    begun = any(paths.folder(run).glob('*.pth'))  # else there is nothing to continue
+    if begun and path.exists() and path.read_text() != text:
         raise ValueError(
             f'{paths.folder(run)} holds a run with other settings; give the same --cfg-options as '
             'for that run or another --work-dir, or move the folder away'

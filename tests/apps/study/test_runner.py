@@ -97,6 +97,24 @@ def test_a_run_that_fails_leaves_the_others(tools, tmp_path):
     ]
 
 
+def test_a_run_that_logs_nothing_has_a_record(tools, tmp_path, monkeypatch):
+    monkeypatch.setenv('SILENT', '1')
+    runner = run_all(runner_of(tmp_path, 'base'))
+    assert runner.failed == []
+    record = json.loads(next(runner.paths.results.glob('*.json')).read_text())
+    assert record['seconds_per_iteration'] is None
+
+
+def test_settings_may_change_until_there_is_a_checkpoint(tools, tmp_path):
+    (tools / 'fail').touch()
+    run_all(runner_of(tmp_path, 'bad'))  # fails before its first checkpoint
+    other = runner_of(tmp_path, 'bad')
+    other.runs[0].cfg.train_cfg.val_interval = 2
+    assert 'upside down' in run_all(other).failed[0]
+    (tmp_path / 'work' / 'bad-seed0' / 'iter_4.pth').touch()
+    assert 'holds a run with other settings' in run_all(runner_of(tmp_path, 'bad')).failed[0]
+
+
 def test_stopping_leaves_checkpoints_to_continue_from(slow_tools, tmp_path):
     runner = runner_of(tmp_path, 'base', 'other')
     runner.start()
