@@ -55,7 +55,6 @@ def test_runs_once_and_reports(study):
     first = run(study, '1')  # a second seed
     assert first.returncode == 0, first.stderr
     assert '4 of 4 runs finished' in first.stdout
-    assert '24/24' in first.stdout  # iterations
     made = records(study)
     assert sorted(made) == ['base-seed0', 'base-seed1', 'other-seed0', 'other-seed1']
     for record in made.values():
