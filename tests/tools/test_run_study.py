@@ -149,7 +149,8 @@ def test_two_processes_train_in_bfloat16(study):
     config = (folder / 'study' / 'config.py').read_text()
     assert "type='BFloat16OptimWrapper'" in config
     assert config.endswith('# With 2 processes.\n')
-    assert 'Distributed training: True' in (folder / 'study' / 'log.txt').read_text()
+    (log,) = (path for path in folder.glob('*/*.log') if path.parents[1] == folder)
+    assert 'Distributed training: True' in log.read_text()
     refused = run(study, '--rows', 'base', '--processes', '2')
     assert refused.returncode == 1
     assert 'is the record of a run with other settings' in refused.stderr
