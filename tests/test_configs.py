@@ -147,6 +147,7 @@ def test_d8_changes_head_and_loss_only():
     stock.train_dataloader.sampler.type = 'SeededSampler'
     stock.default_hooks.checkpoint.type = 'AtomicCheckpointHook'
     stock.default_hooks.logger.type = 'MainProcessLoggerHook'
+    stock.default_hooks.curves = dict(type='CurvesHook')
     stock.default_hooks.preemption = dict(type='PreemptionHook')
     same = ('model', 'train_dataloader', 'val_dataloader', 'optim_wrapper', 'param_scheduler')
     for key in (*same, 'train_cfg', 'default_hooks', 'val_evaluator'):
