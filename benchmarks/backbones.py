@@ -13,7 +13,6 @@ import torch
 from mmengine.analysis import parameter_count
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from rich.progress import track
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -21,6 +20,7 @@ import mmseg_pacbal  # noqa: F401 (registers PACHead)
 from benchmarks.model_zoo import NONE, build
 from benchmarks.records import ROOT
 from mmseg_pacbal.markdown import fill, to_markdown
+from mmseg_pacbal.openmmlab.terminal import track
 
 PAGE = ROOT / 'docs' / 'backbones.md'
 PAPER = (1, 3, 5, 7, 9)  # the best rates of the paper's Table 2, at its output stride of 16
@@ -155,7 +155,8 @@ def products(model: nn.Module) -> float:
 
 
 def main() -> None:
-    table = to_markdown(COLUMNS, [row(pair) for pair in track(PAIRS, 'Counting')], left=3)
+    rows = [row(pair) for pair in track(PAIRS, 'Counting', len(PAIRS))]
+    table = to_markdown(COLUMNS, rows, left=3)
     PAGE.write_text(fill(PAGE.read_text(), dict(pairs=table)))
     print(f'{table}\n\nwritten to {PAGE.relative_to(ROOT)}')
 

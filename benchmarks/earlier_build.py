@@ -25,7 +25,7 @@ BATCH, SIZE, LOGITS = 2, 512, 64
 
 
 def measure(args: argparse.Namespace) -> dict:
-    builds = {name: ops_of(Path(root), name) for name, root in roots(args.checkout).items()}
+    builds = dict(now=ops_of(ROOT, 'now'), earlier=ops_of(Path(args.checkout or ROOT), 'earlier'))
 
     def time(module: str, function: Callable[[ModuleType], Any], inputs: list) -> dict:
         runs = {
@@ -45,10 +45,6 @@ def measure(args: argparse.Namespace) -> dict:
         name = f'lean cross entropy, {classes} classes'
         cases[name] = time('lean_cross_entropy', step, on_device)
     return dict(checkout=Path(args.checkout).name, cases=cases)
-
-
-def roots(checkout: str) -> dict[str, str]:
-    return dict(now=str(ROOT), earlier=checkout or str(ROOT))
 
 
 def ops_of(root: Path, name: str) -> str:

@@ -61,8 +61,8 @@ def faster(case: dict) -> float:
 def table(record: dict) -> str:
     rows = []
     for found in record['results']['cases']:
-        times = (found['times'][form] for form in FORMS)
-        spans = ['{p20:.2f}, {p50:.2f}, {p80:.2f}'.format(**ms(t)) for t in times]
+        times = (found['times'][form].values() for form in FORMS)
+        spans = [', '.join(f'{1e3 * value:.2f}' for value in values) for values in times]
         shape = '{c_in} -> {c_out}, {size}x{size}'.format(**found)
         errors = ' and '.join(f'{found["errors"][form]:.0e}' for form in FORMS)
         rows.append([found['runtime'], shape, *spans, f'{faster(found):.2f}', errors])
@@ -70,10 +70,6 @@ def table(record: dict) -> str:
     named = ', '.join(f'{name} {v}' for name, v in record['results']['versions'].items())
     where = source(record)
     return f'{to_markdown(head, rows, left=2)}\n\np20, p50 and p80; {named}.{where}'
-
-
-def ms(times: dict[str, float]) -> dict[str, float]:
-    return {name: 1e3 * value for name, value in times.items()}
 
 
 if __name__ == '__main__':

@@ -228,9 +228,7 @@ def _follow_max_iters(cfg: Config) -> None:
             if before is not None and node.get(length) == before - begin:
                 set_values([place], length, cfg.max_iters - begin)
         end = node.get('end')
-        if (
-            isinstance(end, int) and end > cfg.max_iters
-        ):  # a warm-up: a choice that stays the user's
+        if isinstance(end, int) and end > cfg.max_iters:  # a warm-up, which the user chooses
             print(
                 f'config: {place[0]}.end = {end} lies beyond the {cfg.max_iters} iterations of the '
                 f'training; for a shorter warm-up give {place[0]}.end={max(1, cfg.max_iters // 10)}'

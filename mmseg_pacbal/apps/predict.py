@@ -97,9 +97,8 @@ def main(args: argparse.Namespace) -> None:
             tell(done + len(unreadable))
     folders = ', '.join(f'{args.out}/{name}' for name in (MASKS, OVERLAYS))
     print(f'labelled {len(jobs) - len(unreadable)} of {len(jobs)} images: {folders}')
-    names = inferencer.model.dataset_meta['classes']
     for label in labels:
-        print(f'probabilities of {names[label]}: {args.out}/{PROBABILITIES}/{label}')
+        print(f'probabilities of {meta["classes"][label]}: {args.out}/{PROBABILITIES}/{label}')
     print(*unreadable, sep='\n', end='\n' if unreadable else '')
     if unreadable:
         raise ValueError(f'{len(unreadable)} of {len(jobs)} files could not be read; see above')

@@ -25,7 +25,7 @@ PAUSE = 10.0  # seconds between two plain lines
 REFRESH = 0.2  # seconds between two states of the bar of a training
 
 # Starts of mmengine's messages that stand in the log file alone. The first three are hundreds of
-# lines; the others are warnings that nothing in a config or an environment can mend: MMSegmentation
+# lines; the others are warnings that no config or environment can avoid: MMSegmentation
 # gives its IoUMetric no prefix, and mmengine's CheckpointHook uses its own deprecated FileClient.
 IN_LOG_FILE_ONLY = (
     f'\n{"-" * 60}\nSystem environment:',

@@ -82,7 +82,7 @@ def panel_figure(
     titles = ('image', 'label', f'weights {weight_name}', loss_name, 'prediction')
     for ax, title in zip(axes[0], titles, strict=True):
         ax.set_title(title, fontsize=10)
-    figure.legend(handles=handles, loc='outside lower center', ncols=columns, fontsize=8)
+    figure.legend(handles=handles, loc='outside lower center', ncols=columns, **LEGEND)
     return figure
 
 
@@ -118,7 +118,7 @@ def weight_figure(
         ax.set_title(title, fontsize=9)
     strip_ticks(axes)
     if lines:
-        figure.legend(handles=handles, loc='outside lower center', ncols=columns, fontsize=8)
+        figure.legend(handles=handles, loc='outside lower center', ncols=columns, **LEGEND)
     return figure
 
 
@@ -167,7 +167,7 @@ def even_columns(entries: int, most: int) -> int:
 
 
 def fitting_columns(handles: Sequence[Patch], most: int, width: float) -> int:
-    """The same for entries whose names differ in length, so that no line is wider than a figure.
+    """The same for entries drawn with ``LEGEND``, so that no line is wider than a figure.
 
     Args:
         handles: The entries.

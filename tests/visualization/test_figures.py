@@ -227,6 +227,18 @@ def test_entries_that_are_wider_than_half_a_figure_stand_below_each_other():
     assert [fitting_columns(patches, 7, width) for width in (2, 8, 20)] == [1, 2, 3]
 
 
+@pytest.mark.parametrize('length', range(4, 16))
+def test_legend_of_weights_is_as_wide_as_it_was_measured(length):
+    made = sample(0)
+    made.label = np.arange(made.label.size).reshape(made.label.shape) % 12
+    names = ['m' * length + str(i) for i in range(12)]
+    figure = weight_figure(made, [(i, i, i) for i in range(12)], 255, names)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    box = figure.legends[0].get_window_extent(canvas.get_renderer())
+    assert figure.bbox.containsx(box.x0) and figure.bbox.containsx(box.x1)
+
+
 def test_weights_have_a_legend_of_the_classes_in_the_crop():
     made = sample(0)
     figure = weight_figure(made, PALETTE, classes=CLASSES)

@@ -82,7 +82,7 @@ def channels_problem(path: str, head: BaseDecodeHead, features: Sequence[Tensor]
     index, expected = head.in_index, head.in_channels
     several = isinstance(index, (list, tuple))
     found = [features[i].shape[1] for i in (index if several else [index])]
-    if expected == found[0] if not several else expected in (sum(found), found, tuple(found)):
+    if expected in ((sum(found), found, tuple(found)) if several else found):
         return None
     what = 'adds up to' if several and isinstance(expected, int) else 'is'
     has = str(found).replace(' ', '') if several else found[0]

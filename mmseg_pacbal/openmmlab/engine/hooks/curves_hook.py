@@ -22,7 +22,7 @@ class CurvesHook(Hook):
     The picture is replaced after each validation and at the end. It shows what all starts of the
     run have logged, so also what came before a resume; this is read from ``vis_data/scalars.json``,
     which mmengine's ``LocalVisBackend`` writes. If drawing fails, a warning is logged and training
-    goes on.
+    continues.
     """
 
     priority = 'VERY_LOW'  # after the LoggerHook
