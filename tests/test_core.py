@@ -61,6 +61,17 @@ def test_it_computes_the_same(tmp_path):
     torch.testing.assert_close(torch.load(tmp_path / 'values.pt'), names['values'])
 
 
+def test_tests_of_the_core_are_collected():
+    rooms = [f'tests/{room}' for room in ('ops', 'losses', 'layers', 'metrics')]
+    printed = without_openmmlab(
+        'import pytest\n'
+        'args = ["--collect-only", "-q", "-p", "no:cacheprovider", "--ignore=tests/ops/triton"]\n'
+        'print(int(pytest.main(args + sys.argv[1:])))\n',
+        *rooms,
+    )
+    assert printed.splitlines()[-1] == '0', printed
+
+
 @pytest.fixture(scope='module')
 def told() -> list[str]:
     """The last line of each of ERRORS; all are raised in one process."""
