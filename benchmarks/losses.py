@@ -5,7 +5,7 @@ python -m benchmarks.losses    batch 4, 512x512, 2, 21 and 150 classes; peers th
 
 import argparse
 import importlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from importlib import metadata
 
 import torch
@@ -150,9 +150,7 @@ PEERS = (  # package, where its losses are, and how they are built
 )
 
 
-def losses(
-    classes: int, device: str = 'cpu', peers: Sequence[tuple] = PEERS
-) -> dict[str, tuple[str, Loss]]:
+def losses(classes: int, device: str = 'cpu') -> dict[str, tuple[str, Loss]]:
     """Package and loss by name; a peer that is not installed is left out, with a line."""
     ours = BoundaryAwareLoss()
 
@@ -175,7 +173,7 @@ def losses(
         BAL: ('ours', enlarged(ours)),
         LEAN_CROSS_ENTROPY: ('ours', lean_ce),
     }
-    for title, module, build in peers:
+    for title, module, build in PEERS:
         try:
             built = build(importlib.import_module(module), classes)
         except ImportError as error:

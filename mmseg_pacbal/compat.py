@@ -254,11 +254,7 @@ def load_yaml_safely() -> None:
 
 
 def prepare() -> None:
-    """Check the stack, and fix what OpenMMLab needs when it is imported.
-
-    Raises:
-        UnsupportedStackError: see :func:`check_versions`.
-    """
+    """Check the stack, and fix what OpenMMLab needs when it is imported."""
     installed = installed_versions()
     check_versions(installed, declared_versions())
     if not installed.get('onedl-mmengine'):
@@ -266,11 +262,7 @@ def prepare() -> None:
 
 
 def apply() -> None:
-    """Fix all of the stack; calling this again does no harm.
-
-    Raises:
-        UnsupportedStackError: see :func:`check_versions`.
-    """
+    """Fix all of the stack; calling this again does no harm."""
     prepare()
     if not installed_versions().get('onedl-mmsegmentation'):
         provide_compiled_ops()

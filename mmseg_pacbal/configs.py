@@ -107,11 +107,7 @@ def load_config(path: str, options: dict | None = None) -> Config:
 
 
 def change_settings(cfg: Config, options: dict) -> None:
-    """Change settings of a parsed config in place, as ``load_config`` does.
-
-    Raises:
-        ValueError: An option does not fit it.
-    """
+    """Change settings of a parsed config in place, as ``load_config`` does."""
     try:
         cfg.merge_from_dict(options)
     except (KeyError, TypeError, AssertionError) as error:

@@ -25,11 +25,7 @@ def register() -> None:
 
 
 def register_with_openmmlab() -> None:
-    """Register now if OpenMMLab is imported, as by ``custom_imports``, else as soon as it is.
-
-    Raises:
-        UnsupportedStackError: The installed versions do not work together.
-    """
+    """Register now if OpenMMLab is imported, as by ``custom_imports``, else as soon as it is."""
     compat.prepare()
     if any(name in sys.modules for name in OPENMMLAB):
         register()

@@ -76,9 +76,6 @@ def check_versions(installed: dict[str, str | None], declared: dict[str, str]) -
         installed: distribution name -> version, None if it is not installed; a name that is
             absent is not checked.
         declared: distribution name -> accepted versions, see :func:`declared_versions`.
-
-    Raises:
-        UnsupportedStackError: a distribution is missing, installed twice, or out of range.
     """
     from packaging.specifiers import SpecifierSet
 

@@ -65,7 +65,6 @@ def test_every_record_says_where_it_comes_from():
 SMALL: dict[str, dict] = dict(
     boundary_metric=dict(SHAPE=(1, 40, 50), LARGE=(1, 60, 70)),
     boundary_weight=dict(SIDE=65, SIZES=((33, 33), (40, 60))),
-    busy_cores=dict(STARTS=1, CALLS=3, SHAPE=(1, 40, 50), CHANNELS=(64, 8), SIZE=9),
     cost_curves=dict(CHANNELS=(64, 8), SIZE=9, RATES=range(1, 4), PEER_RATES=(1, 3)),
     earlier_build=dict(MAPS=((1, 40, 50),), CLASSES=(2,), SIZE=64, LOGITS=8),
     export_runtimes=dict(CASES=((8, 4, 5),)),
@@ -98,7 +97,7 @@ def test_subjects_measure_what_their_tables_show(name, monkeypatch, tmp_path):
     assert table.count('\n| ') >= 1
     if name in COSTS:
         assert all(subject.summary(record).values())
-    assert rings or name == 'busy_cores'  # which measures in processes of its own
+    assert rings
     for ring in rings:
         assert_fresh(ring)
 
@@ -127,14 +126,6 @@ def equal(one: object, other: object) -> bool:
     if isinstance(one, (tuple, list)):
         return all(map(equal, one, other))
     return bool((torch.as_tensor(one) == torch.as_tensor(other)).all())
-
-
-def test_calls_on_busy_cores_get_fresh_inputs_too():
-    from benchmarks import busy_cores
-
-    for run in busy_cores.candidates((1, 20, 30), (64, 8), 9).values():
-        assert_fresh(run.inputs)
-        run()
 
 
 def test_inputs_come_in_turn():

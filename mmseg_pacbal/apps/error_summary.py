@@ -26,10 +26,6 @@ def error_table(folders: Sequence[Path]) -> str:
     Args:
         folders: Results of ``tools/analyze_errors.py --compare``, a folder for each seed. The same
             two models, by name, are in all of them; differences are second minus first.
-
-    Raises:
-        FileNotFoundError: A folder lacks ``regions.csv`` or ``calibration.csv``.
-        ValueError: A folder has another number of models than two, or other models than the first.
     """
     seeds = [read_errors(folder) for folder in folders]
     models = list(seeds[0])

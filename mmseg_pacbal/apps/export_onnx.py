@@ -98,11 +98,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def load_model(cfg: Config, checkpoint: str) -> ExportModel:
-    """Build the model of a config with the weights of a checkpoint, ready for inference.
-
-    Raises:
-        ValueError: The graph cannot do what the config says.
-    """
+    """Build the model of a config with the weights of a checkpoint, ready for inference."""
     model = revert_sync_batchnorm(init_inferencer(cfg, checkpoint, 'cpu').model)
     if model.test_cfg.get('mode', 'whole') != 'whole':
         raise ValueError(
@@ -137,11 +133,7 @@ def example_images(path: str | None, cfg: Config) -> list[Tensor]:
 
 @torch.no_grad()
 def predicted(model: ExportModel, image: Tensor) -> Tensor:
-    """The logits.
-
-    Raises:
-        ValueError: The model does not take images of any size.
-    """
+    """The logits; ValueError if the model does not take images of any size."""
     try:
         return model(image)
     except (AssertionError, RuntimeError) as error:
@@ -180,11 +172,7 @@ def export(model: ExportModel, path: Path, opset: int) -> None:
 def verify(
     path: Path, images: list[Tensor], expected: list[Tensor], threshold: float | None
 ) -> None:
-    """Compare a graph in onnxruntime with the logits of PyTorch.
-
-    Raises:
-        ValueError: They differ.
-    """
+    """Compare a graph in onnxruntime with the logits of PyTorch."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])

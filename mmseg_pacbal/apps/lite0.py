@@ -38,11 +38,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def to_timm(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights under timm's names, in the same order.
-
-    Raises:
-        ValueError: A name is not one that EfficientNet-PyTorch gives to EfficientNet-Lite0.
-    """
+    """The weights under timm's names, in the same order."""
     return {_timm_name(name): value for name, value in weights.items()}
 
 
@@ -69,11 +65,7 @@ def for_timm_backbone(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def weights_file() -> Path:
-    """The file in the installed package.
-
-    Raises:
-        FileNotFoundError: The package is not installed, or contains no such file.
-    """
+    """The file in the installed package."""
     spec = find_spec(PACKAGE)
     folders = spec.submodule_search_locations if spec else None
     files = sorted(Path(folders[0], 'models').glob('efficientnet-lite0-*.pth')) if folders else []
@@ -86,15 +78,8 @@ def weights_file() -> Path:
 
 
 def convert(source: Path, out: Path) -> int:
-    """Convert a weights file of EfficientNet-PyTorch to one that ``TIMMBackbone`` loads.
-
-    Returns:
-        The number of tensors written.
-
-    Raises:
-        FileNotFoundError: ``source`` does not exist.
-        pickle.UnpicklingError: ``source`` is damaged, or holds more than weights.
-        ValueError: ``source`` does not hold these weights.
+    """Make of a weights file of EfficientNet-PyTorch one that ``TIMMBackbone`` loads; returns the
+    number of its tensors.
     """
     if not source.is_file():
         raise FileNotFoundError(f'there is no file {source}; give the .pth file of the package')

@@ -105,11 +105,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def find_jobs(source: Path, out: Path) -> list[Job]:
-    """The image, or every image below a folder except those among the results.
-
-    Raises:
-        FileNotFoundError: The file or folder does not exist, or holds no image.
-    """
+    """The image, or every image below a folder except those among the results."""
     if not source.exists():
         raise FileNotFoundError(f'{source} does not exist; give an image or a folder of images')
     root = source.parent if source.is_file() else source
@@ -190,13 +186,10 @@ def labels_of_channels(channels: int) -> list[int]:
 
 
 def save_probabilities(job: Job, scores: Tensor, bits: int) -> None:
-    """Write the probability of each class as a grey picture of 8 or 16 bits.
+    """Write the probability of each class as a grey picture: 2**bits - 1 is 1, values are rounded.
 
-    Args:
-        job: Where they go.
-        scores: ``seg_logits`` of a sample, (C, H, W): logits, or of one channel what their sigmoid
-            is, which MMSegmentation has taken.
-        bits: 2**bits - 1 is a probability of 1; values are rounded to the nearest.
+    ``scores`` are ``seg_logits``, (C, H, W): logits, or of one channel their sigmoid, which
+    MMSegmentation has taken.
     """
     scores = scores.float()
     shares = scores if len(scores) == 1 else scores.softmax(dim=0)

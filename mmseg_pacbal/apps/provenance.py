@@ -16,11 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def provenance(device: str) -> dict[str, str]:
-    """Machine, date, commit of this project (``-modified`` where files changed) and versions.
-
-    Args:
-        device: ``'cpu'`` or a CUDA device.
-    """
+    """Machine, date, commit of this project (``-modified`` where files changed) and versions."""
     return dict(
         machine=_cpu() if device == 'cpu' else torch.cuda.get_device_name(device),
         device=device,

@@ -83,11 +83,7 @@ def draw(args: argparse.Namespace, cfg: Config, dataset: BaseDataset) -> Figure:
 
 
 def chosen_indices(args: argparse.Namespace, dataset: BaseDataset) -> Sequence[int]:
-    """The images chosen by --indices or --images; without either, four, evenly spaced.
-
-    Raises:
-        ValueError: One is not in the data set.
-    """
+    """The images chosen by --indices or --images; without either, four, evenly spaced."""
     if args.indices is not None:
         wrong = [i for i in args.indices if not 0 <= i < len(dataset)]
         if wrong:
@@ -112,11 +108,7 @@ def chosen_indices(args: argparse.Namespace, dataset: BaseDataset) -> Sequence[i
 
 
 def second_model(args: argparse.Namespace, dataset: BaseDataset) -> BaseSegmentor:
-    """The model of --compare.
-
-    Raises:
-        ValueError: It knows other classes than the data set of the first.
-    """
+    """The model of --compare."""
     config, checkpoint = args.compare
     cfg = load_complete_config(config, args.cfg_options)
     model = init_inferencer(cfg, checkpoint).model

@@ -27,12 +27,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def read_labels(folder: Path) -> list[Tensor]:
-    """All label maps below a folder, (1, H, W) uint8 each.
-
-    Raises:
-        FileNotFoundError: There is none.
-        ValueError: A file is damaged or has several channels.
-    """
+    """All label maps below a folder, (1, H, W) uint8 each."""
     paths = sorted(folder.rglob('*.png'))
     if not paths:
         raise FileNotFoundError(f'{folder} holds no label map *.png; give a folder of label maps')
@@ -43,10 +38,6 @@ def weight_table(groups: dict[str, list[Tensor]], loss: BoundaryAwareLoss) -> st
     """Markdown: a row for each group of label maps; if only some have void, also one for each kind.
 
     ``under 1`` is the share of pixels that count less than in plain cross entropy.
-
-    Args:
-        groups: Label maps, each (1, H, W), by the name of their row.
-        loss: Its weights are taken.
     """
     rows = []
     for name, labels in groups.items():
@@ -68,13 +59,10 @@ def weight_table(groups: dict[str, list[Tensor]], loss: BoundaryAwareLoss) -> st
 def weight_statistics(
     labels: Iterable[Tensor], loss: BoundaryAwareLoss
 ) -> tuple[float, list[float], float]:
-    """Mean, :data:`QUANTILES` and share under 1 of E_G at the pixels that are not void.
+    """Mean, :data:`QUANTILES` and share under 1 of E_G at the pixels that are not void (255).
 
-    Quantiles are exact to 0.005, and no larger than 400.
-
-    Args:
-        labels: Each (1, H, W), void 255.
-        loss: Its weights are taken; ``normalize='mean'`` divides by the mean of a single map.
+    Quantiles are exact to 0.005, and no larger than 400; ``normalize='mean'`` of the loss divides
+    by the mean of a single map.
     """
     counts, total = torch.zeros(round(LARGEST / BIN), dtype=torch.float64), 0.0
     for label in labels:

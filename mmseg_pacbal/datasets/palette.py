@@ -21,12 +21,7 @@ def voc_colormap() -> np.ndarray:
 
 
 def palette_image(label: np.ndarray, palette: Sequence | np.ndarray) -> Image.Image:
-    """A label map as a picture of mode P.
-
-    Args:
-        label: Integers 0..255, (H, W).
-        palette: RGB of each value, (K, 3).
-    """
+    """A label map, integers 0..255, (H, W), as a picture of mode P; ``palette`` is RGB, (K, 3)."""
     from PIL import Image  # comes with the plugin, as files are read and written there only
 
     image = Image.fromarray(label.astype(np.uint8))

@@ -13,19 +13,7 @@ OPTIONAL = ('num_batches_tracked', '.running.sums ')
 def check_checkpoint(model: nn.Module, path: str | Path, *, resume: bool = False) -> dict:
     """Check that a checkpoint has exactly the model's weights, by name and size, and finite ones.
 
-    Args:
-        model: The model that will load the weights.
-        path: Path of the checkpoint.
-        resume: Whether it must hold the state of training too.
-
-    Returns:
-        What the checkpoint says of itself, its ``meta``.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        ValueError: A weight is missing, unknown, of another size or not finite, or the state is
-            missing.
-        pickle.UnpicklingError: The file is broken or holds more than a checkpoint may.
+    With ``resume`` it must hold the state of training, too. Returns its ``meta``.
     """
     return _checked(model, path, resume)[1]
 
@@ -40,16 +28,9 @@ def load_weights(model: nn.Module, path: str | Path) -> dict:
 def check_initial_weights(model: nn.Module, load_from: str | None) -> None:
     """Check that the local checkpoints from which a model starts have at least one weight for it.
 
-    A head for other classes may differ: mmengine loads the weights that fit and logs the others.
-
-    Args:
-        model: Its parts have an ``init_cfg``, to which ``pretrained`` of a config is converted.
-        load_from: The config's.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        ValueError: None of its weights fits, or one is not finite.
-        pickle.UnpicklingError: The file is broken or holds more than a checkpoint may.
+    They are the config's ``load_from`` and those in ``init_cfg`` of the model's parts, to which
+    ``pretrained`` of a config is converted. A head for other classes may differ: mmengine loads
+    the weights that fit and logs the others.
     """
     starts = [(model, 'load_from', dict(checkpoint=load_from))] if load_from else []
     for name, module in model.named_modules():

@@ -28,14 +28,7 @@ def infer_settings(cfg: Config) -> None:
     - ``in_channels`` of all heads and, if necessary, ``out_indices`` and ``output_stride``, if the
       backbone is timm's (:func:`.timm_backbone.follow_timm`).
 
-    Args:
-        cfg: Changed in place; every change is printed.
-
-    Raises:
-        FileNotFoundError: There is no ``classes.txt``, or no file of class weights.
-        ValueError: A class_weight names a file that could run code, ``classes.txt`` does not fit,
-            training and validation have different classes, or the backbone does not suit a
-            segmentation head.
+    The config is changed in place; every change is printed.
     """
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     for _, node in walk(cfg.model):

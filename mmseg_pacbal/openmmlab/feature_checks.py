@@ -16,11 +16,7 @@ from .heads.pac_head import channels_problem
 
 @contextmanager
 def explained_heads(cfg: Config) -> Iterator[None]:
-    """Give a sentence to MMSegmentation's bare assertions on what a head reads.
-
-    Raises:
-        ValueError: in_index, in_channels and input_transform of a head do not go together.
-    """
+    """Give a sentence to MMSegmentation's bare assertions on what a head reads."""
     try:
         yield
     except AssertionError as error:
@@ -62,10 +58,6 @@ def check_features(model: Any) -> None:
 
     One empty image of the size that training crops to goes through the backbone. Models without
     that size, or whose features are no maps, pass.
-
-    Raises:
-        ValueError: A head's in_index selects no feature, or its in_channels is not that of the
-            feature; the message says what is.
     """
     size = getattr(getattr(model, 'data_preprocessor', None), 'size', None)
     if size is None or not hasattr(model, 'extract_feat'):

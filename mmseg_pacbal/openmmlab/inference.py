@@ -92,13 +92,8 @@ def converts_bgr_to_rgb(model: BaseSegmentor) -> bool:
 def dataset_meta(cfg: Config, of_checkpoint: Any = None) -> dict:
     """Classes and palette of a config's test data set, without reading the data.
 
-    Args:
-        cfg: A config.
-        of_checkpoint: The ``dataset_meta`` of a checkpoint, used in place of the ``classes.txt`` of
-            a ``FolderDataset`` if it names classes and a colour for each.
-
-    Raises:
-        FileNotFoundError: The classes are found neither in a checkpoint nor in ``classes.txt``.
+    ``of_checkpoint``, the ``dataset_meta`` of a checkpoint, takes the place of the ``classes.txt``
+    of a ``FolderDataset`` if it names classes and a colour for each.
     """
     dataset = _test_dataset(cfg)
     cls = type_class(DATASETS, dataset)

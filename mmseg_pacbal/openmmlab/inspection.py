@@ -35,10 +35,6 @@ def inspect_sample(
         index: Index of the image.
         own_loss: Whether to compute the loss that the head trains with (:func:`pixel_loss`)
             rather than plain cross entropy (Fig. 4 of the paper).
-
-    Raises:
-        ValueError: ``own_loss`` is True and the head's loss does not give a value for every pixel,
-            or the logits are not finite.
     """
     model.eval()
     sample = dataset[index]
@@ -128,9 +124,6 @@ def pixel_loss(head: BaseDecodeHead, logits: Tensor, label: Tensor) -> Tensor:
         head: A decode head of MMSegmentation; of losses of (N, C, H, W) the mean over C counts.
         logits: (N, C, H, W).
         label: Classes or void, (N, H, W), int64.
-
-    Raises:
-        ValueError: A loss does not give a value for every pixel.
     """
     total = torch.zeros(())
     for loss in head_losses(head):

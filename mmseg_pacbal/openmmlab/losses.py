@@ -36,10 +36,6 @@ def check_losses(model: nn.Module) -> None:
     """Check that the losses of a model's heads go with their output channels.
 
     Heads with a ``loss_by_feat`` of their own, which may compare with other labels, pass.
-
-    Raises:
-        ValueError: There is one class; softmax is taken of one channel, where its only value is 1;
-            or a binary cross entropy is to train two channels for two classes.
     """
     for name, head in model.named_modules():
         if not isinstance(head, BaseDecodeHead):

@@ -18,11 +18,7 @@ CHECKS = (*ops.CHECKS, *training.CHECKS, *ops.SPEEDS)
 
 
 def main(args: argparse.Namespace) -> None:
-    """Run all checks, print the findings and write them to a file if one is named.
-
-    Raises:
-        SystemExit: A check failed; the code is 1.
-    """
+    """Run all checks, print the findings and write them to a file if one is named."""
     if args.json:
         cli.check_outputs(args, [args.json], option='--json')
     known = facts()

@@ -147,11 +147,7 @@ def _check_loss(
 
 
 def computed(device: torch.device, op: Callable[[Tensor], Tensor]) -> list[torch.dtype]:
-    """The dtypes in which a device can compute an op.
-
-    Raises:
-        Skip: float32 is not among them.
-    """
+    """The dtypes in which a device can compute an op; Skip if float32 is not among them."""
     done = []
     for dtype in DTYPES:
         try:

@@ -27,10 +27,7 @@ OWN, PLAIN = "the config's loss", 'the defaults of the loss'
 class Answers:
     """Functions of values of controls, which return values of controls.
 
-    Args:
-        gr: Gradio, which keeps the label of every tab.
-        source: Where labels come from.
-        own: Arguments of the config's loss; None if it has none.
+    ``own`` are the arguments of the config's loss, if it has one.
     """
 
     def __init__(self, gr: ModuleType, source: Source, own: Mapping[str, Any] | None) -> None:

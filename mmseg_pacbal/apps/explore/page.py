@@ -150,16 +150,9 @@ def require_gradio() -> None:
 
 
 def serve(source: Source, own: dict[str, Any] | None, host: str, port: int | None) -> None:
-    """Open the page until it is interrupted.
+    """Open the page until it is interrupted; ``port`` None takes a free one from 7860 on.
 
-    Args:
-        source: Where labels come from.
-        own: Arguments of the config's loss, with which A begins; None if it has none.
-        host: Address to listen on.
-        port: None takes a free one from 7860 on.
-
-    Raises:
-        OSError: The port is not free, or the address is not one of this machine.
+    Setting A begins with ``own``, the arguments of the config's loss, if it has one.
     """
     with tempfile.TemporaryDirectory(prefix='explore-') as folder:
         os.environ.update(ENVIRONMENT, GRADIO_TEMP_DIR=folder)

@@ -57,15 +57,8 @@ class Source:
 
 
 def config_source(cfg: Config, checkpoint: str | None = None) -> Source:
-    """Whole images of a config's training data, without its crops and flips.
-
-    Args:
-        cfg: A config; the pipeline of its training data is replaced by that of its test data.
-        checkpoint: Of its model, to add the loss of every pixel; None for none.
-
-    Raises:
-        FileNotFoundError: Data or checkpoint are missing.
-        ValueError: They do not fit the config.
+    """Whole images of a config's training data, in the pipeline of its test data: it neither
+    crops nor flips. With a checkpoint of its model, also the loss of every pixel.
     """
     check_data(cfg, 'train_dataloader')
     model = None if checkpoint is None else init_inferencer(cfg, checkpoint).model
@@ -98,10 +91,6 @@ def folder_source(folder: Path) -> Source:
 
     Colours are those of ``classes.txt``, in the folder or up to two folders above it. The image of
     ``labels/train/a.png`` is ``images/train/a.jpg``, or with another suffix of an image.
-
-    Raises:
-        FileNotFoundError: The folder does not exist, or holds no label.
-        ValueError: ``classes.txt`` does not fit.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f'--labels {folder} does not exist; give a folder of label maps')
@@ -136,12 +125,7 @@ def read_label(path: Path, rules: Mapping[str, Any]) -> np.ndarray:
 
 
 def read_upload(path: Path, rules: Mapping[str, Any]) -> np.ndarray:
-    """:func:`read_label` of an uploaded file, of which errors tell the name alone.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        ValueError: It has too many pixels, or is no mask.
-    """
+    """:func:`read_label` of an uploaded file, of which errors tell the name alone."""
     try:
         with Image.open(path) as image:  # its header alone: a small file may decode to gigabytes
             width, height = image.size

@@ -58,11 +58,7 @@ def settings_of(arguments: Mapping[str, Any]) -> Settings:
 
 
 def settings_from(values: Sequence[Any]) -> Settings:
-    """The settings that the controls show.
-
-    Raises:
-        ValueError: One is not accepted; an emptied field is None.
-    """
+    """The settings that the controls show; a field that was emptied is None, which is refused."""
     shown = Settings(*values)
     # A slider's 1 is an integer, and its sums are not exact.
     sigma, beta = (None if v is None else round(float(v), 6) for v in (shown.sigma, shown.beta))
@@ -138,9 +134,8 @@ def paper_settings(name: str) -> Settings:
 def texts(settings: Settings, own: Mapping[str, Any]) -> tuple[str, str]:
     """What to add to a config of MMSegmentation, and the same in Python.
 
-    Args:
-        settings: Those that differ from the defaults are given to the loss.
-        own: Arguments of the config's loss, of which those without a control are given too.
+    Named are the settings that differ from the defaults, and those of the config's loss, ``own``,
+    that have no control.
     """
     shown = zip(NAMES, settings, DEFAULTS, strict=True)
     loss = {name: value for name, value, default in shown if value != default}

@@ -19,15 +19,10 @@ TITLE = '{kernel}, size {kernel_size}, {width}beta {beta:g}, downsample {downsam
 def view(
     sample: LabelSample, settings: Mapping[str, Settings], way: str, position: int, same: bool
 ) -> str:
-    """Pictures, figures and charts.
+    """Pictures, figures and charts of a label under the settings ``'A'`` and ``'B'``.
 
-    Args:
-        sample: The label, with its image and its loss if there are any.
-        settings: Those of ``'A'`` and of ``'B'``.
-        way: Whether the profile runs along a row or a column.
-        position: Which one; one beyond the label is its last one.
-        same: Whether the largest weight of both settings is the brightest colour of both. If only
-            one of them is normalised, their colours differ all the same.
+    The profile runs along a row or a column; one beyond the label is its last one. With ``same``,
+    the largest weight of both is the brightest colour of both, unless only one is normalised.
     """
     maps = {side: weights(sample, each)[1] for side, each in settings.items()}
     tops = {side: float(weight.max()) or 1.0 for side, weight in maps.items()}

@@ -115,10 +115,6 @@ def load_study(name: str, dataset: str) -> Study:
     A file holds ``baseline``, the name of a row; ``rows``, which maps names to the fields of a
     :class:`Row`; and, if the study has others than 0, 1 and 2, ``seeds``. ``{dataset}`` in the
     names of configs is replaced.
-
-    Raises:
-        FileNotFoundError: No study has this name.
-        ValueError: The file has another form.
     """
     if name in PAPER_TABLES:
         return _study(name, dataset, **_paper_table(name))

@@ -34,16 +34,6 @@ def prepare(voc: Path, sbd: Path, root: Path) -> None:
 
     ``SegmentationClassAug`` holds VOC's own mask where there is one, else SBD's. Existing files
     are kept, so a second run continues where the first stopped, or changes nothing.
-
-    Args:
-        voc: ``VOCtrainval_11-May-2012.tar``.
-        sbd: ``benchmark.tgz``.
-        root: The folder to make.
-
-    Raises:
-        ValueError: An archive is broken, lacks something, or would write outside the folder.
-        FileExistsError: A file to be written already exists with other content.
-        RuntimeError: This Python is older than tarfile's data filter.
     """
     if not hasattr(tarfile, 'data_filter'):
         raise RuntimeError('unpacking needs Python 3.10.12, 3.11.4 or newer; update Python')
@@ -63,15 +53,7 @@ def prepare(voc: Path, sbd: Path, root: Path) -> None:
 
 
 def sbd_mask(data: bytes, name: str) -> np.ndarray:
-    """The mask of an SBD file, ``GTcls.Segmentation``, uint8 (H, W), values 0..20.
-
-    Args:
-        data: The content of a ``.mat`` file.
-        name: Of the file, for messages.
-
-    Raises:
-        ValueError: The file holds no such mask.
-    """
+    """The mask of an SBD file, ``GTcls.Segmentation``, uint8 (H, W), values 0..20."""
     try:
         mask = loadmat(io.BytesIO(data), variable_names=['GTcls'])['GTcls']['Segmentation'][0, 0]
     except Exception as error:  # loadmat raises whatever its parts raise

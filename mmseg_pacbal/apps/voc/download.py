@@ -18,17 +18,10 @@ _CHUNK = 1 << 20
 
 
 def fetch(source: str, folder: Path, md5: str) -> Path:
-    """The file at a path or a URL; a file at a URL is downloaded once.
+    """The file at a path or a URL, of which the md5 checksum is right.
 
-    Args:
-        source: A path or an ``http(s)://`` URL.
-        folder: Where downloads are kept; the name of an incomplete one ends in ``.part``.
-        md5: Checksum of the complete file, hexadecimal.
-
-    Raises:
-        FileNotFoundError: There is no file at the path, or nothing at the URL.
-        ConnectionError: The download stopped; the next call continues from there.
-        ValueError: The file has another checksum.
+    What is at a URL is downloaded to a folder, once; the name of an incomplete file ends in
+    ``.part``, and the next call continues it.
     """
     if urlsplit(source).scheme not in ('http', 'https'):
         _check_md5(Path(source), md5, 'give the path of an intact copy, or its URL')

@@ -54,11 +54,7 @@ def samples(root: Path, name: str, names: Sequence[str]) -> list[SampleFiles]:
 
 
 def require_complete(root: Path, lists: dict[str, list[str]]) -> None:
-    """Check lists that are about to be written.
-
-    Raises:
-        ValueError: A list has the wrong number of names, or a file is missing.
-    """
+    """Raise ValueError unless lists, about to be written, and the files they name are complete."""
     wanted = [s for name, names in lists.items() for s in samples(root, name, names)]
     missing = [path for sample in wanted for path in sample if path and not Path(path).is_file()]
     problems = list_problems(lists) + [f'{path} is missing' for path in dict.fromkeys(missing)]
@@ -70,13 +66,9 @@ def require_complete(root: Path, lists: dict[str, list[str]]) -> None:
 
 
 def check_tree(root: Path) -> list[str]:
-    """Read every image and mask that the lists name, and print one line for each list.
+    """Read every image and mask that the lists in ``VOC2012`` name, and print a line for each list.
 
-    Args:
-        root: The folder ``VOC2012``.
-
-    Returns:
-        Problems, one sentence each.
+    Returns problems, one sentence each.
     """
     lists, problems = {}, []
     for name in COUNTS:

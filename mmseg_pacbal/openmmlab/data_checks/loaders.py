@@ -16,16 +16,8 @@ from .samples import MaskRules, sample_of, summary, verify_samples
 
 
 def check_data(cfg: Config, *loaders: str) -> None:
-    """Check the data sets of some loaders: folders, lists, every listed file, classes.
-
-    Args:
-        cfg: A config.
-        loaders: Names such as ``'train_dataloader'``.
-
-    Raises:
-        FileNotFoundError: A folder, list, image or mask is missing; the message names it.
-        ValueError: A data set cannot be built, is empty, or differs from the model in its number
-            of classes.
+    """Check the data sets of some loaders, such as ``'train_dataloader'``: folders, lists, every
+    listed file, classes. FileNotFoundError names what is missing, ValueError what does not fit.
     """
     for loader, parts in _dataset_configs(cfg, loaders):
         built = [_build(cfg, loader, part) for part in parts]

@@ -19,9 +19,6 @@ def suggest(cfg: Config) -> None:
     """Print crop, kernel and downsample that fit the images, as ``--cfg-options``.
 
     Sizes are those at which the network sees whole images: after the pipeline of the validation.
-
-    Args:
-        cfg: A config whose data has been checked.
     """
     sizes = np.array([*image_sizes(cfg)])  # (images, 2)
     if not sizes.size:

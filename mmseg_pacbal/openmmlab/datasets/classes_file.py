@@ -39,10 +39,6 @@ def read_classes(path: str | Path) -> Classes:
     Each line holds a name and, if wanted, a colour as three numbers 0..255: ``traffic light
     250 170 30``. All classes have a colour or none has. A last line ``void 0 0 0`` is not a class
     but the colour of void in RGB masks.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        ValueError: It is not text, is empty, or has a line of another form.
     """
     path = Path(path)
     if not path.is_file():

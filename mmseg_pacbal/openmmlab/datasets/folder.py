@@ -72,12 +72,7 @@ class FolderDataset(BaseSegDataset):
 
     @classmethod
     def classes_of(cls, cfg: Mapping) -> Classes:
-        """The classes that ``classes.txt`` gives to a data set's config; the set is not built.
-
-        Raises:
-            FileNotFoundError: The file does not exist.
-            ValueError: It does not fit.
-        """
+        """The classes that ``classes.txt`` gives to a data set's config; the set is not built."""
         root = Path(cfg.get('data_root') or '')
         if not root.is_dir():
             raise FileNotFoundError(
@@ -126,11 +121,7 @@ def reads_classes_file(cls: object) -> bool:
 
 
 def _by_stem(what: str, folder: str, suffixes: Sequence[str]) -> dict[str, str]:
-    """The paths of files below a folder that have one of the suffixes, by their names without it.
-
-    Raises:
-        ValueError: Two of them have the same name.
-    """
+    """The paths of files below a folder by their names without the suffix, one of ``suffixes``."""
     paths: dict[str, str] = {}
     lower = [suffix.lower() for suffix in suffixes]
     for path, name in _files(folder):

@@ -23,12 +23,7 @@ class LoadMask(BaseTransform):
     """
 
     def transform(self, results: dict) -> dict:
-        """Load a mask; see :func:`read_folder_mask`.
-
-        Raises:
-            FileNotFoundError: The file does not exist.
-            ValueError: It cannot be read, or holds a value beyond a byte.
-        """
+        """Load a mask; see :func:`read_folder_mask`."""
         if 'seg_map_path' not in results:
             return results
         path = results['seg_map_path']

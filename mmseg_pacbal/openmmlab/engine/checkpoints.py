@@ -70,9 +70,6 @@ class AtomicBackend(LocalBackend):
         """Write a file; a reader sees the old or the new content, never a part of it.
 
         A checkpoint gets a digest, which readers of torch's files pass over.
-
-        Raises:
-            OSError: The file could not be written; an earlier file of this name is still there.
         """
         path = Path(filepath)
         # Two processes with one name would rename what the other still writes.

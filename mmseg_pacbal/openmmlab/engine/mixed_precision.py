@@ -43,13 +43,8 @@ class BFloat16OptimWrapper(OptimWrapper):
 def use_amp_in_training(cfg: Config, device: str | None = None) -> None:
     """Name the optimizer wrapper for a device: float16 with a scaler on a GPU, bfloat16 on a CPU.
 
-    Args:
-        cfg: Changed in place; every change is printed. With ``optim_wrapper.dtype='bfloat16'`` a
-            GPU computes in bfloat16.
-        device: Such as ``'cpu'``; None is the device on which mmengine trains here.
-
-    Raises:
-        ValueError: The config asks for float16 on a CPU.
+    The config is changed in place; every change is printed. With ``optim_wrapper.dtype='bfloat16'``
+    a GPU computes in bfloat16, too. ``device`` None is the one on which mmengine trains here.
     """
     place = [('optim_wrapper', cfg.optim_wrapper)]
     if (device or get_device()) == 'cpu':

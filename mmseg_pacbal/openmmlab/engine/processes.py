@@ -58,12 +58,8 @@ def start_processes(cfg: Config, launcher: str, local_rank: int) -> None:
     """Set the launcher; without a GPU, several processes communicate through gloo.
 
     ``model_wrapper_cfg``, ``find_unused_parameters`` and the timeout in ``env_cfg.dist_cfg`` mean
-    what they mean with GPUs.
-
-    Args:
-        cfg: Changed in place; every change is printed.
-        launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
-        local_rank: Rank of this process on its machine, used if the launcher does not set it.
+    what they mean with GPUs. ``local_rank``, the process's rank on its machine, is used if the
+    launcher does not set it. The config is changed in place; every change is printed.
     """
     cfg.launcher = launcher
     os.environ.setdefault('LOCAL_RANK', str(local_rank))

@@ -21,12 +21,7 @@ _SAMPLE, _ITERATION = 0, 1
 
 
 def derived_seed(seed: int, *key: int) -> int:
-    """A 32-bit seed for each pair of seed and key, from NumPy's SeedSequence.
-
-    Args:
-        seed: 0 or more.
-        key: Integers, 0 or more.
-    """
+    """A 32-bit seed for each pair of seed and key, from NumPy's SeedSequence."""
     return int(np.random.SeedSequence(seed, spawn_key=key).generate_state(1)[0])
 
 

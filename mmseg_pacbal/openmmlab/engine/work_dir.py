@@ -33,10 +33,6 @@ def locked(folder: str | Path) -> Iterator[None]:
     system. The lock of a process that is gone is taken over, on the same machine at once, else
     after a minute without a renewal. What a training that was killed had half written is removed.
     With a filelock older than 3.30, nothing is locked, and a warning says so.
-
-    Raises:
-        BlockingIOError: Another training works there.
-        OSError: The folder cannot be written.
     """
     if not HAS_LEASES:
         warnings.warn(
