@@ -68,14 +68,21 @@ def register_scheme() -> None:
     of an editable install are not), and a registry with the name of the package.
     """
     from mmengine.config import Config
+    from mmengine.utils import get_installed_path
 
     resolve = Config._get_cfg_path
 
     def get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
         package, _, name = cfg_path.partition('::')
-        return (
-            (config_path(name), None) if package == 'mmseg_pacbal' else resolve(cfg_path, filename)
-        )
+        if package == 'mmseg_pacbal':
+            return config_path(name), None
+        if package == 'mmseg':
+            # mmengine reads MMSegmentation's 52 metafiles, more work than all else in a config,
+            # and finds no name that ends in .py in them: then it takes this path.
+            path = Path(get_installed_path(package), '.mim', 'configs', name)
+            if path.is_file():
+                return str(path), package
+        return resolve(cfg_path, filename)
 
     Config._get_cfg_path = staticmethod(get_cfg_path)
 

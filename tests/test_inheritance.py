@@ -6,8 +6,9 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from mmengine.config import Config
-from mmengine.config.utils import MODULE2PACKAGE
+from mmengine.config import Config, utils
+from mmengine.config.utils import MODULE2PACKAGE, _get_external_cfg_base_path
+from mmengine.utils import get_installed_path
 
 import mmseg_pacbal
 from mmseg_pacbal import compat
@@ -70,6 +71,16 @@ def test_an_unknown_name_lists_what_there_is(tmp_path):
     for find in (lambda: Config.fromfile(mine), lambda: mmseg_pacbal.config('nothing.py')):
         with pytest.raises(FileNotFoundError, match=r"no config 'nothing\.py'.*pac_bal_voc\.py"):
             find()
+
+
+def test_a_config_of_mmsegmentation_is_found_without_reading_its_metafiles(monkeypatch):
+    name = 'fcn/fcn_r50-d8_4xb2-40k_cityscapes-512x1024.py'
+    expected = _get_external_cfg_base_path(get_installed_path('mmseg'), name), 'mmseg'
+    monkeypatch.setattr(utils, '_get_cfg_metainfo', lambda *_: pytest.fail('reads metafiles'))
+    assert Config._get_cfg_path(f'mmseg::{name}', 'mine.py') == expected
+    monkeypatch.undo()
+    with pytest.raises(FileNotFoundError, match=r'fcn/nothing\.py'):
+        Config._get_cfg_path('mmseg::fcn/nothing.py', 'mine.py')
 
 
 @pytest.mark.parametrize('distribution', ['mmsegmentation', 'onedl-mmsegmentation'])
