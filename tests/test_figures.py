@@ -260,15 +260,6 @@ def weights() -> Iterator[str]:
     interval = f'({difference:+.3f}, {low:+.3f} to {high:+.3f})'
     yield f'{ours:.3f} with PAC + BAL and {baseline:.3f} without {interval}'
     yield '{1:.3f} against {0:.3f}'.format(*three['ECE', 'all'])
-    calls = named_times('boundary_weight-intel-xeon-processor-x2')
-    ours = calls['map, 1 x 513 x 513']
-    yield f'takes {ours:.1f} ms on two threads'
-    yield f'{calls["reference, 21 classes"] / ours:.0f} times as long'
-    again = [t for name, t in calls.items() if re.fullmatch(r'map, \d+ classes', name)]
-    yield f'{min(again):.1f} to {max(again):.1f} ms, whether there are 2 classes or 1,000'
-    inside, step = calls['map in the loss, 8 x 513 x 513'], calls['loss step, 8 x 21 x 513 x 513']
-    yield f'{inside:.1f} ms beside {step:.1f} ms'
-    yield f'{100 * inside / step:.1f} % (`python -m benchmarks.boundary_weight`'
     memory = {(row['loss'], row['classes']): row for row in losses_record()}
     for classes in (21, 150):
         lean, full = (memory[name, classes] for name in (losses.LEAN_BAL, losses.BAL))
