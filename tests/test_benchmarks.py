@@ -3,7 +3,7 @@
 import csv
 import importlib
 import itertools
-import subprocess
+import runpy
 import sys
 import time
 
@@ -32,14 +32,15 @@ def test_pages_quote_the_committed_figures(page):
     assert text == filled(page, text), REMAKE
 
 
-def test_one_command_runs_every_benchmark():
+def test_one_command_runs_every_benchmark(monkeypatch, capsys):
     commands = every.commands('cpu') + every.commands('cuda')
     modules = {command.split()[0] for command in commands}
     assert modules == {*SUBJECTS, 'pages'}
-    command = [sys.executable, '-m', 'benchmarks.losses', '--help']
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    assert '--repeats' in run.stdout
+    monkeypatch.setattr(sys, 'argv', ['losses', '--help'])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module('benchmarks.losses', run_name='__main__')
+    assert ended.value.code == 0
+    assert '--repeats' in capsys.readouterr().out
 
 
 def test_every_record_says_where_it_comes_from():

@@ -42,6 +42,7 @@ def test_is_registered_with_the_first_import(order):
     run(order + REGISTERED)
 
 
+@pytest.mark.slow
 def test_config_of_a_pixel_loss_needs_no_other_import():
     run(
         'from mmseg_pacbal import BoundaryAwareLoss\n'

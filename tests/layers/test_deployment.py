@@ -14,11 +14,8 @@ from mmseg_pacbal.layers.deployment import MIN_SAVED, FactorizedConvs, RateConvs
 
 NORMS = {'none': None, 'batch': nn.BatchNorm2d, 'group': lambda channels: nn.GroupNorm(2, channels)}
 FORMS = dict(factorized=FactorizedConvs, reference=RateConvs)
-EVERY = [
-    'onnxruntime',
-    'openvino',
-    *(pytest.param(name, marks=pytest.mark.slow) for name in ('litert', 'ncnn', 'executorch')),
-]
+OTHERS = ('openvino', 'litert', 'ncnn', 'executorch')
+EVERY = ['onnxruntime', *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
 
 
 def layer(c_in: int = 6, **options) -> PyramidAtrousConv:

@@ -31,7 +31,14 @@ KINDS = {
     'other': ('decode_head.conv_seg.bias is (3,) instead of (7,); give', TRAIN[:2]),
     'diverged': ('numbers that are not finite: decode_head.conv_seg.weight; the', TRAIN[1:2]),
 }
-CASES = [(kind, way) for kind, (_, taken) in KINDS.items() for way in WAYS if way not in taken]
+# What could run code is refused in every way; of the others these ways stand for all.
+FAST = ('load_from', 'resume_chosen', 'test')
+CASES = [
+    pytest.param(kind, way, marks=[pytest.mark.slow] * (kind != 'payload' and way not in FAST))
+    for kind, (_, taken) in KINDS.items()
+    for way in WAYS
+    if way not in taken
+]
 
 
 @pytest.fixture(scope='module')

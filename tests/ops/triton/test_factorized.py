@@ -27,11 +27,12 @@ needs_triton = pytest.mark.skipif(
 
 
 @pytest.mark.skipif(INTERPRETED, reason='this is the interpreter')
-def test_in_the_interpreter():
+@pytest.mark.parametrize('chosen', ['not slow', pytest.param('slow', marks=pytest.mark.slow)])
+def test_in_the_interpreter(chosen):
     """Triton reads the variable when it is imported, so a process of its own sets it."""
     here = Path(__file__)
     result = subprocess.run(
-        [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', here],
+        [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', '-m', chosen, here],
         env={**os.environ, 'TRITON_INTERPRET': '1', 'CUDA_VISIBLE_DEVICES': ''},
         capture_output=True,
         text=True,
@@ -64,10 +65,21 @@ def compare(x: Tensor, weight: Tensor, grad: Tensor, rates: tuple[int, ...], con
         assert error <= MARGIN * plain_error + 1e-6 * exact.norm()
 
 
+KINDS = [
+    (concat, layout, dtype)
+    for concat in (False, True)
+    for layout in (torch.contiguous_format, torch.channels_last)
+    for dtype in (torch.float32, torch.bfloat16)
+]
+FAST = (KINDS[0], KINDS[-1])  # each value of each
+
+
 @needs_triton
-@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last], ids=str)
-@pytest.mark.parametrize('concat', [False, True], ids=['sum', 'concat'])
+@pytest.mark.parametrize(
+    ('concat', 'layout', 'dtype'),
+    [pytest.param(*k, marks=[] if k in FAST else pytest.mark.slow) for k in KINDS],
+    ids=str,
+)
 @pytest.mark.parametrize('size', [(1, 1), (7, 5)], ids=str)
 def test_output_and_gradients(size, concat, layout, dtype, generator):
     rates = (3, 1, 3, 40)  # one twice, one beyond the image
