@@ -109,11 +109,11 @@ def network(pair: Pair) -> nn.Module:
     init_default_scope('mmseg')
     base = Config.fromfile(Config._get_cfg_path(f'mmseg::{pair.base}', '')[0]).model
     cfg = Config(dict(model=base))
-    own = dict(pair.backbone or {})  # a copy: merging takes _delete_ out
-    cfg.merge_from_dict(dict(model=dict(backbone=own)))
+    changes = dict(pair.backbone or {})  # a copy: merging takes _delete_ out
+    cfg.merge_from_dict(dict(model=dict(backbone=changes)))
     if pair.reads is not None:
-        own = HEAD | pair.reads | dict(rates=pair.rates, loss_decode=LOSS)
-        cfg.merge_from_dict(dict(model=dict(decode_head=own)))
+        changes = HEAD | pair.reads | dict(rates=pair.rates, loss_decode=LOSS)
+        cfg.merge_from_dict(dict(model=dict(decode_head=changes)))
     heads = cfg.model.decode_head
     for head in heads if isinstance(heads, list) else [heads]:
         head.update(num_classes=NUM_CLASSES, loss_decode=LOSS)

@@ -54,11 +54,11 @@ def candidates(count: int, wrap: Callable) -> dict[str, Run]:
 
 def lines(record: dict) -> dict[str, dict[str, list[dict]]]:
     """The rows by subject and form; older records hold other axes."""
-    found: dict[str, dict[str, list[dict]]] = {}
+    curves: dict[str, dict[str, list[dict]]] = {}
     for row in record['results']:
         if row['axis'] == 'rates':
-            found.setdefault(row['subject'], {OURS: [], PEER: []})[row['form']].append(row)
-    return found
+            curves.setdefault(row['subject'], {OURS: [], PEER: []})[row['form']].append(row)
+    return curves
 
 
 def table(record: dict) -> str:

@@ -150,8 +150,8 @@ def synchronize(device: str) -> None:
 def quantiles(values: list[float], percent: tuple[int, ...] = (20, 50, 80)) -> dict[str, float]:
     """Such as ``{'p20': ..., 'p50': ..., 'p80': ...}``."""
     seconds, shares = (torch.tensor(v, dtype=torch.float64) for v in (values, percent))
-    found = seconds.quantile(shares / 100).tolist()
-    return {f'p{share}': value for share, value in zip(percent, found, strict=True)}
+    levels = seconds.quantile(shares / 100).tolist()
+    return {f'p{share}': value for share, value in zip(percent, levels, strict=True)}
 
 
 def measure_both(candidates: dict[str, Run], args: argparse.Namespace) -> dict[str, dict]:

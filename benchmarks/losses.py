@@ -41,15 +41,15 @@ Loss = Callable[[Tensor, Tensor], Tensor]  # (N, C, h, w), (N, H, W) -> a number
 
 
 def measure(args: argparse.Namespace) -> list[dict]:
-    found: list[dict] = []
+    results: list[dict] = []
     for classes in CLASSES:
         large = {
-            r['loss'] for r in found if r['mebibytes'] / r['classes'] * classes > MOST_MEBIBYTES
+            r['loss'] for r in results if r['mebibytes'] / r['classes'] * classes > MOST_MEBIBYTES
         }
         for name in sorted(large):
             print(f'{name} is left out: too much memory at {classes} classes')
-        found += rows(classes, args, large)
-    return found
+        results += rows(classes, args, large)
+    return results
 
 
 def rows(classes: int, args: argparse.Namespace, left_out: Collection[str] = ()) -> list[dict]:
@@ -59,10 +59,10 @@ def rows(classes: int, args: argparse.Namespace, left_out: Collection[str] = ())
         ValueError: A lean loss is not what it replaces, or a gradient is not finite.
     """
     batches = inputs(classes, args.device)
-    found = losses(classes, args.device)
+    candidates = losses(classes, args.device)
     runs = {
         name: InTurn(lambda batch, loss=loss: gradient_of(loss, batch[0])(batch[1]), batches)
-        for name, (_, loss) in found.items()
+        for name, (_, loss) in candidates.items()
         if name not in left_out
     }
     for lean, plain in ((LEAN_CROSS_ENTROPY, CROSS_ENTROPY), (LEAN_BAL, BAL)):
@@ -76,7 +76,7 @@ def rows(classes: int, args: argparse.Namespace, left_out: Collection[str] = ())
     times = measure_times(quick, args.repeats, args.device)
     times |= measure_times({name: runs[name] for name in slow}, few, args.device, untimed=0)
     return [
-        dict(classes=classes, loss=name, package=found[name][0])
+        dict(classes=classes, loss=name, package=candidates[name][0])
         | dict(calls=few if name in slow else args.repeats, **times[name])
         | dict(mebibytes=peak_memory(run, args.device, warm=True) / 2**20)
         for name, run in runs.items()
@@ -168,7 +168,7 @@ def losses(classes: int, device: str = 'cpu') -> dict[str, tuple[str, Loss]]:
     def lean_ce(logits: Tensor, label: Tensor) -> Tensor:
         return lean_cross_entropy(logits, label)[0] / label.numel()
 
-    found: dict[str, tuple[str, Loss]] = {
+    candidates: dict[str, tuple[str, Loss]] = {
         LEAN_BAL: ('ours', lean_bal),
         BAL: ('ours', enlarged(ours)),
         LEAN_CROSS_ENTROPY: ('ours', lean_ce),
@@ -180,10 +180,10 @@ def losses(classes: int, device: str = 'cpu') -> dict[str, tuple[str, Loss]]:
             print(f'{title} is left out: {error}')
             continue
         package = f'{title} {metadata.version(title)}'
-        found |= {name: (package, enlarged(loss)) for name, loss in built.items()}
+        candidates |= {name: (package, enlarged(loss)) for name, loss in built.items()}
     if device != 'cpu':
-        del found['focal']  # its operator for GPUs is not in mmcv-lite
-    return found
+        del candidates['focal']  # its operator for GPUs is not in mmcv-lite
+    return candidates
 
 
 def table(record: dict) -> str:

@@ -155,7 +155,7 @@ def blocks() -> dict[str, str]:
     def family(dataset: str) -> list[str]:
         return [f'{row["name"]}_{dataset}' for row in TABLES['table_3']]
 
-    where = load('model_zoo')['environment']
+    environment = load('model_zoo')['environment']
     return dict(
         voc=config_table([*family('voc'), 'pac_bal_voc_d8', *STOCK_NAMES]),
         camvid=config_table([*family('camvid'), 'lovasz_camvid']),
@@ -163,8 +163,8 @@ def blocks() -> dict[str, str]:
         scores=score_table('camvid_lite0', 'camvid_mini'),
         table_2=pac_table(),
         machine=(
-            f'Speed: {where["machine"]}, torch {where["torch"]}, float32, one image at a time; '
-            f'commit {where["commit"]}, {where["date"]}.'
+            f'Speed: {environment["machine"]}, torch {environment["torch"]}, float32, one image at '
+            f'a time; commit {environment["commit"]}, {environment["date"]}.'
         ),
     )
 
@@ -207,13 +207,13 @@ def recipe(path: Path) -> list[str]:
 def measured() -> dict[str, str]:
     """mIoU of the configs that a study has trained as they are, with its deviation."""
     rivals = {summary.row: summary for summary in scores('rival_losses', 'camvid_mini', 'mIoU')}
-    found = dict(lovasz_camvid_mini=with_deviation(rivals['lovasz']))
+    mious = dict(lovasz_camvid_mini=with_deviation(rivals['lovasz']))
     table_3 = [('table3', dataset) for dataset in ('voc', 'camvid', 'camvid_mini')]
     for study, dataset in (*table_3, ('table2', 'voc')):
         for summary in scores(study, dataset, 'mIoU'):
             suffix = f'_{dataset}' if study == 'table3' else ''
-            found[summary.row + suffix] = with_deviation(summary)
-    return found
+            mious[summary.row + suffix] = with_deviation(summary)
+    return mious
 
 
 def scores(study: str, dataset: str, metric: str) -> list[Summary]:

@@ -133,16 +133,16 @@ def cases(record: dict) -> list[tuple[list[str], dict, dict, dict]]:
 def table(record: dict) -> str:
     rows = []
     for where, seconds, memory, case in cases(record):
-        own, five, ones = seconds['factorized'], seconds[FIVE], singles(seconds)
+        ours, five, ones = seconds['factorized'], seconds[FIVE], singles(seconds)
         share = case['gemm_share']
         rows.append(
             [
                 *where,
-                *(f'{1e3 * s:.0f} ms' for s in (own, five)),
+                *(f'{1e3 * s:.0f} ms' for s in (ours, five)),
                 f'{1e3 * min(ones):.0f} to {1e3 * max(ones):.0f} ms',
-                f'{five / own:.2f}',
-                f'{own / statistics.mean(ones):.2f}',
-                f'{own / min(ones):.2f}',
+                f'{five / ours:.2f}',
+                f'{ours / statistics.mean(ones):.2f}',
+                f'{ours / min(ones):.2f}',
                 f'{memory["factorized"] / 1e6:.0f} and {memory[FIVE] / 1e6:.0f} MB',
                 '' if share is None else f'{100 * share:.0f} %',
             ]

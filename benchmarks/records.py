@@ -30,13 +30,13 @@ def read(path: Path) -> dict:
 
 def source(record: dict) -> str:
     """Machine, versions and commit, to stand below a table."""
-    where = record['environment']
-    cpu_time = ' of CPU time' if where.get('clock') == 'process_time' else ''
-    busy = f', load {where["load"]}' if 'load' in where else ''
+    environment = record['environment']
+    cpu_time = ' of CPU time' if environment.get('clock') == 'process_time' else ''
+    busy = f', load {environment["load"]}' if 'load' in environment else ''
     link = f' ([record](../{record["path"]}))' if 'path' in record else ''
     return (
-        f'\n\nMedians{cpu_time}; {where["machine"]}{busy}, torch {where["torch"]}, '
-        f'commit {where["commit"]}, {where["date"]}{link}.'
+        f'\n\nMedians{cpu_time}; {environment["machine"]}{busy}, torch {environment["torch"]}, '
+        f'commit {environment["commit"]}, {environment["date"]}{link}.'
     )
 
 

@@ -53,11 +53,11 @@ class _PkgResources(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def _get_distribution(name: str) -> metadata.Distribution:
-    found: Any = metadata.distribution(name)
-    found.location = str(found.locate_file(''))
-    found.has_metadata = lambda file: found.read_text(file) is not None
-    found.get_metadata = found.read_text
-    return found
+    distribution: Any = metadata.distribution(name)
+    distribution.location = str(distribution.locate_file(''))
+    distribution.has_metadata = lambda file: distribution.read_text(file) is not None
+    distribution.get_metadata = distribution.read_text
+    return distribution
 
 
 def _declare_namespace(name: str) -> None:
@@ -175,8 +175,8 @@ def _without_code(checkpoint: Any) -> Any:
 
 def _refused(error: Exception) -> str | None:
     """The class or function in a checkpoint that torch refused to load."""
-    found = re.search(r"GLOBAL (\S+)|but got <class '([^']+)'>", str(error))
-    return found[1] or found[2] if found and isinstance(error, pickle.UnpicklingError) else None
+    match = re.search(r"GLOBAL (\S+)|but got <class '([^']+)'>", str(error))
+    return match[1] or match[2] if match and isinstance(error, pickle.UnpicklingError) else None
 
 
 def _explained(filename: str, error: Exception) -> pickle.UnpicklingError:

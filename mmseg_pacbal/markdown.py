@@ -17,8 +17,8 @@ def fill(text: str, blocks: dict[str, str]) -> str:
     for name, block in blocks.items():
         before, opened, rest = text.partition(f'<!-- {name} -->\n')
         _, closed, after = rest.partition('<!-- end -->')
-        found = text.count(opened) if closed else 0
-        if found != 1:
-            raise ValueError(f'the page must hold <!-- {name} --> once, but holds it {found} times')
+        count = text.count(opened) if closed else 0
+        if count != 1:
+            raise ValueError(f'the page must hold <!-- {name} --> once, but holds it {count} times')
         text = f'{before}{opened}{block}\n{closed}{after}'
     return text

@@ -61,8 +61,8 @@ def declared_versions() -> dict[str, str]:
         lines = metadata.requires('mmseg-pacbal') or []
     except metadata.PackageNotFoundError:
         return {}
-    found = {r.name: r.specifier for r in map(Requirement, lines)}
-    return {name: ','.join(sorted(map(str, s), reverse=True)) for name, s in found.items()}
+    specifiers = {r.name: r.specifier for r in map(Requirement, lines)}
+    return {name: ','.join(sorted(map(str, s), reverse=True)) for name, s in specifiers.items()}
 
 
 def check_versions(installed: dict[str, str | None], declared: dict[str, str]) -> None:

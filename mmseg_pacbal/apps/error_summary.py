@@ -50,14 +50,14 @@ def error_table(folders: Sequence[Path]) -> str:
 
 def read_errors(folder: Path) -> dict[str, Figures]:
     """Each model's figures in a folder; regions without a pixel have none."""
-    found: dict[str, Figures] = defaultdict(dict)
+    figures: dict[str, Figures] = defaultdict(dict)
     means = [line for line in _lines(folder / 'regions.csv') if line['class'] == 'mean']
     for line in means:
-        found[line['model']]['mIoU', line['region']] = float(line['IoU'])
+        figures[line['model']]['mIoU', line['region']] = float(line['IoU'])
     everything = {line['model']: int(line['pixels']) for line in means if line['region'] == 'all'}
     for line in means:
         wrong = int(line['pixels']) - int(line['right'])
-        found[line['model']]['errors', line['region']] = 100 * wrong / everything[line['model']]
+        figures[line['model']]['errors', line['region']] = 100 * wrong / everything[line['model']]
     bins: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
     for line in _lines(folder / 'calibration.csv'):
         gap = float(line['confidence']) - float(line['accuracy'])
@@ -65,8 +65,8 @@ def read_errors(folder: Path) -> dict[str, Figures]:
     for measure, size in (('ECE', abs), ('overconfidence', float)):
         for (model, region), gaps in bins.items():
             total = sum(n * size(gap) for n, gap in gaps)
-            found[model][measure, region] = total / sum(n for n, _ in gaps)
-    return found
+            figures[model][measure, region] = total / sum(n for n, _ in gaps)
+    return figures
 
 
 def _lines(path: Path) -> list[dict[str, str]]:

@@ -109,11 +109,11 @@ def find_jobs(source: Path, out: Path) -> list[Job]:
     if not source.exists():
         raise FileNotFoundError(f'{source} does not exist; give an image or a folder of images')
     root = source.parent if source.is_file() else source
-    found = [source] if source.is_file() else sorted(source.rglob('*'))
+    candidates = [source] if source.is_file() else sorted(source.rglob('*'))
     results = {(out / name).resolve() for name in (MASKS, OVERLAYS, PROBABILITIES)}
     images = [
         path
-        for path in found
+        for path in candidates
         if path.is_file() and (path == source or path.suffix.lower() in SUFFIXES)
         if results.isdisjoint(path.resolve().parents)
     ]

@@ -97,13 +97,13 @@ def chosen_indices(args: argparse.Namespace, dataset: BaseDataset) -> Sequence[i
     indices = []
     for name in args.images:
         parts = Path(name).with_suffix('').parts
-        found = [i for i, path in enumerate(paths) if path.parts[-len(parts) :] == parts]
-        if not found:
+        matches = [i for i, path in enumerate(paths) if path.parts[-len(parts) :] == parts]
+        if not matches:
             raise ValueError(
                 f'--images names {name}, which is not among the {len(dataset)} images of the test '
                 f'data set, such as {paths[0].name}'
             )
-        indices += found
+        indices += matches
     return indices
 
 

@@ -44,10 +44,10 @@ class RunningSums(nn.Module):
 
     def forward(self, *counts: Tensor | float) -> Sequence[Tensor]:
         """Count a batch and return the sums; the batch's own, if nothing has been counted."""
-        own = _on(self.sums.device, counts)
+        batch = _on(self.sums.device, counts)
         if self.training and torch.is_grad_enabled():
-            self.sums.mul_(0.999).add_(own)
-        return torch.where(self.sums.any(), self.sums, own).unbind()
+            self.sums.mul_(0.999).add_(batch)
+        return torch.where(self.sums.any(), self.sums, batch).unbind()
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         state_dict.setdefault(f'{prefix}sums', self.sums)

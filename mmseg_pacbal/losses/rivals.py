@@ -81,12 +81,12 @@ class SoftmaxFocalLoss(PixelLoss):
         self, logits: Tensor, label: Tensor, ignore_index: int, **kwargs: Any
     ) -> tuple[Tensor, Tensor | float]:
         log_p = logits.log_softmax(dim=1)
-        own = F.nll_loss(log_p, label, ignore_index=ignore_index, reduction='none')  # -log p_l
-        loss = own
+        nll = F.nll_loss(log_p, label, ignore_index=ignore_index, reduction='none')  # -log p_l
+        loss = nll
         if self.class_weight is not None:
-            loss = own * self.class_weight.to(own)[label.where(label != ignore_index, 0)]
+            loss = nll * self.class_weight.to(nll)[label.where(label != ignore_index, 0)]
         # Where p_l rounds to 1, the power of a gamma below 1 would have an infinite gradient.
-        wrong = -torch.expm1(-own.clamp(min=torch.finfo(own.dtype).tiny))
+        wrong = -torch.expm1(-nll.clamp(min=torch.finfo(nll.dtype).tiny))
         return wrong**self.gamma * loss, (label != ignore_index).sum()
 
 

@@ -195,8 +195,8 @@ def contour_counts(
     maps = (contour, true_contour, prediction, truth)
     predicted, true, *areas = (label_counts(m, num_classes) for m in maps)
     hits = predicted - _unmatched(contour, true_contour, num_classes, radius)
-    found = true - _unmatched(true_contour, contour, num_classes, radius)
-    return np.stack([predicted, hits, true, found, *areas])
+    true_hits = true - _unmatched(true_contour, contour, num_classes, radius)
+    return np.stack([predicted, hits, true, true_hits, *areas])
 
 
 def boundary_f1(counts: np.ndarray) -> np.ndarray:
@@ -207,9 +207,9 @@ def boundary_f1(counts: np.ndarray) -> np.ndarray:
     F1 is 1 if the class is in both maps and 0 if it is in only one.
     """
     # Products of the counts of a large data set overflow integers.
-    predicted, hits, true, found, area, true_area = counts.astype(np.float64)
-    # P = hits / predicted and R = found / true, both fractions multiplied out.
-    f1 = ratio_or_nan(2 * hits * found, hits * true + found * predicted)
+    predicted, hits, true, true_hits, area, true_area = counts.astype(np.float64)
+    # P = hits / predicted and R = true_hits / true, both fractions multiplied out.
+    f1 = ratio_or_nan(2 * hits * true_hits, hits * true + true_hits * predicted)
     agreed = (predicted + true == 0) & (area > 0) & (true_area > 0)
     present = area + true_area > 0
     return np.where(present, np.where(hits > 0, f1, agreed), np.nan)

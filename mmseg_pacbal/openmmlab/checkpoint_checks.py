@@ -111,9 +111,9 @@ def _check_finite(model: nn.Module, weights: dict[str, object], path: str | Path
     """Buffers that are infinite in the model too, such as a mask of attention, are left alone."""
     wrong = [
         name
-        for name, own in model.state_dict().items()
+        for name, weight in model.state_dict().items()
         if isinstance(value := weights.get(name), Tensor)
-        if not value.isfinite().all() and own.isfinite().all()
+        if not value.isfinite().all() and weight.isfinite().all()
     ]
     if wrong:
         raise ValueError(

@@ -58,12 +58,12 @@ def convolutions_backward(
     """Gradients of the definition, for use within an operator, where there is no autograd."""
     grads = grad.split(len(weight), dim=1) if concat else [grad] * len(rates)
     terms = [*zip(grads, paddings(weight, rates), rates, strict=True)]
-    found = []
+    gradients = []
     if needs_grad[0]:
-        found.append([conv2d_input(x.shape, weight, g, 1, p, r) for g, p, r in terms])
+        gradients.append([conv2d_input(x.shape, weight, g, 1, p, r) for g, p, r in terms])
     if needs_grad[1]:
-        found.append([conv2d_weight(x, weight.shape, g, 1, p, r) for g, p, r in terms])
-    return [sum(parts[1:], parts[0]) for parts in found]
+        gradients.append([conv2d_weight(x, weight.shape, g, 1, p, r) for g, p, r in terms])
+    return [sum(parts[1:], parts[0]) for parts in gradients]
 
 
 def available_forms(device: str) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def facts() -> dict:
     return dict(
         **provenance('cpu'),
         mmseg_pacbal=version('mmseg-pacbal'),
-        packages={name: found for name in PACKAGES if (found := version(name))},
+        packages={name: installed for name in PACKAGES if (installed := version(name))},
         cpu_capability=torch.backends.cpu.get_cpu_capability(),
         threads=torch.get_num_threads(),
         gpus=[torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],

@@ -90,8 +90,8 @@ def check_border_weight_map(device: torch.device) -> str:
     distances = []
     for y, x, c in ((2, 3, 1), (12, 4, 1), (9, 17, 2)):
         label[0, y : y + 7, x : x + 9] = c
-        own = torch.cartesian_prod(torch.arange(y, y + 7), torch.arange(x, x + 9)).double()
-        distances.append(torch.cdist(pixels, own).amin(dim=1))
+        inside = torch.cartesian_prod(torch.arange(y, y + 7), torch.arange(x, x + 9)).double()
+        distances.append(torch.cdist(pixels, inside).amin(dim=1))
     nearest_two = torch.stack(distances).sort(dim=0).values[:2]
     t = nearest_two.sum(dim=0).square().view(label.shape) / 50
     # float32 rounds d1, d2, their sum, its square, its quotient: t is off by 3 eps t, and

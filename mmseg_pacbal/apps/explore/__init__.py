@@ -14,12 +14,12 @@ def main(args: argparse.Namespace) -> None:
     require_gradio()  # before anything that takes long
     if args.labels is None:
         cfg = load_complete_config(args.config or config('pac_bal_demo.py'), args.cfg_options)
-        source, own = config_source(cfg, args.checkpoint), loss_of_config(cfg)
+        source, loss_args = config_source(cfg, args.checkpoint), loss_of_config(cfg)
     elif args.config or args.checkpoint or args.cfg_options:
         raise ValueError(
             '--labels needs no config, and goes neither with --checkpoint nor with '
             '--cfg-options; give a config or --labels'
         )
     else:
-        source, own = folder_source(Path(args.labels)), None
-    serve(source, own, args.host, args.port)
+        source, loss_args = folder_source(Path(args.labels)), None
+    serve(source, loss_args, args.host, args.port)

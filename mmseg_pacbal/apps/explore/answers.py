@@ -27,12 +27,12 @@ OWN, PLAIN = "the config's loss", 'the defaults of the loss'
 class Answers:
     """Functions of values of controls, which return values of controls.
 
-    ``own`` are the arguments of the config's loss, if it has one.
+    ``loss_args`` are the arguments of the config's loss, if it has one.
     """
 
-    def __init__(self, gr: ModuleType, source: Source, own: Mapping[str, Any] | None) -> None:
-        self.gr, self.source, self.own = gr, source, own or {}
-        self.presets = [*([OWN] if own else []), PLAIN, *paper_rows()]
+    def __init__(self, gr: ModuleType, source: Source, loss_args: Mapping[str, Any] | None) -> None:
+        self.gr, self.source, self.loss_args = gr, source, loss_args or {}
+        self.presets = [*([OWN] if loss_args else []), PLAIN, *paper_rows()]
         # Gradio names the folder of an upload after its content; two tabs may send the same file,
         # which is there for the first of them alone.
         self._read = lru_cache(8)(self._read_once)
@@ -40,7 +40,7 @@ class Answers:
     def preset(self, name: str) -> Settings:
         """The settings of a preset."""
         if name in (OWN, PLAIN):
-            return settings_of(self.own if name == OWN else {})
+            return settings_of(self.loss_args if name == OWN else {})
         return paper_settings(paper_rows()[name])
 
     def draw(self, sample: LabelSample | None, *values: Any) -> list[Any]:
@@ -54,7 +54,7 @@ class Answers:
         except ValueError as error:
             return [self.gr.skip()] * 5 + [message(str(error), mistake=True)]
         html = view(sample, dict(A=first, B=second), way, int(position or 0), same)
-        return [html, *texts(first, self.own), *texts(second, self.own), '']
+        return [html, *texts(first, self.loss_args), *texts(second, self.loss_args), '']
 
     def pick(self, position: int | None, way: str) -> list[Any]:
         """A label of the source."""
@@ -71,13 +71,13 @@ class Answers:
         if path is None:
             return [self.gr.skip()] * 4
         try:
-            found = self._read(Path(path))
+            outcome = self._read(Path(path))
         except FileNotFoundError:
-            found = f'{Path(path).name} is gone; upload it again'
-        if isinstance(found, str):
-            return self._refused(found)
+            outcome = f'{Path(path).name} is gone; upload it again'
+        if isinstance(outcome, str):
+            return self._refused(outcome)
         read = message(f'{Path(path).name} was read, and its file removed.')
-        return [found, self.cut(found, way), None, read]
+        return [outcome, self.cut(outcome, way), None, read]
 
     def settle(self, name: str | None) -> list[Any]:
         """The controls of a preset."""

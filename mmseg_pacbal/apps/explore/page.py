@@ -149,17 +149,17 @@ def require_gradio() -> None:
         )
 
 
-def serve(source: Source, own: dict[str, Any] | None, host: str, port: int | None) -> None:
+def serve(source: Source, loss_args: dict[str, Any] | None, host: str, port: int | None) -> None:
     """Open the page until it is interrupted; ``port`` None takes a free one from 7860 on.
 
-    Setting A begins with ``own``, the arguments of the config's loss, if it has one.
+    Setting A begins with ``loss_args``, the arguments of the config's loss, if it has one.
     """
     with tempfile.TemporaryDirectory(prefix='explore-') as folder:
         os.environ.update(ENVIRONMENT, GRADIO_TEMP_DIR=folder)
         import gradio as gr
 
         name_the_ends(gr)
-        page = Page(gr, Answers(gr, source, own))
+        page = Page(gr, Answers(gr, source, loss_args))
         # System fonts: Gradio's default ones would be fetched from Google.
         fonts: dict[str, Any] = dict(font=['system-ui', 'sans-serif'], font_mono=['monospace'])
         try:

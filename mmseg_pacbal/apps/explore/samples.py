@@ -112,7 +112,7 @@ def folder_source(folder: Path) -> Source:
         label, beside = read_label(path, rules), _image_beside(path)
         if beside is None:
             return LabelSample(label, palette)
-        image = _read_rgb(beside)
+        image = np.ascontiguousarray(read_image(beside)[..., ::-1])
         check_size(SampleFiles(beside, str(path)), image.shape[:2], label.shape)
         return LabelSample(label, palette, image)
 
@@ -149,12 +149,8 @@ def full_palette(palette: Sequence) -> np.ndarray:
     return full
 
 
-def _read_rgb(path: str) -> np.ndarray:
-    return np.ascontiguousarray(read_image(path)[..., ::-1])
-
-
 def _image_beside(label: Path) -> str | None:
     """The image of a label in ``.../labels/...``: the same name in ``.../images/...``, if any."""
-    before, found, after = label.absolute().as_posix().rpartition('/labels/')
+    before, separator, after = label.absolute().as_posix().rpartition('/labels/')
     images = [Path(before, 'images', after).with_suffix(suffix) for suffix in IMAGE_SUFFIXES]
-    return next((str(path) for path in images if found and path.is_file()), None)
+    return next((str(path) for path in images if separator and path.is_file()), None)

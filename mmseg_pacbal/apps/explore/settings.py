@@ -102,9 +102,9 @@ def loss_of_config(cfg: Config) -> dict[str, Any] | None:
 
     The last of a cascade's decode heads, which predicts, comes first.
     """
-    found = dict(heads(cfg))
-    last = [name for name in found if '.decode_head' in name][-1:]
-    for head in (found[name] for name in dict.fromkeys([*last, *found])):
+    by_name = dict(heads(cfg))
+    last = [name for name in by_name if '.decode_head' in name][-1:]
+    for head in (by_name[name] for name in dict.fromkeys([*last, *by_name])):
         losses = head.get('loss_decode') or ()
         for loss in losses if isinstance(losses, (list, tuple)) else (losses,):
             if type_name(loss) == BoundaryAwareLoss.__name__:
@@ -131,15 +131,15 @@ def paper_settings(name: str) -> Settings:
     return settings_of(loss_of_config(load_config(config(f'ablation/{name}.py'))) or {})
 
 
-def texts(settings: Settings, own: Mapping[str, Any]) -> tuple[str, str]:
+def texts(settings: Settings, loss_args: Mapping[str, Any]) -> tuple[str, str]:
     """What to add to a config of MMSegmentation, and the same in Python.
 
-    Named are the settings that differ from the defaults, and those of the config's loss, ``own``,
-    that have no control.
+    Named are the settings that differ from the defaults, and those in ``loss_args``, the
+    config's, that have no control.
     """
     shown = zip(NAMES, settings, DEFAULTS, strict=True)
     loss = {name: value for name, value, default in shown if value != default}
-    loss |= {name: value for name, value in own.items() if name not in NAMES}
+    loss |= {name: value for name, value in loss_args.items() if name not in NAMES}
     given = _lines(loss, 4)
     python = _PYTHON.format(loss=f'{given}\n' if given else '')
     # The head passes its own ignore_index to the loss, and an error says so if the two differ.

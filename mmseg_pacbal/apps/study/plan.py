@@ -142,8 +142,10 @@ def _study(
         raise ValueError(
             f'study {name}: baseline {baseline!r} is not one of its rows, {", ".join(rows)}'
         )
-    configs = {row: dict(config=own['config'].format(dataset=dataset)) for row, own in rows.items()}
-    built = {row: Row(row, **(own | configs[row])) for row, own in rows.items()}
+    built = {
+        row: Row(row, **dict(fields, config=fields['config'].format(dataset=dataset)))
+        for row, fields in rows.items()
+    }
     return Study(name, dataset, baseline, built, tuple(seeds))
 
 
@@ -195,9 +197,9 @@ def plan_runs(
 def _config(row: Row, seed: int, options: dict, amp: str | None) -> Config:
     taken = {name: get_setting(_load(place), name) for name, place in row.takes.items()}
     # A copy, since mmengine removes `_delete_` from the options that it merges.
-    own = copy.deepcopy(row.options)
+    row_options = copy.deepcopy(row.options)
     cfg = copy.deepcopy(_load(row.config))  # parsing takes longer than all else here
-    change_settings(cfg, options | taken | own | {'randomness.seed': seed})
+    change_settings(cfg, options | taken | row_options | {'randomness.seed': seed})
     metrics = evaluators(cfg)
     if all(type_name(metric) != 'BoundaryMetric' for metric in metrics):
         metrics.append(dict(type='BoundaryMetric'))

@@ -148,13 +148,13 @@ def study_figure(summaries: dict[str, list[Summary]], baseline: str) -> Figure:
     hollow: dict = dict(marker='D', linestyle='', mfc='none', color='tab:orange')
     for panel, (metric, rows) in zip(panels, summaries.items(), strict=True):
         for s in rows:
-            found = s.paired
-            if found.difference is None:
+            paired = s.paired
+            if paired.difference is None:
                 continue
             y, error = names.index(s.row), None
-            if found.low is not None and found.high is not None:
-                error = [[found.difference - found.low], [found.high - found.difference]]
-            panel.errorbar(found.difference, y, xerr=error, **bars)
+            if paired.low is not None and paired.high is not None:
+                error = [[paired.difference - paired.low], [paired.high - paired.difference]]
+            panel.errorbar(paired.difference, y, xerr=error, **bars)
             if s.reported_difference is not None:
                 panel.plot(s.reported_difference, y, **hollow)
         panel.axvline(0, color='0.6', linewidth=0.8)

@@ -133,27 +133,27 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def verdict(found: Comparison) -> str:
+def verdict(comparison: Comparison) -> str:
     """What a comparison supports, such as ``'+1.9 (+0.6 to +3.2), ten seeds: better'``."""
-    if found.difference is None:
+    if comparison.difference is None:
         return 'not decided; no seed is shared with the baseline'
-    if found.low is None:
-        return f'{found.difference:+.1f}, one seed: not decided; one seed has no interval'
-    if found.decides:
-        decision = 'better' if found.difference > 0 else 'worse'
-    elif found.excludes_zero:
+    if comparison.low is None:
+        return f'{comparison.difference:+.1f}, one seed: not decided; one seed has no interval'
+    if comparison.decides:
+        decision = 'better' if comparison.difference > 0 else 'worse'
+    elif comparison.excludes_zero:
         decision = (
             'not decided; the interval excludes 0, but adjusted for '
-            f'{in_words(found.comparisons)} comparisons p is {found.p_holm:.2f}'
+            f'{in_words(comparison.comparisons)} comparisons p is {comparison.p_holm:.2f}'
         )
     else:
-        needed = seeds_needed(found.difference, found.deviation or 0.0)
+        needed = seeds_needed(comparison.difference, comparison.deviation or 0.0)
         number = f'more than {MOST_SEEDS:,}' if needed is None else f'about {needed}'
         decision = (
             f'not decided; deciding it would take {number} seeds at this difference and spread'
         )
-    interval = f'{found.difference:+.1f} ({found.low:+.1f} to {found.high:+.1f})'
-    return f'{interval}, {in_words(found.pairs)} seeds: {decision}'
+    interval = f'{comparison.difference:+.1f} ({comparison.low:+.1f} to {comparison.high:+.1f})'
+    return f'{interval}, {in_words(comparison.pairs)} seeds: {decision}'
 
 
 def seeds_needed(difference: float, deviation: float) -> int | None:

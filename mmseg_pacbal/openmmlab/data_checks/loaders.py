@@ -89,14 +89,14 @@ def _missing(kind: str, path: str, renamed: Mapping[str, str]) -> str:
 
 def _renamed_masks(dataset: BaseSegDataset) -> dict[str, str]:
     """For missing masks the one without an image whose name begins with theirs, if there is one."""
-    found: dict[str, str] = {}
+    renamed: dict[str, str] = {}
     if unused := getattr(dataset, 'unused_masks', ()):
         missing = [s.mask for s in _samples(dataset) if s.mask and not Path(s.mask).exists()]
         for path in unused:
             near = [mask for mask in missing if path.startswith(os.path.splitext(mask)[0])]
             if near:
-                found[max(near)] = path
-    return found
+                renamed[max(near)] = path
+    return renamed
 
 
 def _check_same_metainfo(cfg: Config, loader: str, parts: Sequence[BaseSegDataset]) -> None:

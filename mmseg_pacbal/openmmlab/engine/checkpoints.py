@@ -98,8 +98,8 @@ class AtomicBackend(LocalBackend):
 def find_checkpoints(work_dir: str | Path) -> list[Path]:
     """Training checkpoints in a folder, newest first by the numbers in their names."""
     paths = Path(work_dir).glob('*.pth')
-    found = {path: re.fullmatch(r'(?!best_).*_(\d+)', path.stem) for path in paths}
-    numbers = {path: int(number[1]) for path, number in found.items() if number}
+    matches = {path: re.fullmatch(r'(?!best_).*_(\d+)', path.stem) for path in paths}
+    numbers = {path: int(number[1]) for path, number in matches.items() if number}
     return sorted(numbers, key=lambda path: numbers[path], reverse=True)
 
 
@@ -133,8 +133,8 @@ def _named(work_dir: Path) -> list[Path]:
     """What ``last_checkpoint`` names: in a copied folder the copy, not the original."""
     file = work_dir / 'last_checkpoint'
     name = file.read_text().strip() if file.is_file() else ''
-    own = work_dir / Path(name).name
-    return [own if own.is_file() or not Path(name).is_file() else Path(name)] if name else []
+    here = work_dir / Path(name).name
+    return [here if here.is_file() or not Path(name).is_file() else Path(name)] if name else []
 
 
 def last_whole_checkpoint(work_dir: str | Path) -> Path | None:

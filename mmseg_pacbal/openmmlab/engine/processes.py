@@ -99,18 +99,18 @@ def fresh_store_prefix(store: 'dist.Store', rank: int, size: int) -> 'dist.Store
     Rank 0 names the part. Each other rank reports under a new name until rank 0 answers to that
     name: what was read from a predecessor of rank 0 is never answered.
     """
-    own = uuid.uuid4().hex
+    token = uuid.uuid4().hex
     if rank == 0:
-        store.set('part', own)
+        store.set('part', token)
         for other in range(1, size):
-            name = store.get(f'{own}/{other}').decode()  # waits for it
-            store.set(f'{own}/{other}/{name}', 'answered')
-        return dist.PrefixStore(own, store)
+            name = store.get(f'{token}/{other}').decode()  # waits for it
+            store.set(f'{token}/{other}/{name}', 'answered')
+        return dist.PrefixStore(token, store)
     while True:
         part = store.get('part').decode()
-        store.set(f'{part}/{rank}', own)
+        store.set(f'{part}/{rank}', token)
         with suppress(dist.DistStoreError):  # no answer yet, or never
-            store.wait([f'{part}/{rank}/{own}'], timedelta(seconds=1))
+            store.wait([f'{part}/{rank}/{token}'], timedelta(seconds=1))
             return dist.PrefixStore(part, store)
 
 

@@ -41,13 +41,13 @@ def build_chunked_loss_head(head: str, **kwargs: Any) -> BaseDecodeHead:
             ``BoundaryAwareLoss`` and ``CrossEntropyLoss`` over softmax, with reduction mean or
             sum.
     """
-    found = MODELS.get(head) if isinstance(head, str) else None
-    if not (isinstance(found, type) and issubclass(found, BaseDecodeHead)):
+    registered = MODELS.get(head) if isinstance(head, str) else None
+    if not (isinstance(registered, type) and issubclass(registered, BaseDecodeHead)):
         raise ValueError(
             f"head must be the name of a registered decode head, such as 'ASPPHead', "
             f'but got {head!r}'
         )
-    head_class: Any = found  # a class, but mypy does not see that classes are hashable
+    head_class: Any = registered  # a class, but mypy does not see that classes are hashable
     return _chunked(head_class)(**kwargs)
 
 

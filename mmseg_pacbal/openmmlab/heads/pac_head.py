@@ -81,11 +81,11 @@ def channels_problem(path: str, head: BaseDecodeHead, features: Sequence[Tensor]
     """What to say of a head, named by its path in the config, that reads other channels."""
     index, expected = head.in_index, head.in_channels
     several = isinstance(index, (list, tuple))
-    found = [features[i].shape[1] for i in (index if several else [index])]
-    if expected in ((sum(found), found, tuple(found)) if several else found):
+    channels = [features[i].shape[1] for i in (index if several else [index])]
+    if expected in ((sum(channels), channels, tuple(channels)) if several else channels):
         return None
     what = 'adds up to' if several and isinstance(expected, int) else 'is'
-    has = str(found).replace(' ', '') if several else found[0]
+    has = str(channels).replace(' ', '') if several else channels[0]
     return (
         f'{path}.in_channels {what} {expected}, but '
         f'{"features" if several else "the feature"} in_index={index} of the backbone '

@@ -77,14 +77,14 @@ def backward(
 
 def output_terms(kernel: Sequence[int], rates: Sequence[int], concat: bool) -> Terms:
     """What the outputs sum: maps of products, of one output or one for each rate."""
-    found = shifts((kernel[0], kernel[1]), rates, concat)
-    return tuple(sorted((group, tap, dy, dx, count) for tap, group, dy, dx, count in found))
+    terms = shifts((kernel[0], kernel[1]), rates, concat)
+    return tuple(sorted((group, tap, dy, dx, count) for tap, group, dy, dx, count in terms))
 
 
 def gradient_terms(kernel: Sequence[int], rates: Sequence[int], concat: bool) -> Terms:
     """What the gradients of the products sum, tap by tap: maps of the outputs' gradients."""
-    found = shifts((kernel[0], kernel[1]), rates, concat)
-    return tuple((tap, group, -dy, -dx, count) for tap, group, dy, dx, count in found)
+    terms = shifts((kernel[0], kernel[1]), rates, concat)
+    return tuple((tap, group, -dy, -dx, count) for tap, group, dy, dx, count in terms)
 
 
 def _in_parts(*tensors: Tensor) -> zip:

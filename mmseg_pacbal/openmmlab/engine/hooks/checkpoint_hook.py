@@ -40,8 +40,8 @@ class AtomicCheckpointHook(CheckpointHook):
     def _in_own_folder(self, path: str | None) -> str | None:
         """Where a best checkpoint lies if the run's folder was moved or copied; None elsewhere."""
         name = Path(path or '').name
-        own = self.file_backend.join_path(self.out_dir, name)
-        return own if name.startswith('best_') and self.file_backend.exists(own) else None
+        here = self.file_backend.join_path(self.out_dir, name)
+        return here if name.startswith('best_') and self.file_backend.exists(here) else None
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         record = Path(runner.work_dir, 'last_checkpoint')
