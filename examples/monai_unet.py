@@ -12,6 +12,7 @@ import torch
 from ignite.engine import Events
 from monai.data import DataLoader
 from monai.engines import SupervisedTrainer
+from monai.handlers import from_engine
 from monai.networks.nets import UNet
 from torch import Tensor, nn
 
@@ -55,7 +56,8 @@ def main() -> None:
 
     @trainer.on(Events.ITERATION_COMPLETED(every=25))
     def print_loss(engine: SupervisedTrainer) -> None:
-        print(f'step {engine.state.iteration}: loss {engine.state.output["loss"].item():.3f}')
+        loss = from_engine('loss', first=True)(engine.state.output)
+        print(f'step {engine.state.iteration}: loss {loss:.3f}')
 
     trainer.run()
     print('after ', score(model, val))

@@ -19,7 +19,7 @@ CASES = {
     'torchvision_deeplabv3 --iterations 40': 'torchvision',
     'huggingface_segformer --iterations 40': 'transformers',
     'lightning_module --iterations 40': 'lightning',
-    'lightning_module --iterations 20 --devices 2': 'lightning',
+    'lightning_module --iterations 30 --devices 2': 'lightning',
     'monai_unet --epochs 6': 'ignite',
 }
 NAMES = {'mBIoU', 'trimap_mIoU@4', 'mBF1'}

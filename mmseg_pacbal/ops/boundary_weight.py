@@ -31,8 +31,8 @@ def _linear(d: Tensor, n: int, sigma: float) -> list[tuple[Tensor, Tensor]]:
 # A kernel is a sum of products f(|y - c|) * g(|x - c|): the pairs (f, g) at distances d = 0, 1, ...
 KERNELS = dict(gaussian=_gaussian, linear=_linear)
 
-# Pixels that are widened to float64 at a time: 24 MiB. What is larger than 32 MiB glibc gets from
-# the kernel, page by page, in every call.
+# Pixels of which edges are found, and widened to float64, at a time: 24 MiB. What is larger than
+# 32 MiB glibc gets from the kernel, page by page, in every call.
 PART = 3 * 2**20
 ACCEPTED = dict(
     kernel=one_of(*KERNELS),
@@ -107,15 +107,33 @@ def _edges(label: Tensor, void_edges: bool, ignore_padding: bool, ignore_index: 
     label = integer_label(label).contiguous()
     if label.numel() == 0:
         return label.byte()
+    label = _narrow(label)
+    is_class = _is_class(label, ignore_index)
+    before = [_before_padding(is_class, dim) for dim in (1, 2)] if ignore_padding else []
+    if label.numel() <= PART or not _eager_on_cpu(label):
+        return _edges_of(label, is_class, before, void_edges)
+    n, height, width = label.shape
+    step = max(1, PART // (n * width))
+    strips = []
+    for top in range(0, height, step):
+        rows = slice(top, top + step + 1)  # with the lower neighbours of the last row
+        lines = [line if line.shape[1] == 1 else line[:, rows] for line in before]
+        strip = _edges_of(label[:, rows], is_class[:, rows], lines, void_edges)
+        strips.append(strip[:, :step])
+    return torch.cat(strips, dim=1)
+
+
+def _edges_of(
+    label: Tensor, is_class: Tensor, before_padding: Sequence[Tensor], void_edges: bool
+) -> Tensor:
+    """Edges of adjacent rows, (N, h, W); those of the last row lack what is below it."""
     # Labels are compared before they are shifted, since the results are bytes and an int64 is eight
     # times as wide. The rest is done in place: new memory costs more than the arithmetic.
-    is_class = _is_class(label, ignore_index)
     right, below = torch.zeros_like(is_class), torch.zeros_like(is_class)  # whether they differ
     right[:, :, :-1] = label[:, :, 1:] != label[:, :, :-1]
     below[:, :-1] = label[:, 1:] != label[:, :-1]
-    if ignore_padding:
-        right &= _before_padding(is_class, dim=1)
-        below &= _before_padding(is_class, dim=2)
+    for neighbours, before in zip((right, below), before_padding, strict=False):
+        neighbours &= before
     if not void_edges:
         right[:, :, :-1] &= is_class[:, :, 1:] & is_class[:, :, :-1]
         below[:, :-1] &= is_class[:, 1:] & is_class[:, :-1]
@@ -183,14 +201,21 @@ def boundary_weight_map(
     size = edges.shape[1:]
     small = [-(-length // downsample) for length in size]
     # In float64: torch places pixels by coordinates in the dtype of the map, and those of float32
-    # are off by 1e-5 of a pixel from 375 pixels on. One axis at a time: torch 2.13, asked to shrink
-    # both with antialiasing to one column, returns that column's first value in every row. Columns
-    # in parts, since each is on its own.
+    # are off by 1e-5 of a pixel from 375 pixels on. One axis at a time, see _resize. Columns in parts,
+    # since each is on its own.
     columns = max(1, PART // (len(edges) * size[0])) if _eager_on_cpu(edges) else size[1]
     parts = edges.split(columns, dim=2)
     rows = [_resize(p.double(), (small[0], p.shape[2]), antialias) for p in parts]
     edges = _resize(torch.cat(rows, dim=2), small, antialias).float()
     return _enlarge(_blur(edges, kernel, kernel_size, sigma), size).add_(beta)
+
+
+def _narrow(label: Tensor) -> Tensor:
+    """The same values as bytes, where they fit: an int64 takes eight times as long to compare."""
+    if label.dtype not in (torch.int16, torch.int32, torch.int64) or not _eager_on_cpu(label):
+        return label
+    least, most = label.aminmax()
+    return label.byte() if least >= 0 and most < 256 else label
 
 
 def _is_class(label: Tensor, ignore_index: int) -> Tensor:
@@ -260,7 +285,10 @@ def _band(weights: Tensor, length: int) -> Tensor:
 
 
 def _resize(maps: Tensor, size: Sequence[int], antialias: bool = False) -> Tensor:
-    """Bilinear: (N, h, w) -> (N, *size)."""
+    """Bilinear: (N, h, w) -> (N, *size); with antialiasing along one axis only."""
+    if antialias and maps.shape[2] == 1:
+        # torch 2.13, asked to shrink rows to one column, gives all of them the value of the first.
+        return _resize(maps.expand(-1, -1, 2), (size[0], 2), antialias)[:, :, :1]
     return F.interpolate(
         maps[:, None], tuple(size), mode='bilinear', align_corners=False, antialias=antialias
     )[:, 0]

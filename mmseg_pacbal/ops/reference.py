@@ -28,12 +28,13 @@ def boundary_weight_map_reference(
     weights = []
     for image in label:
         edges = class_edges_reference(image, **void_args)[:, None]  # type: ignore[arg-type]
-        # One axis at a time: torch 2.13, asked to shrink both with antialiasing to one column,
-        # returns that column's first value in every row.
-        for shape in ((small[0], size[1]), small):
+        # One axis at a time, along the rows: torch 2.13, asked to shrink columns with antialiasing
+        # to a map of one column, gives every row the value of the first.
+        for length in reversed(small):
+            shape = (edges.shape[2], length)
             edges = F.interpolate(
                 edges, shape, mode='bilinear', align_corners=False, antialias=antialias
-            )
+            ).mT
         edges = F.conv2d(edges, blur[None, None], padding=kernel_size // 2)
         edges = F.interpolate(edges, size, mode='bilinear', align_corners=False)
         weights.append(edges.sum(dim=(0, 1)) + beta)

@@ -156,7 +156,7 @@ def test_shrunk_map_by_hand(weight_map, antialias, small_edges):
     )
 
 
-ODD_SIZES = ((1, 1), (1, 7), (5, 3), (37, 53))
+ODD_SIZES = ((1, 1), (1, 7), (33, 1), (5, 3), (37, 53))
 
 
 @pytest.mark.parametrize('downsample', [1, 2, 3, 4, 8])
@@ -229,6 +229,17 @@ def test_form_without_opencv_against_reference(kernel, generator, monkeypatch):
         assert_close_to_reference(label, kernel=kernel, downsample=downsample)
 
 
+@pytest.mark.parametrize('size', [(33, 1), (33, 2), (9, 4), (13, 40)])
+def test_map_of_a_transposed_label_is_the_transposed_map(size, generator):
+    label = random_label(generator, (2, *size))
+    for downsample, antialias in itertools.product((1, 2, 4, 8), ON_OFF):
+        maps = [
+            boundary_weight_map(shown, downsample=downsample, antialias=antialias)
+            for shown in (label, label.mT)
+        ]
+        torch.testing.assert_close(maps[1].mT, maps[0], rtol=1e-5, atol=0)
+
+
 def test_shape_of_a_label_without_values(generator):
     """As torch.export and memory planners call it."""
     label = random_label(generator, (2, 21, 30))
@@ -239,9 +250,24 @@ def test_shape_of_a_label_without_values(generator):
 
 def test_parts_of_a_large_label_are_those_of_the_whole(generator, monkeypatch):
     label = random_label(generator, (2, 33, 47))
-    expected = boundary_weight_map(label)
-    monkeypatch.setattr(boundary_weight, 'PART', 2 * 33 * 10)
-    assert torch.equal(boundary_weight_map(label), expected)
+    label[:, 29:], label[:, :, 44:] = 255, 255  # padding
+    options = [dict(void_edges=v, ignore_padding=p) for v in (True, False) for p in (True, False)]
+    expected = [boundary_weight_map(label, **chosen) for chosen in options]
+    for part in (1, 2 * 47 * 2, 2 * 47 * 8):  # the last has one of the 33 rows
+        monkeypatch.setattr(boundary_weight, 'PART', part)
+        for chosen, whole in zip(options, expected, strict=True):
+            assert torch.equal(boundary_weight_map(label, **chosen), whole)
+
+
+@pytest.mark.parametrize(
+    ('other', 'dtype'),
+    [(-1, torch.int8), (-1, torch.int16), (257, torch.int64), (257, torch.uint16)],
+)
+def test_classes_that_no_byte_can_hold(other, dtype):
+    label = torch.ones(1, 9, 12, dtype=dtype)
+    few = torch.zeros(1, 9, 12, dtype=torch.int64)
+    label[:, 4:, 3:], few[:, 4:, 3:] = other, 1
+    assert torch.equal(boundary_edges(label).double(), boundary_edges_reference(few))
 
 
 @pytest.mark.parametrize('ignore_index', [-1, -100, 256, 1000])
