@@ -21,7 +21,7 @@ from mmseg_pacbal.metrics.boundary_quality import (
 from mmseg_pacbal.metrics.calibration import calibration_counts, confidence
 from mmseg_pacbal.metrics.hard_regions import region_masks
 from mmseg_pacbal.ops import border_weight_map, lean_cross_entropy, pyramid_atrous_conv2d
-from mmseg_pacbal.ops.distance import distance_to
+from mmseg_pacbal.ops.border_weight import distance_to
 from tests import moved_memory
 from tests.environments import ROOT
 from tests.needs import needs_mmseg

@@ -11,7 +11,6 @@ from . import (  # noqa: E402 (what they need comes first)
     heads,
     losses,
     metrics,
-    result_files,  # noqa: F401 (so does this)
 )
 
 __all__ = ['datasets', 'engine', 'heads', 'losses', 'metrics']
