@@ -22,6 +22,7 @@ def register() -> None:
     from . import configs, openmmlab  # noqa: F401
 
     configs.register_scheme()
+    configs.format_once()
 
 
 def register_with_openmmlab() -> None:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config, utils
+from mmengine.config import config as config_module
 from mmengine.config.utils import MODULE2PACKAGE, _get_external_cfg_base_path
 from mmengine.utils import get_installed_path
+from yapf.yapflib import yapf_api
 
 import mmseg_pacbal
-from mmseg_pacbal import compat
+from mmseg_pacbal import compat, configs
 from tests.environments import LOCAL, Environment, build_wheel, copy_checkout
 
 FORMS = {
@@ -81,6 +83,22 @@ def test_a_config_of_mmsegmentation_is_found_without_reading_its_metafiles(monke
     monkeypatch.undo()
     with pytest.raises(FileNotFoundError, match=r'fcn/nothing\.py'):
         Config._get_cfg_path('mmseg::fcn/nothing.py', 'mine.py')
+
+
+def test_an_unchanged_config_is_formatted_once(monkeypatch):
+    plain, formatted = yapf_api.FormatCode, []
+
+    def counted(text: str, **options) -> tuple[str, bool]:
+        formatted.append(text)
+        return plain(text, **options)
+
+    monkeypatch.setattr(config_module, 'FormatCode', counted)
+    configs.format_once()
+    cfg = Config(dict(model=dict(a=[1, 2])))
+    assert [cfg.pretty_text for _ in range(3)] == ['model = dict(a=[\n    1,\n    2,\n])\n'] * 3
+    assert len(formatted) == 1
+    cfg.model.a = 3
+    assert (cfg.pretty_text, len(formatted)) == ('model = dict(a=3)\n', 2)
 
 
 @pytest.mark.parametrize('distribution', ['mmsegmentation', 'onedl-mmsegmentation'])
