@@ -80,7 +80,7 @@ table = times_table
 
 def summary(record: dict) -> dict[str, str]:
     def ratio(group: str) -> float:
-        """Of the first median to the second."""
+        """The first median over the second."""
         first, second = (times['p50'] for times in record['results'][group].values())
         return first / second
 

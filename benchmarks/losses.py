@@ -155,7 +155,7 @@ def losses(classes: int, device: str = 'cpu') -> dict[str, tuple[str, Loss]]:
     ours = BoundaryAwareLoss()
 
     def enlarged(loss: Loss) -> Loss:
-        """Of logits enlarged to the size of the label, as MMSegmentation's heads do it."""
+        """The loss of logits enlarged to the size of the label, as MMSegmentation's heads do it."""
         return lambda logits, label: loss(
             F.interpolate(logits, label.shape[1:], mode='bilinear', align_corners=False), label
         )

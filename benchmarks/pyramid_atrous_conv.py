@@ -154,7 +154,7 @@ def table(record: dict) -> str:
 
 
 def singles(seconds: dict[str, float]) -> list[float]:
-    """Those of the convolution at each rate, alone."""
+    """The times of the convolution at each rate, alone."""
     return [seconds[alone(rate)] for rate in RATES]
 
 

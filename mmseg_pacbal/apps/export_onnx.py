@@ -74,7 +74,7 @@ class ExportModel(nn.Module):
         fuse_conv_bn(self)
 
     def threshold(self) -> float | None:
-        """Of one output channel, else None."""
+        """The threshold of a head with one output channel; None for other heads."""
         head = last_head(self.model)
         return head.threshold if head.out_channels == 1 else None
 

@@ -55,7 +55,7 @@ class Job(NamedTuple):
         return self.out / OVERLAYS / f'{self.title}.jpg'
 
     def probability(self, label: int) -> Path:
-        """Of a class, which has a folder of its own: no name of an image can look like a class."""
+        """The file of a class, in its own folder: no name of an image can look like a class."""
         return self.out / PROBABILITIES / str(label) / f'{self.title}.png'
 
 

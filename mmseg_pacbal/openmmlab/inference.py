@@ -53,7 +53,7 @@ class _CheckedInferencer(MMSegInferencer):
     """MMSegmentation's inferencer, which checks a checkpoint before it loads the weights."""
 
     def _get_transform_idx(self, pipeline_cfg: list, name: str) -> int:
-        """Also of a transform that a config in pure Python names by its class."""
+        """Find also a transform that a config in pure Python names by its class."""
         names = [type_name(transform) for transform in pipeline_cfg]
         return names.index(name) if name in names else -1
 

@@ -108,7 +108,7 @@ def last_head(model: BaseSegmentor) -> BaseDecodeHead:
 
 
 def boundary_loss(model: BaseSegmentor) -> BoundaryAwareLoss:
-    """That of the head that predicts, or of the nearest before it; else one with the defaults."""
+    """That of the head that predicts, else of the nearest before it, else one with the defaults."""
     heads = model.decode_head
     for head in reversed(heads) if isinstance(heads, nn.ModuleList) else [heads]:
         for module in head.modules():

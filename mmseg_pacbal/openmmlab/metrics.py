@@ -85,7 +85,7 @@ class CountMetric(BaseMetric):
         return self.count(prediction, truth, num_classes)
 
     def count(self, prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> Counts:
-        """The same, for a metric that needs nothing but the maps."""
+        """Counts in one image, of a metric that needs nothing but the maps."""
         raise NotImplementedError
 
     def scores(self, total: Counts) -> dict[str, float]:

@@ -98,7 +98,7 @@ def boundary_edges(
 
 
 def _edges(label: Tensor, void_edges: bool, ignore_padding: bool, ignore_index: int) -> Tensor:
-    """The same as bytes."""
+    """What :func:`boundary_edges` returns, as bytes."""
     check_boundary_weight_args(
         void_edges=void_edges, ignore_padding=ignore_padding, ignore_index=ignore_index
     )
@@ -201,8 +201,8 @@ def boundary_weight_map(
     size = edges.shape[1:]
     small = [-(-length // downsample) for length in size]
     # In float64: torch places pixels by coordinates in the dtype of the map, and those of float32
-    # are off by 1e-5 of a pixel from 375 pixels on. One axis at a time, see _resize. Columns in parts,
-    # since each is on its own.
+    # are off by 1e-5 of a pixel from 375 pixels on. One axis at a time, see _resize. Columns in
+    # parts, since each is on its own.
     columns = max(1, PART // (len(edges) * size[0])) if _eager_on_cpu(edges) else size[1]
     parts = edges.split(columns, dim=2)
     rows = [_resize(p.double(), (small[0], p.shape[2]), antialias) for p in parts]

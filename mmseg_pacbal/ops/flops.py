@@ -28,6 +28,6 @@ def _forward_flops(x_shape, weight_shape, *args, out_shape=None, **kwargs) -> in
 
 @register_flop_formula(torch.ops.mmseg_pacbal.atrous_pyramid_backward)
 def _backward_flops(x_shape, weight_shape, *args, out_shape=None, **kwargs) -> int:
-    """Of the gradients that are asked for, each as many as in the forward pass."""
+    """Each gradient that is asked for takes as many as the forward pass."""
     *_, needs_grad = args
     return 2 * pyramid_products(x_shape, weight_shape) * sum(needs_grad)

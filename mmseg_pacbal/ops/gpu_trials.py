@@ -105,7 +105,7 @@ def must_not_wait(x: Tensor) -> bool:
 
 
 def _fastest(forms: Mapping[str, Any], problem: Problem, rule: str) -> str:
-    """Its name; that of the rule where the convolutions themselves fail."""
+    """Name of the fastest form; of the rule's where the convolutions themselves fail."""
     device, shape = problem.x.device, tuple(problem.x.shape)
     bound, seconds = rounding(*problem[:3]), {}
     try:

@@ -167,7 +167,7 @@ def even_columns(entries: int, most: int) -> int:
 
 
 def fitting_columns(handles: Sequence[Patch], most: int, width: float) -> int:
-    """The same for entries drawn with ``LEGEND``: no line is wider than a figure, in inches."""
+    """Even columns of entries drawn with ``LEGEND``: no line is wider than a figure, in inches."""
     canvas = FigureCanvasAgg(Figure(figsize=(width, 1)))
     for limit in range(most, 1, -1):
         columns = even_columns(max(1, len(handles)), limit)

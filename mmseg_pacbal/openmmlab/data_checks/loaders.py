@@ -88,7 +88,7 @@ def _missing(kind: str, path: str, renamed: Mapping[str, str]) -> str:
 
 
 def _renamed_masks(dataset: BaseSegDataset) -> dict[str, str]:
-    """For missing masks the one without an image whose name begins with theirs, if there is one."""
+    """Missing masks, each with the mask without an image whose name begins with its own."""
     renamed: dict[str, str] = {}
     if unused := getattr(dataset, 'unused_masks', ()):
         missing = [s.mask for s in _samples(dataset) if s.mask and not Path(s.mask).exists()]

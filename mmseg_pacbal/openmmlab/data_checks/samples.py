@@ -29,7 +29,7 @@ class MaskRules(NamedTuple):
 
     @classmethod
     def of(cls, dataset: BaseSegDataset) -> 'MaskRules':
-        """Those of a data set, which may have a ``read_mask`` and a loader of its own."""
+        """The rules of a data set, which may have a ``read_mask`` and a loader of its own."""
         return cls(
             len(dataset.metainfo['classes']),
             dataset.ignore_index,

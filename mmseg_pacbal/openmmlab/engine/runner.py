@@ -43,7 +43,7 @@ class CheckedRunner(Runner):
         return logger
 
     def dump_config(self) -> None:
-        """Nothing yet: a test leaves the config that training wrote to the work dir as it was."""
+        """Write nothing yet: a test leaves the config that training wrote to the work dir."""
 
     def train(self) -> nn.Module:
         """Lock the work dir, write the config there unless it is the user's own file, and train."""
