@@ -95,7 +95,9 @@ def format_once() -> None:
     """
     from mmengine.config import config as module
 
-    format_code = module.FormatCode
+    format_code = getattr(module, 'FormatCode', None)
+    if format_code is None:  # the maintained fork imports it anew for each call
+        return
 
     @functools.lru_cache(maxsize=4)
     def kept(text: str, style: tuple, **options: bool) -> tuple[str, bool]:
