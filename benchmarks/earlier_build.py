@@ -1,4 +1,4 @@
-"""The weight map and the lean loss of this build beside those of another checkout, in one process.
+"""This build beside another checkout, a peer that does the same job, and the least it could take.
 
 python -m benchmarks.earlier_build --threads 1 --checkout FOLDER    such as a git worktree; without
 it this build is timed beside itself, which shows how far a ratio is noise
@@ -12,59 +12,111 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import cv2
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.harness import InTurn, blocks, fresh, labels, main, measure_times
 from benchmarks.records import ROOT, ms, source
 from mmseg_pacbal.markdown import to_markdown
+from mmseg_pacbal.openmmlab.evaluation import intersect_and_union
+from mmseg_pacbal.ops.reference import boundary_weight_map_reference
 
-MAPS = ((1, 1024, 2048), (8, 513, 513), (1, 375, 500), (1, 65, 65))
+MAPS = ((1, 4096, 4096), (1, 1024, 2048), (8, 513, 513), (1, 375, 500), (1, 65, 65))
+PLAIN = 2**18  # pixels up to which the plain definition is timed: more take it many seconds
 CLASSES = (2, 21, 150)
 BATCH, SIZE, LOGITS = 2, 512, 64
+MEASURED = (1, 1024, 2048)  # a prediction and its label, of 19 classes
 
 
 def measure(args: argparse.Namespace) -> dict:
-    builds = dict(now=ops_of(ROOT, 'now'), earlier=ops_of(Path(args.checkout or ROOT), 'earlier'))
+    cv2.setNumThreads(args.threads)
+    builds = dict(
+        now=package_of(ROOT, 'now'), earlier=package_of(Path(args.checkout or ROOT), 'earlier')
+    )
 
-    def time(module: str, function: Callable[[ModuleType], Any], inputs: list) -> dict:
+    def time(
+        module: str, function: Callable[[ModuleType], Any], inputs: list, **others: Any
+    ) -> dict:
         runs = {
             name: InTurn(function(importlib.import_module(f'{package}.{module}')), inputs)
             for name, package in builds.items()
         }
-        return measure_times(runs, args.repeats, args.device)
+        return measure_times(runs | others, args.repeats, args.device)
 
     cases = {}
     for shape in MAPS:
         inputs = [label.byte() for label in labels(21, shape, args.device)]
+        others = {'limit': InTurn(blur, [label.cpu().float().numpy() for label in inputs])}
+        if inputs[0].numel() <= PLAIN:
+            others['peer'] = InTurn(boundary_weight_map_reference, inputs)
         name = f'weight map, {" x ".join(map(str, shape))}'
-        cases[name] = time('boundary_weight', lambda m: m.boundary_weight_map, inputs)
+        cases[name] = time('ops.boundary_weight', lambda m: m.boundary_weight_map, inputs, **others)
     for classes in CLASSES:
         pairs = fresh(lambda g, c=classes: (logits(g, c), blocks(g, c, (BATCH, SIZE, SIZE))))
         on_device = [tuple(t.to(args.device) for t in pair) for pair in pairs]
         name = f'lean cross entropy, {classes} classes'
-        cases[name] = time('lean_cross_entropy', step, on_device)
+        plain = InTurn(step(cross_entropy), on_device)
+        cases[name] = time('ops.lean_cross_entropy', lean_step, on_device, peer=plain)
+    images = [label[0] for label in labels(19, MEASURED)]
+    arrays = [(image.roll(3, 1).numpy(), image.numpy()) for image in images]
+    cases[f'boundary measures, {" x ".join(map(str, MEASURED))}'] = time(
+        'metrics.boundary_quality', counts, arrays, peer=InTurn(iou_counts, images)
+    )
     return dict(checkout=Path(args.checkout).name, cases=cases)
 
 
-def ops_of(root: Path, name: str) -> str:
+def package_of(root: Path, name: str) -> str:
     """A package of a build's pure functions under a name of its own; PAC is not loaded."""
-    package = ModuleType(f'{name}_ops')
-    package.__path__ = [str(root / 'mmseg_pacbal' / 'ops')]
-    sys.modules[package.__name__] = package
-    return package.__name__
+    for room in ('', '.ops', '.metrics'):
+        package = ModuleType(f'build_{name}{room}')
+        package.__path__ = [str(root / 'mmseg_pacbal' / room[1:])]
+        sys.modules[package.__name__] = package
+    return f'build_{name}'
+
+
+def blur(edges: np.ndarray) -> list[np.ndarray]:
+    """Shrink, blur and enlarge by OpenCV, as if the edges were ready: values cost it nothing."""
+    kernel = cv2.getGaussianKernel(35, 7.2, cv2.CV_32F)
+    results = []
+    for one in edges:
+        small = cv2.resize(one, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+        blurred = cv2.sepFilter2D(small, -1, kernel, kernel)
+        results.append(cv2.resize(blurred, one.shape[::-1]))
+    return results
+
+
+def counts(module: ModuleType) -> Callable:
+    """Those of the three boundary measures in one image."""
+    settings = dict(ratio=0.02, widths=(1, 2, 4, 8, 16, 32), tolerance=0.0075)
+    return lambda pair: module.boundary_counts(*module.class_maps(*pair, 19), 19, **settings)
+
+
+def iou_counts(label: Tensor) -> object:
+    """What mIoU counts in the same image, as MMSegmentation's IoUMetric does under this plugin."""
+    return intersect_and_union(label.roll(3, 1), label, 19, 255)
+
+
+def cross_entropy(small: Tensor, label: Tensor) -> Tensor:
+    return F.cross_entropy(F.interpolate(small, label.shape[1:], mode='bilinear'), label)
 
 
 def logits(generator: torch.Generator, classes: int) -> Tensor:
     return torch.randn(BATCH, classes, LOGITS, LOGITS, generator=generator)
 
 
-def step(module: ModuleType) -> Callable[[tuple[Tensor, Tensor]], Tensor]:
+def lean_step(module: ModuleType) -> Callable:
+    return step(lambda small, label: module.lean_cross_entropy(small, label)[0].sum())
+
+
+def step(loss: Callable[..., Tensor]) -> Callable[[tuple[Tensor, Tensor]], Tensor]:
     """Loss and gradient."""
 
     def run(pair: tuple[Tensor, Tensor]) -> Tensor:
         x = pair[0].detach().requires_grad_()
-        return torch.autograd.grad(module.lean_cross_entropy(x, pair[1])[0].sum(), x)[0]
+        return torch.autograd.grad(loss(x, pair[1]), x)[0]
 
     return run
 
@@ -72,10 +124,18 @@ def step(module: ModuleType) -> Callable[[tuple[Tensor, Tensor]], Tensor]:
 def table(record: dict) -> str:
     rows = []
     for case, times in record['results']['cases'].items():
-        now, earlier = times['now'], times['earlier']
-        ratios = [now[p] / earlier[p] for p in ('p20', 'p50', 'p80')]
-        rows.append([case, ms(earlier, 1), ms(now, 1), *(f'{r:.2f}' for r in ratios)])
-    head = ['work', 'earlier', 'now', 'ratio of p20', 'of p50', 'of p80']
+        now = times['now']
+        before, peer = (
+            ', '.join(f'{now[p] / times[other][p]:.2f}' for p in ('p20', 'p50', 'p80'))
+            if other in times
+            else ''
+            for other in ('earlier', 'peer')
+        )
+        shown = [
+            ms(times[who], 1) if who in times else '' for who in ('peer', 'earlier', 'now', 'limit')
+        ]
+        rows.append([case, *shown, before, peer])
+    head = ['work', 'peer', 'earlier', 'now', 'limit', 'now / earlier: p20, p50, p80', 'now / peer']
     return to_markdown(head, rows, left=1) + source(record)
 
 

@@ -67,7 +67,7 @@ SMALL: dict[str, dict] = dict(
     boundary_metric=dict(SHAPE=(1, 40, 50), LARGE=(1, 60, 70)),
     boundary_weight=dict(SIDE=65, SIZES=((33, 33), (40, 60))),
     cost_curves=dict(CHANNELS=(64, 8), SIZE=9, RATES=range(1, 4), PEER_RATES=(1, 3)),
-    earlier_build=dict(MAPS=((1, 40, 50),), CLASSES=(2,), SIZE=64, LOGITS=8),
+    earlier_build=dict(MAPS=((1, 40, 50),), CLASSES=(2,), SIZE=64, LOGITS=8, MEASURED=(1, 40, 50)),
     export_runtimes=dict(CASES=((8, 4, 5),)),
     losses=dict(CLASSES=(2, 3), SIZE=64, LOGITS=8),
     model_zoo=dict(config_files=lambda: [ROOT / 'configs' / 'pac_bal_demo.py']),

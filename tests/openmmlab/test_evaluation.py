@@ -29,6 +29,20 @@ def test_more_pixels_than_a_float32_counts():
     assert metric.compute_metrics(metric.results) == dict(aAcc=50.0, mIoU=25.0, mAcc=50.0)
 
 
+@pytest.mark.parametrize('num_classes', [3, 255, 256, 300])
+@pytest.mark.parametrize('dtype', [torch.uint8, torch.int8, torch.int64])
+def test_what_is_no_class_counts_for_none(num_classes, dtype):
+    """Six pixels: right, wrong, void, a class that there is not predicted, and labelled (twice)."""
+    none = 100 if dtype == torch.int8 else 200  # beyond three classes
+    prediction = torch.tensor([[0, 1, 1, none, 2, none]], dtype=dtype)
+    label = torch.tensor([[0, 2, 9, 1, none, none]], dtype=dtype)
+    areas = IoUMetric.intersect_and_union(prediction, label, num_classes, 9)
+    for area, expected in zip(areas, ([1, 0, 0], [1, 2, 2], [1, 1, 1], [1, 1, 1]), strict=True):
+        assert area.dtype == torch.int64 and area.shape == (num_classes,)
+        assert area[:3].tolist() == expected
+        assert area[3:].count_nonzero() == (num_classes > none)
+
+
 def test_dice_beside_iou():
     """IoU of the two classes is 30/60 and 10/40, and Dice = 2 IoU / (1 + IoU) of each."""
     metric = IoUMetric(iou_metrics=['mIoU', 'mDice'])
