@@ -47,9 +47,9 @@ def intersect_and_union(
     both = (m.long() for m in (pred_label, label))
     classes = [m.where(valid & (m >= 0) & (m < none), none) for m in both]
     # Bytes are quicker to compare and to count.
-    maps = (m.byte() if none < 256 else m for m in classes)
-    counted = overlap_counts(*(m.cpu().numpy() for m in maps), num_classes)
-    intersect, predicted, true = torch.from_numpy(counted)
+    prediction, truth = ((m.byte() if none < 256 else m).cpu().numpy() for m in classes)
+    counted = torch.from_numpy(overlap_counts(prediction, truth, num_classes))
+    intersect, predicted, true = counted
     return intersect, predicted + true - intersect, predicted, true
 
 
