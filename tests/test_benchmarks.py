@@ -73,6 +73,7 @@ SMALL: dict[str, dict] = dict(
     model_zoo=dict(config_files=lambda: [ROOT / 'configs' / 'pac_bal_demo.py']),
     pac_head=dict(SIZES=(5,)),
     pyramid_atrous_conv=dict(RATES=(1, 3)),
+    startup=dict(commands=lambda folder, turn: {'help': ['tools/train.py', '--help']}),
 )
 OPTIONS = dict(repeats=1, threads=1, device='cpu', sizes='5', batches='1', runtimes='', checkout='')
 
@@ -98,7 +99,7 @@ def test_subjects_measure_what_their_tables_show(name, monkeypatch, tmp_path):
     assert table.count('\n| ') >= 1
     if name in COSTS:
         assert all(subject.summary(record).values())
-    assert rings
+    assert rings or name == 'startup'  # which measures other processes
     for ring in rings:
         assert_fresh(ring)
 
