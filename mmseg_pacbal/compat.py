@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from .errors import RefusedCheckpointError
+from .files import require_checkpoint
 from .stack import FULL_MMCV, MMSEG, check_versions, declared_versions, installed_versions
 
 # What was fixed here, and why; `python -m mmseg_pacbal.doctor` lists it.
@@ -152,11 +153,7 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     import torch
 
     filename = os.path.expanduser(filename)
-    if not os.path.isfile(filename):
-        raise FileNotFoundError(
-            f'checkpoint {filename} does not exist; give the path of a checkpoint, such as '
-            'work_dirs/pac_bal_demo/iter_600.pth'
-        )
+    require_checkpoint(filename)
     try:
         return _without_code(torch.load(filename, map_location=map_location, weights_only=True))
     except Exception as error:

@@ -121,17 +121,22 @@ def load_config(path: str, options: dict | None = None) -> Config:
     """
     from mmengine.config import Config
 
-    if not Path(path).is_file():
-        raise FileNotFoundError(
-            f'config {path} does not exist; give the path of a config file, such as '
-            'configs/pac_bal_demo.py'
-        )
+    require_config(path)
     try:
         cfg = Config.fromfile(path)
     except Exception as error:
         raise ValueError(f'config {path} does not parse: {one_sentence(error)}') from error
     change_settings(cfg, options or {})
     return cfg
+
+
+def require_config(path: str) -> None:
+    """Raise FileNotFoundError unless a config is a file."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f'config {path} does not exist; give the path of a config file, such as '
+            'configs/pac_bal_demo.py'
+        )
 
 
 def change_settings(cfg: Config, options: dict) -> None:
@@ -210,8 +215,13 @@ def set_values(places: Iterable[tuple[str, ConfigDict]], key: str, value: object
     for path, node in places:
         if node.get(key) != value:
             node[key] = value
-            if os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0':
+            if is_first_process():
                 print(f'config: {path}{"." if path else ""}{key} = {value!r}')
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one that speaks, of those that a launcher has started."""
+    return os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0'
 
 
 def _propagate(cfg: Config, options: dict) -> None:

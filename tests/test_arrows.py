@@ -25,6 +25,7 @@ ARROWS = {
         'visualization',
         'configs',
         'errors',
+        'files',
     },
 }
 

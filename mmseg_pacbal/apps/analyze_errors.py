@@ -31,9 +31,6 @@ OWN = (HardRegionMetric.__name__, CalibrationMetric.__name__)
 def main(args: argparse.Namespace) -> None:
     sizes = dict(width=args.width, area=args.area, radius=args.radius)
     HardRegionMetric(**sizes)  # to raise now rather than after the model is built
-    out = Path(args.out)
-    files = [f'{n}.{suffix}' for n in ('regions', 'calibration') for suffix in ('md', 'csv', 'png')]
-    cli.check_outputs(args, [out / name for name in files])
     models = [(args.config, args.checkpoint), *([tuple(args.compare)] if args.compare else [])]
     # A test may take long, so both models are checked before the first one runs.
     cfgs = [prepare(config, checkpoint, args, sizes) for config, checkpoint in models]
@@ -48,7 +45,7 @@ def main(args: argparse.Namespace) -> None:
                 'cannot be compared; give configs of one data set'
             )
     ((metric, _), *_) = metrics.values()
-    write(out, regions, calibration, metric.dataset_meta['classes'])
+    write(Path(args.out), regions, calibration, metric.dataset_meta['classes'])
 
 
 def model_names(models: list[tuple[str, str]]) -> list[str]:

@@ -23,8 +23,6 @@ from . import cli
 
 @torch.no_grad()
 def main(args: argparse.Namespace) -> None:
-    if args.num < 1:
-        raise ValueError(f'--num must be 1 or more, but got {args.num}')
     cfg = load_complete_config(args.config, args.cfg_options)
     check_data(cfg, 'train_dataloader')
     dataset = DATASETS.build(cfg.train_dataloader.dataset)

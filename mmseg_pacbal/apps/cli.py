@@ -26,7 +26,7 @@ _FLAGS = {
 
 
 class Options(argparse.Action):
-    """``KEY=VALUE ...`` as a dict of texts; :func:`run` reads the values as mmengine does."""
+    """``KEY=VALUE ...`` as a dict of texts; :func:`read_options` reads them as mmengine does."""
 
     def __call__(
         self,
@@ -53,6 +53,13 @@ def read_value(text: str) -> Any:
     if ' ' in plain and not set(plain) & set(',()[]'):
         return plain
     return DictAction._parse_iterable(text)
+
+
+def read_options(args: argparse.Namespace) -> None:
+    """Replace the texts that :class:`Options` has stored by their values."""
+    for name, value in vars(args).items():
+        if isinstance(value, dict):
+            setattr(args, name, {key: read_value(text) for key, text in value.items()})
 
 
 def add_config(p: argparse.ArgumentParser, default: str | None = None) -> None:
@@ -135,9 +142,6 @@ def run(main: Callable[[argparse.Namespace], None], args: argparse.Namespace) ->
     """Run a tool; an error ends it with one sentence and exit code 1."""
     code = 0
     try:
-        for name, value in vars(args).items():
-            if isinstance(value, dict):
-                setattr(args, name, {key: read_value(text) for key, text in value.items()})
         main(args)
     except SystemExit as ended:  # training that a signal stopped
         code = ended.code if isinstance(ended.code, int) else 1

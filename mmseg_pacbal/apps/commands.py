@@ -1,7 +1,7 @@
 """The command line: ``pacbal train ...``, which is ``python tools/train.py ...``, and the others.
 
-Arguments are parsed before anything is imported that takes seconds. Then the ``main`` of the
-module that does the work is called.
+Arguments are parsed, and what :mod:`.refusals` can see is refused, before anything is imported
+that takes seconds. Then the ``main`` of the module that does the work is called.
 """
 
 import argparse
@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import NamedTuple
 
+from ..configs import is_first_process
 from ..errors import require_mmseg
 from ..version import __version__
-from . import arguments, cli
+from . import arguments, cli, refusals
 
 
 class Command(NamedTuple):
@@ -68,14 +69,23 @@ def execute(tool: str, args: argparse.Namespace) -> None:
 
     def work(args: argparse.Namespace) -> None:
         require_mmseg('this tool')
+        refusals.check(tool, args)
+        say_that_it_loads()
         with spared_garbage_collector():
             from ..openmmlab.terminal import hide_harmless_warnings
 
             module = import_module(f'.{COMMANDS[tool].module}', __package__)
         hide_harmless_warnings()
+        cli.read_options(args)
         module.main(args)
 
     cli.run(work, args)
+
+
+def say_that_it_loads() -> None:
+    """On a terminal, name what the first seconds of a command are spent on."""
+    if sys.stderr.isatty() and is_first_process():
+        print('loading PyTorch and MMSegmentation ...', file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..markdown import to_markdown
+from .refusals import require_table
 from .study.statistics import compare
 
 Figures = dict[tuple[str, str], float]  # by measure and region
@@ -71,9 +72,6 @@ def read_errors(folder: Path) -> dict[str, Figures]:
 
 def _lines(path: Path) -> list[dict[str, str]]:
     """The lines of a table that count pixels."""
-    if not path.is_file():
-        raise FileNotFoundError(
-            f'{path} does not exist; give folders that analyze_errors.py wrote with --out'
-        )
+    require_table(path)
     with path.open() as file:
         return [line for line in csv.DictReader(file) if int(line['pixels'])]

@@ -9,7 +9,6 @@ onnxruntime then runs it on an image and on a smaller batch beside PyTorch.
 """
 
 import argparse
-import importlib.util
 import json
 from pathlib import Path
 
@@ -31,9 +30,8 @@ from ..openmmlab.completion import load_complete_config
 from ..openmmlab.data_checks.files import read_image
 from ..openmmlab.inference import converts_bgr_to_rgb, init_inferencer, require_finite
 from ..openmmlab.inspection import last_head
-from . import cli
+from .refusals import graph_path
 
-PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 MAX_DIFFERENCE = 1e-3  # of logits
 MIN_AGREEMENT = 0.999  # share of pixels with the same class
 
@@ -80,12 +78,6 @@ class ExportModel(nn.Module):
 
 
 def main(args: argparse.Namespace) -> None:
-    path = Path(args.out) if args.out else Path(args.checkpoint).with_suffix('.onnx')
-    # torch puts weights of 2 GB and more beside the graph.
-    cli.check_outputs(args, [path, path.with_name(f'{path.name}.data')], [args.image])
-    missing = [name for name in PACKAGES if not importlib.util.find_spec(name)]
-    if missing:
-        raise ImportError(f'not installed: {", ".join(missing)}; pip install {" ".join(PACKAGES)}')
     cfg = load_complete_config(args.config, args.cfg_options)
     model = load_model(cfg, args.checkpoint)
     images = example_images(args.image, cfg)
@@ -93,6 +85,7 @@ def main(args: argparse.Namespace) -> None:
     for logits in expected:
         require_finite(logits, args.checkpoint)
     model.prepare(args.runtime, args.int8)
+    path = graph_path(args)
     export(model, path, args.opset)
     verify(path, images, expected, model.threshold())
 

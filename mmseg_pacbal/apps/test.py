@@ -1,7 +1,6 @@
 """Measure mIoU of a checkpoint."""
 
 import argparse
-from pathlib import Path
 
 from .. import configs
 from ..openmmlab.checkpoint_checks import check_checkpoint
@@ -13,8 +12,6 @@ from . import cli
 
 
 def main(args: argparse.Namespace) -> None:
-    check_folders(args)
-    cli.check_opacity(args)
     cfg = load_complete_config(args.config, args.cfg_options)
     cfg.work_dir = cli.work_dir(args, cfg)
     cfg.load_from = args.checkpoint
@@ -38,16 +35,3 @@ def main(args: argparse.Namespace) -> None:
     runner = build_runner(cfg)
     check_checkpoint(getattr(runner.model, 'module', runner.model), args.checkpoint)
     runner.test()
-
-
-def check_folders(args: argparse.Namespace) -> None:
-    """Check that --out and --show-dir hold no results of an earlier test."""
-    if args.out:
-        masks = sorted(Path(args.out).rglob('*.png')) or [Path(args.out, 'mask.png')]
-        cli.check_outputs(args, masks)
-    if args.opacity is not None and not args.show_dir:
-        raise ValueError('--opacity is of the pictures in --show-dir, which was not given')
-    if args.show_dir:
-        folder = Path(args.show_dir, 'vis_data')
-        pictures = [folder / 'config.py', *sorted(folder.glob('vis_image/*.png'))]
-        cli.check_outputs(args, pictures, option='--show-dir')

@@ -9,13 +9,12 @@ from mmseg.registry import MODELS
 
 from ..openmmlab.checkpoint_checks import check_checkpoint, check_initial_weights
 from ..openmmlab.completion import load_complete_config
-from ..openmmlab.data_checks.loaders import check_data, verify_data
-from ..openmmlab.data_checks.samples import report
+from ..openmmlab.data_checks.loaders import check_data, examine_data
+from ..openmmlab.data_checks.samples import report, verdict
 from ..openmmlab.data_checks.suggestions import suggest
 from ..openmmlab.engine import (
     build_runner,
     changed_settings,
-    find_checkpoints,
     latest_intact_checkpoint,
     resume_from,
     use_amp_in_training,
@@ -26,6 +25,7 @@ from ..openmmlab.engine.work_dir import locked
 from ..openmmlab.feature_checks import check_features, explained_heads
 from ..openmmlab.losses import check_losses
 from . import cli
+from .refusals import earlier_run
 
 LOADERS = ('train_dataloader', 'val_dataloader')
 
@@ -37,9 +37,14 @@ def main(args: argparse.Namespace) -> None:
             model = MODELS.build(cfg.model)  # a wrong argument of head or loss ends it here
         check_losses(model)
         check_features(model)
-        report([*map(cli.with_flags, verify_data(cfg, *LOADERS))])
-        return suggest(cfg)
+        problems, images = examine_data(cfg, *LOADERS)
+        report([*map(cli.with_flags, problems)])
+        suggest(cfg)
+        print(verdict(images, model.num_classes))
+        return
     cfg.work_dir = cli.work_dir(args, cfg)
+    if not args.resume:
+        earlier_run(cfg.work_dir)
     check_data(cfg, *LOADERS)  # before the work dir is made
     lock = locked(cfg.work_dir) if is_first(args.launcher) else nullcontext()
     with stopped_by_signals(), lock:
@@ -76,9 +81,5 @@ def find_start(args: argparse.Namespace, work_dir: str) -> str | Path | None:
         if checkpoint is None:
             print(f'{work_dir} holds no checkpoint to continue from: a new run is started')
         return checkpoint
-    if Path(work_dir, 'last_checkpoint').exists() or find_checkpoints(work_dir):
-        raise FileExistsError(
-            f'{work_dir} holds checkpoints of an earlier run, which a new one would '
-            'overwrite; add --resume to continue it, or give another --work-dir'
-        )
+    earlier_run(work_dir)
     return None

@@ -31,35 +31,17 @@ from ..openmmlab.inspection import (
     weight_name,
 )
 from ..visualization import comparison_figure, edge_figure, loss_figure, qualitative_figure
-from . import cli
-from .arguments import FORMATS
 
 DPI = 300  # of PNG and JPEG, and of the pictures inside a PDF
 
 
 def main(args: argparse.Namespace) -> None:
     cfg = load_complete_config(args.config, args.cfg_options)
-    check_args(args)
     check_data(cfg, 'test_dataloader')
     figure = draw(args, cfg, DATASETS.build(cfg.test_dataloader.dataset))
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(args.out, dpi=DPI)
     print(f'written to {args.out}')
-
-
-def check_args(args: argparse.Namespace) -> None:
-    if Path(args.out).suffix not in FORMATS:
-        raise ValueError(f'--out must end in {", ".join(FORMATS)}, but got {args.out}')
-    cli.check_outputs(args, [args.out])
-    if args.checkpoint is None and args.figure != 'weights':
-        raise ValueError(f'--figure {args.figure} needs a checkpoint; give it after {args.config}')
-    if (args.compare is None) == (args.figure == 'comparison'):
-        raise ValueError(
-            '--figure comparison and --compare CONFIG2 CHECKPOINT2 go together, but got '
-            f'--figure {args.figure} {"with" if args.compare else "without"} --compare'
-        )
-    if args.names and not args.compare:
-        raise ValueError('--names names the two models of --compare, but --compare was not given')
 
 
 def draw(args: argparse.Namespace, cfg: Config, dataset: BaseDataset) -> Figure:

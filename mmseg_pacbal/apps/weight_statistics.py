@@ -16,6 +16,7 @@ from ..losses import BoundaryAwareLoss
 from ..markdown import to_markdown
 from ..openmmlab.data_checks.masks import read_mask
 from ..openmmlab.terminal import track
+from .images import label_paths
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 BIN, LARGEST = 0.01, 400  # of the histogram from which quantiles are read
@@ -28,10 +29,7 @@ def main(args: argparse.Namespace) -> None:
 
 def read_labels(folder: Path) -> list[Tensor]:
     """All label maps below a folder, (1, H, W) uint8 each."""
-    paths = sorted(folder.rglob('*.png'))
-    if not paths:
-        raise FileNotFoundError(f'{folder} holds no label map *.png; give a folder of label maps')
-    return [torch.from_numpy(read_mask(str(path)).copy())[None] for path in paths]
+    return [torch.from_numpy(read_mask(str(path)).copy())[None] for path in label_paths(folder)]
 
 
 def weight_table(groups: dict[str, list[Tensor]], loss: BoundaryAwareLoss) -> str:

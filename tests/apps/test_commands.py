@@ -9,7 +9,7 @@ from importlib import import_module
 
 import pytest
 
-from mmseg_pacbal.apps import commands
+from mmseg_pacbal.apps import commands, refusals
 from tests.environments import ROOT
 
 HEAVY = {'torch', 'numpy', 'cv2', 'mmengine', 'mmcv', 'mmseg', 'rich', 'gradio'}
@@ -62,6 +62,96 @@ def test_arguments_come_before_heavy_imports(asked, name):
         assert code == expected, printed
         assert HEAVY & {*imported} == set()
         assert 'usage: ' in printed
+
+
+# Arguments that a command refuses, below a folder with what they name, and what it says.
+REFUSED = {
+    'train none.py': 'config none.py does not exist',
+    'train a.py --work-dir work': 'work holds checkpoints of an earlier run',
+    'check none.py': 'config none.py does not exist',
+    'test a.py none.pth': 'checkpoint none.pth does not exist',
+    'test a.py a.pth --out out': 'out/masks/a.png and 1 more would be overwritten',
+    'test a.py a.pth --show-dir out': 'out/vis_data/config.py would be overwritten',
+    'predict a.py a.pth none --out new': 'none does not exist; give an image or a folder',
+    'predict a.py a.pth images --out out': 'out/masks/a.png would be overwritten',
+    'visualize a.py a.pth --figure loss --out out/old.png': 'out/old.png would be overwritten',
+    'visualize a.py a.pth --figure comparison --out b.png --compare a.py none.pth': (
+        'checkpoint none.pth does not exist'
+    ),
+    'weights browse a.py --num 0': '--num must be 1 or more, but got 0',
+    'weights statistics none': 'none holds no label map *.png',
+    'weights explore --labels none': '--labels none does not exist',
+    'analyze a.py a.pth --out out': 'out/regions.md and 1 more would be overwritten',
+    'compare out': 'out/calibration.csv does not exist',
+    'export a.py a.pth': 'a.onnx would be overwritten',
+    'study none': 'there is no study ',
+    'demo --work-dir work': 'work/last_checkpoint and 1 more would be overwritten',
+    'doctor --json out/old.png': 'out/old.png would be overwritten',
+    'prepare-voc --voc none': 'none does not exist; give the path of a file or an http(s) URL',
+    'prepare-voc --check --out out': 'out holds no VOC2012',
+    'convert-lite0 none': 'there is no file none',
+    'convert-lite0 a.pth --out out/old.png': 'out/old.png would be overwritten',
+}
+REFUSE = """
+import contextlib, io, json, sys
+from mmseg_pacbal.apps.commands import main
+found = {}
+for words in json.loads(sys.argv[1]):
+    sys.argv = ['pacbal', *words.split()]
+    err = io.StringIO()
+    with contextlib.redirect_stderr(err):
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code
+    imported = sorted({module.partition('.')[0] for module in sys.modules})
+    found[words] = code, imported, err.getvalue()
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope='module')
+def refused(tmp_path_factory) -> dict[str, tuple[int, list[str], str]]:
+    folder = tmp_path_factory.mktemp('refused')
+    files = ('a.py', 'a.pth', 'a.onnx', 'images/a.jpg', 'work/iter_2.pth', 'work/last_checkpoint')
+    results = ('old.png', 'masks/a.png', 'regions.md', 'regions.csv', 'vis_data/config.py')
+    for name in (*files, *(f'out/{name}' for name in results)):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    command = [sys.executable, '-c', REFUSE, json.dumps([*REFUSED])]
+    environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
+    result = subprocess.run(
+        command, capture_output=True, text=True, check=True, cwd=folder, env=environment
+    )
+    return json.loads(result.stdout)
+
+
+@pytest.mark.parametrize('words', REFUSED)
+def test_what_arguments_name_is_looked_at_before_heavy_imports(refused, words):
+    code, imported, said = refused[words]
+    assert said.startswith(f'error: {REFUSED[words]}'), said
+    assert (code, HEAVY & {*imported}) == (1, set())
+
+
+def test_every_tool_refuses_what_it_can():
+    assert {*refusals.OWN} == {*TOOLS, 'doctor'}
+
+
+def test_a_terminal_is_told_that_imports_take_seconds(monkeypatch, capsys):
+    """A log is not, and of several processes one speaks."""
+    assert [told(monkeypatch, capsys, *case) for case in ((True, 0), (True, 1), (False, 0))] == [
+        'loading PyTorch and MMSegmentation ...\n',
+        '',
+        '',
+    ]
+
+
+def told(monkeypatch, capsys, terminal: bool, rank: int) -> str:
+    monkeypatch.setenv('RANK', str(rank))
+    monkeypatch.setattr(sys.stderr, 'isatty', lambda: terminal)
+    commands.say_that_it_loads()
+    return capsys.readouterr().err
 
 
 def test_every_tool_is_a_command(asked):

@@ -233,7 +233,12 @@ def test_check_of_sound_data(kind, capsys, tmp_path):
             save_mask(path, np.where(label() == 1, 255, 0).astype(np.uint8))
     call_tool('train', *arguments(data, '--check'))
     line = f'train_dataloader, {data}/images/train: 3 images, 0 with problems, {void:.2%} void'
-    assert f'{line}{absent}\n' in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f'{line}{absent}\n' in out
+    assert out.splitlines()[-1] == (
+        'No problem found: the model, 3 classes, 3 images of train_dataloader and '
+        '3 images of val_dataloader'
+    )
 
 
 def test_one_of_two_classes_that_never_occurs_is_a_problem(data, capsys):
@@ -290,6 +295,7 @@ def test_check_lists_every_mask_that_does_not_fit(data, capsys):
     for line, sentence in zip(listed, expected, strict=True):
         assert line.startswith(sentence)
     assert last.startswith(f'{len(expected)} problems were found in the data')
+    assert last.endswith('(exit code 1)')
 
 
 def test_training_names_the_mask(data, capsys):

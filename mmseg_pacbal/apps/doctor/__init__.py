@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 
-from .. import cli
 from . import ops, training
 from .examination import examine, facts, pasteable, print_findings, print_fixed
 
@@ -19,8 +18,6 @@ CHECKS = (*ops.CHECKS, *training.CHECKS, *ops.SPEEDS)
 
 def main(args: argparse.Namespace) -> None:
     """Run all checks, print the findings and write them to a file if one is named."""
-    if args.json:
-        cli.check_outputs(args, [args.json], option='--json')
     known = facts()
     # Some containers switch TF32 on for products, which rounds more than the checks allow for.
     torch.set_float32_matmul_precision('highest')

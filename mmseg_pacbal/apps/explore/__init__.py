@@ -5,21 +5,15 @@ from pathlib import Path
 
 from ...configs import config
 from ...openmmlab.completion import load_complete_config
-from .page import require_gradio, serve
+from .page import serve
 from .samples import config_source, folder_source
 from .settings import loss_of_config
 
 
 def main(args: argparse.Namespace) -> None:
-    require_gradio()  # before anything that takes long
     if args.labels is None:
         cfg = load_complete_config(args.config or config('pac_bal_demo.py'), args.cfg_options)
         source, loss_args = config_source(cfg, args.checkpoint), loss_of_config(cfg)
-    elif args.config or args.checkpoint or args.cfg_options:
-        raise ValueError(
-            '--labels needs no config, and goes neither with --checkpoint nor with '
-            '--cfg-options; give a config or --labels'
-        )
     else:
         source, loss_args = folder_source(Path(args.labels)), None
     serve(source, loss_args, args.host, args.port)

@@ -1,6 +1,5 @@
 """The page itself: Gradio's controls, which function answers which of them, and its server."""
 
-import importlib.util
 import os
 import signal
 import tempfile
@@ -139,14 +138,6 @@ def name_the_ends(gr: ModuleType) -> None:
         return payload
 
     gr.Slider.preprocess = preprocess
-
-
-def require_gradio() -> None:
-    """Raise ImportError unless Gradio is installed; it is not imported yet, which takes seconds."""
-    if importlib.util.find_spec('gradio') is None:
-        raise ImportError(
-            'this page needs Gradio, which is not installed; to install it: pip install "gradio>=6"'
-        )
 
 
 def serve(source: Source, loss_args: dict[str, Any] | None, host: str, port: int | None) -> None:

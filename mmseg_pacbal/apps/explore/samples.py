@@ -20,6 +20,7 @@ from ...openmmlab.datasets.folder import IMAGE_SUFFIXES, MASK_SUFFIXES
 from ...openmmlab.datasets.folder_masks import LoadMask
 from ...openmmlab.inference import init_inferencer
 from ...openmmlab.inspection import inspect_sample, picture_of, spaced_indices
+from ..images import require_labels
 
 MOST = 500  # names in the list; of more labels, evenly spaced ones
 MOST_PIXELS, MOST_SIDE = 16_000_000, 8000  # of an upload; blurring a side takes its square
@@ -92,8 +93,7 @@ def folder_source(folder: Path) -> Source:
     Colours are those of ``classes.txt``, in the folder or up to two folders above it. The image of
     ``labels/train/a.png`` is ``images/train/a.jpg``, or with another suffix of an image.
     """
-    if not folder.is_dir():
-        raise FileNotFoundError(f'--labels {folder} does not exist; give a folder of label maps')
+    require_labels(folder)
     paths = sorted(path for path in folder.rglob('*') if path.suffix.lower() in MASK_SUFFIXES)
     if not paths:
         raise FileNotFoundError(

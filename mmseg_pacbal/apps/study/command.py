@@ -46,7 +46,7 @@ def run_all(args: argparse.Namespace, paths: StudyPaths) -> None:
     if runner.failed:
         raise RuntimeError(
             f'{len(runner.failed)} of {len(runs)} runs failed, the first {runner.failed[0]}'
-        )
+        ) from runner.first_error
 
 
 def planned(args: argparse.Namespace, study: Study, amp: str | None = None) -> list[Run]:

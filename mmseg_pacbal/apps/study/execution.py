@@ -87,7 +87,7 @@ def execute(
 
     Raises:
         ValueError: The folder or the record belongs to a run with other settings.
-        RuntimeError: A tool failed; the message says why and names its log.
+        RuntimeError: A tool failed; the message says why and names the file with its whole output.
     """
     folder, notes = paths.folder(run), paths.notes(run)
     log = notes / 'log.txt'
@@ -120,7 +120,7 @@ def _run_tool(
     processes: int, gpus: str | None, log: Path, lock: int, cwd: Path, tool: Path, *words: object
 ) -> bool:
     """Run a tool, which keeps ``lock`` open, to its end; False if a signal stopped it."""
-    command = [sys.executable, str(tool), *map(str, words)]
+    command = [sys.executable, str(tool), *map(str, words), '--traceback']
     if processes > 1:
         torchrun = ['-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={processes}']
         command = [sys.executable, *torchrun, *command[1:], '--launcher', 'pytorch']
@@ -147,8 +147,10 @@ def _run_tool(
         return False
     if code:
         errors = re.findall('^error: (.*)', said, re.MULTILINE)
-        reason = errors[-1] if errors else f'{tool.name} ended with code {code}'
-        raise RuntimeError(f'{reason} (log: {log})')
+        ended = f'{tool.name} ended with code {code}'
+        if last := said.strip().rpartition('\n')[2]:
+            ended += f', its last line: {last}'
+        raise RuntimeError(f'{errors[-1] if errors else ended} (whole output: {log})')
     return True
 
 

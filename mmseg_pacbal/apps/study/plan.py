@@ -21,9 +21,8 @@ from ...configs import (
     type_name,
 )
 from ...openmmlab.engine import use_amp_in_testing, use_amp_in_training
+from . import PAPER_TABLES, study_file
 
-# Studies of the paper and their names in configs/ablation/paper_tables.yml.
-PAPER_TABLES = dict(table1='table_1', table2='table_2', table3='table_3')
 # The parts of a config that decide how a model is trained and tested, and what in them does not.
 FINGERPRINTED = (
     *('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler', 'train_cfg', 'randomness'),
@@ -118,14 +117,7 @@ def load_study(name: str, dataset: str) -> Study:
     """
     if name in PAPER_TABLES:
         return _study(name, dataset, **_paper_table(name))
-    path = Path(name)
-    if path.suffix not in ('.yml', '.yaml'):
-        path = Path(config_path('studies/learning_rate.yml')).with_stem(name)
-    if not path.is_file():
-        shipped = [*PAPER_TABLES, *sorted(p.stem for p in path.parent.glob('*.yml'))]
-        raise FileNotFoundError(
-            f'there is no study {path}; give {", ".join(shipped)} or a YAML file of your own'
-        )
+    path = study_file(name)
     try:
         return _study(path.stem, dataset, **yaml.safe_load(path.read_text()))
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:

@@ -94,6 +94,7 @@ class StudyRunner:
     def __init__(self, runs: list[Run], paths: StudyPaths, pool: DevicePool | RayPool) -> None:
         self.runs, self.paths, self.pool = runs, paths, pool
         self.failed: list[str] = []  # a sentence for each run that failed
+        self.first_error: BaseException | None = None
         self._pending: dict[Future, Run] = {}
 
     def iterations_done(self) -> int:
@@ -121,6 +122,8 @@ class StudyRunner:
             error = future.exception()
             if error is not None:
                 self.failed.append(f'{run.name}: {error}')
+                print(f'failed: {self.failed[-1]}', flush=True)
+                self.first_error = self.first_error or error
             elif not future.result():
                 # Stopped, or claimed by another process: behind all others, wait until that one has
                 # finished or is known to be dead; the tool of a dead one needs a moment to end.

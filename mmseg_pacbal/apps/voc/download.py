@@ -1,15 +1,17 @@
 """Files from a path or a URL: downloads resume where they stopped, and checksums are verified."""
 
 import hashlib
-import shutil
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-import rich.progress
+from ...openmmlab.terminal import shown_progress
+from . import WEB, require_archive
 
 _ATTEMPTS = 5
 _PAUSE = 2  # seconds between attempts
@@ -23,7 +25,8 @@ def fetch(source: str, folder: Path, md5: str) -> Path:
     What is at a URL is downloaded to a folder, once; the name of an incomplete file ends in
     ``.part``, and the next call continues it.
     """
-    if urlsplit(source).scheme not in ('http', 'https'):
+    require_archive(source)
+    if urlsplit(source).scheme not in WEB:
         _check_md5(Path(source), md5, 'give the path of an intact copy, or its URL')
         return Path(source)
     path = folder / Path(urlsplit(source).path).name
@@ -43,12 +46,12 @@ def fetch(source: str, folder: Path, md5: str) -> Path:
 
 
 def _check_md5(path: Path, md5: str, advice: str) -> None:
-    if not path.is_file():
-        raise FileNotFoundError(f'{path} does not exist; give the path of a file or an http(s) URL')
     digest = hashlib.md5(usedforsecurity=False)
-    with rich.progress.open(path, 'rb', description=f'Verifying {path.name}') as file:
+    size = path.stat().st_size
+    with path.open('rb') as file, _megabytes(f'Verifying {path.name}', size) as tell:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
+            tell(file.tell())
     if digest.hexdigest() != md5:
         raise ValueError(
             f'{path} is damaged or a different file: its md5 checksum is {digest.hexdigest()}, but '
@@ -82,8 +85,24 @@ def _append(url: str, part: Path, have: int) -> None:
         resumed = response.headers.get('Content-Range', '').startswith(f'bytes {have}-')
         start = have if resumed else 0  # a server without ranges sends the whole file
         length = int(response.headers.get('Content-Length') or 0)
-        bar = rich.progress.wrap_file(response, length, description=f'Downloading {part.stem}')
-        with bar as body, part.open('ab' if resumed else 'wb') as file:
-            shutil.copyfileobj(body, file, _CHUNK)
+        bar = _megabytes(f'Downloading {part.stem}', length and start + length)
+        with bar as tell, part.open('ab' if resumed else 'wb') as file:
+            while chunk := response.read(_CHUNK):
+                file.write(chunk)
+                tell(file.tell())
     if part.stat().st_size < start + length:
         raise ConnectionError('the connection was closed')
+
+
+@contextmanager
+def _megabytes(name: str, total: int) -> Iterator[Callable[[int], None]]:
+    """:func:`shown_progress` of bytes; nothing if the server does not say how many there are."""
+    if not total:
+        yield lambda done: None
+        return
+    with shown_progress(f'{name}, MB', _to_megabytes(total)) as tell:
+        yield lambda done: tell(_to_megabytes(done))
+
+
+def _to_megabytes(size: int) -> int:
+    return -(-size // 10**6)

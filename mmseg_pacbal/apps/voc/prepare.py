@@ -21,8 +21,6 @@ def main(args: argparse.Namespace) -> None:
     root = devkit / 'VOC2012'
     if not args.check:
         make(args, devkit)
-    elif not root.is_dir():
-        raise FileNotFoundError(f'{devkit} holds no VOC2012; give the VOCdevkit folder as --out')
     report(check_tree(root))
     print(f'{root} is complete: train with --cfg-options data_root={root}')
 

@@ -45,20 +45,27 @@ def verify_data(cfg: Config, *loaders: str) -> list[str]:
         cfg: A config.
         loaders: Names such as ``'train_dataloader'``.
     """
+    return examine_data(cfg, *loaders)[0]
+
+
+def examine_data(cfg: Config, *loaders: str) -> tuple[list[str], dict[str, int]]:
+    """The problems of :func:`verify_data`, and the number of images that each loader reads."""
     problems: list[str] = []
+    images: dict[str, int] = {}
     for loader, parts in _dataset_configs(cfg, loaders):
         built = []
         for part in parts:
             try:
                 built.append(_build(cfg, loader, part))
                 problems += (f'{loader}: {problem}' for problem in _verify(loader, built[-1]))
+                images[loader] = images.get(loader, 0) + len(built[-1])
             except (FileNotFoundError, ValueError) as error:
                 problems.append(str(error))
         try:
             _check_same_metainfo(cfg, loader, built)
         except ValueError as error:
             problems.append(str(error))
-    return list(dict.fromkeys(problems))
+    return list(dict.fromkeys(problems)), images
 
 
 def _verify(loader: str, dataset: BaseSegDataset) -> list[str]:

@@ -1,7 +1,7 @@
 """The checks of :mod:`.files` on whole data sets, in threads, and on samples as they are loaded."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -130,13 +130,21 @@ def summary(name: str, found: Findings, rules: MaskRules, absent: Sequence[str] 
     return f'{line}, no pixel of {", ".join(absent[:5])}{more}' if absent else line
 
 
+def verdict(images: Mapping[str, int], classes: int) -> str:
+    """What was checked and found without a problem: images of each loader, classes."""
+    read = ' and '.join(f'{number:,} images of {loader}' for loader, number in images.items())
+    return f'No problem found: the model, {classes} classes, {read}'
+
+
 def report(problems: Sequence[str]) -> None:
     """Print problems; if there are any, raise ValueError."""
     for problem in problems:
         print(problem)
     if problems:
         found = f'{len(problems):,} problems were' if len(problems) > 1 else '1 problem was'
-        raise ValueError(f'{found} found in the data, listed above; fix what is named there')
+        raise ValueError(
+            f'{found} found in the data, listed above; fix what is named there (exit code 1)'
+        )
 
 
 class CheckedPipeline(Compose):

@@ -4,7 +4,6 @@ import ast
 import errno
 import hashlib
 import os
-import re
 import uuid
 import warnings
 import zipfile
@@ -16,6 +15,7 @@ from mmengine.fileio import LocalBackend, register_backend
 from mmengine.runner import CheckpointLoader, Runner
 
 from ...errors import RefusedCheckpointError
+from ...files import find_checkpoints
 
 # torch.save writes a zip archive. Such a file may end with a comment, after two bytes with its
 # length; ours is this label and the digest of all bytes before the digest.
@@ -93,14 +93,6 @@ class AtomicBackend(LocalBackend):
                 f'{path} could not be written ({error.strerror}); the earlier checkpoints are '
                 f'intact: {remedy} and resume the run'
             ) from error
-
-
-def find_checkpoints(work_dir: str | Path) -> list[Path]:
-    """Training checkpoints in a folder, newest first by the numbers in their names."""
-    paths = Path(work_dir).glob('*.pth')
-    matches = {path: re.fullmatch(r'(?!best_).*_(\d+)', path.stem) for path in paths}
-    numbers = {path: int(number[1]) for path, number in matches.items() if number}
-    return sorted(numbers, key=lambda path: numbers[path], reverse=True)
 
 
 def latest_intact_checkpoint(work_dir: str | Path) -> Path | None:

@@ -46,6 +46,8 @@ signal.signal(signal.SIGTERM, lambda *_: stopping.append(1))
 done = max([int(p.stem.partition('_')[2]) for p in work_dir.glob('iter_*.pth')], default=0)
 note(f'train from {done}')
 if (calls.parent / 'fail').exists() and 'bad' in str(work_dir):
+    if '--traceback' in arguments:
+        print('Traceback (most recent call last):')
     print('error: the third image is upside down')
     sys.exit(1)
 for iteration in range(done + 1, ITERATIONS + 1):

@@ -82,19 +82,22 @@ def test_each_device_has_one_run_at_a_time(tools, tmp_path, capsys):
     assert calls(tools) == before
 
 
-def test_a_run_that_fails_leaves_the_others(tools, tmp_path):
+def test_a_run_that_fails_leaves_the_others(tools, tmp_path, capsys):
     (tools / 'fail').touch()
     runner = run_all(runner_of(tmp_path, 'bad', 'base'))
     log = tmp_path / 'work' / 'bad-seed0' / 'study' / 'log.txt'
-    assert runner.failed == [f'bad-seed0: the third image is upside down (log: {log})']
+    assert runner.failed == [f'bad-seed0: the third image is upside down (whole output: {log})']
+    assert capsys.readouterr().out == f'failed: {runner.failed[0]}\n'
+    assert log.read_text().startswith('Traceback (most recent call last):')
     assert runner.runs_finished() == 1
 
     # An error of an earlier start is not taken for that of this one.
     (tools / 'fail').unlink()
-    (tools / 'test.py').write_text('import sys\nsys.exit(3)\n')
-    assert run_all(runner_of(tmp_path, 'bad')).failed == [
-        f'bad-seed0: test.py ended with code 3 (log: {log})'
-    ]
+    for code, last in (('', ''), ('print("no GPU\\n")\n', ', its last line: no GPU')):
+        (tools / 'test.py').write_text(f'import sys\n{code}sys.exit(3)\n')
+        assert run_all(runner_of(tmp_path, 'bad')).failed == [
+            f'bad-seed0: test.py ended with code 3{last} (whole output: {log})'
+        ]
 
 
 def test_a_run_that_logs_nothing_has_a_record(tools, tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ import pytest
 
 from mmseg_pacbal.apps.voc import download
 from mmseg_pacbal.apps.voc.download import fetch
+from mmseg_pacbal.openmmlab import terminal
 
 DATA = np.random.default_rng(0).bytes(5000)
 MD5 = hashlib.md5(DATA).hexdigest()
@@ -80,6 +81,17 @@ def test_downloads_once(server, tmp_path):
     assert fetch(server.url, tmp_path / 'd', MD5) == path
     assert server.ranges == [None]
     assert [p.name for p in path.parent.iterdir()] == ['file.tar']
+
+
+def test_progress_is_plain_lines_without_a_terminal(server, tmp_path, monkeypatch, capsys):
+    """In megabytes, of what is there after the start: the first 2 MiB were there."""
+    monkeypatch.setattr(terminal, 'PAUSE', 0)
+    server.data = bytes(5 * 2**20)
+    (tmp_path / 'file.tar.part').write_bytes(server.data[: 2 * 2**20])
+    fetch(server.url, tmp_path, hashlib.md5(server.data).hexdigest())
+    lines = [line.rpartition(', ')[0] for line in capsys.readouterr().err.splitlines()]
+    loads = [f'Downloading file.tar, MB: {n} of 6' for n in (5, 6)]
+    assert lines == loads + [f'Verifying file.tar.part, MB: {n} of 6' for n in (3, 4, 5, 6)]
 
 
 @pytest.mark.parametrize('have', [1, 2500, 4999, 5000])
