@@ -335,7 +335,6 @@ def pyramid() -> Iterator[str]:
     by_form, auto = zip(*grid(), strict=True)
     yield f'factorized form {min(by_form):.2f} to {max(by_form):.2f}'
     yield f'took {min(auto):.2f} to {max(auto):.2f} of the time of the convolutions'
-    yield gather_sentence()
     shares = [
         100 * case[mode]['gemm_share']
         for case in benchmark('pyramid_atrous_conv-intel-xeon-processor-x2')['cases']
