@@ -183,14 +183,10 @@ def benchmarks() -> Iterator[str]:
     ours = [time for name, time in calls.items() if name.startswith('map')]
     yield f'takes {min(ours):.1f} to {max(ours):.1f} ms there'
     yield f'with 21 classes {calls["reference, 21 classes"]:.1f} ms'
-    yield gather_sentence()
+    shares = gather_shares()
+    yield f'{min(shares):.0f} to {max(shares):.0f} % of the bytes per second'
     assert max(rate_shares()) <= 0.05
     yield 'from two rates on it stays within 5 %'
-
-
-def gather_sentence() -> str:
-    shares = gather_shares()
-    return f'{min(shares):.0f} to {max(shares):.0f} % of the bytes per second'
 
 
 def rate_shares() -> Iterator[float]:
