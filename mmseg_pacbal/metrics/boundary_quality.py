@@ -170,11 +170,20 @@ def trimap_counts(
     for :func:`iou`, (3, C) for each width.
     """
     bands = [boundary_band(truth, width, frame=False) for width in widths]
-    nested = np.stack(bands).sum(axis=0, dtype=np.uint16)  # how many bands a pixel is in
-    nested[truth == num_classes] = 0
-    rings = (nested == n for n in range(len(widths), 0, -1))  # from the narrowest band outwards
-    counts = [overlap_counts(prediction[ring], truth[ring], num_classes) for ring in rings]
-    return np.cumsum(counts, axis=0)
+    ring = np.stack(bands).sum(axis=0, dtype=np.uint16)  # how many bands a pixel is in
+    both = np.where(prediction == truth, truth, truth.dtype.type(num_classes))
+    counts = np.stack(
+        [_ring_counts(ring, m, len(widths), num_classes) for m in (both, prediction, truth)], axis=1
+    )
+    return counts.cumsum(axis=0)
+
+
+def _ring_counts(ring: np.ndarray, labels: np.ndarray, rings: int, num_classes: int) -> np.ndarray:
+    """Pixels of each class in the rings from the narrowest band outwards: (rings, C) int64."""
+    values = (rings + 1) * (num_classes + 1)
+    pairs = ring.astype(np.min_scalar_type(values)) * (num_classes + 1) + labels
+    total = label_counts(pairs, values)
+    return total.reshape(rings + 1, num_classes + 1)[:0:-1, :num_classes]
 
 
 def contour_counts(
@@ -235,8 +244,9 @@ def without_match(
     places = np.flatnonzero(padded != none)
     wanted = padded.ravel()[places]
     for y, x in offsets:
-        unmatched = flat[places + (y * row + x)] != wanted
-        places, wanted = places[unmatched], wanted[unmatched]
+        unmatched = flat.take(places + (y * row + x)) != wanted
+        if not unmatched.all():  # at most far offsets nothing is found
+            places, wanted = places[unmatched], wanted[unmatched]
     alone = np.zeros(padded.shape, bool)
     alone.ravel()[places] = True
     height, width = labels.shape

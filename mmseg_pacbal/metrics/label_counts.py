@@ -58,14 +58,15 @@ def overlap_counts(prediction: np.ndarray, truth: np.ndarray, num_classes: int) 
 def label_counts(labels: np.ndarray, num_classes: int) -> np.ndarray:
     """Pixels of each class: (C,) int64; void is not counted."""
     flat = labels.ravel()
-    if flat.dtype != np.uint8:
+    if flat.dtype not in (np.uint8, np.uint16):
         return np.bincount(flat, minlength=num_classes)[:num_classes]
-    total = np.zeros(256, np.int64)
-    # OpenCV, whose histograms of bytes are quicker, gives them as float32: exact up to 2^24.
+    total = np.zeros(num_classes, np.int64)
+    # OpenCV, whose histograms are quicker, gives them as float32: exact up to 2^24.
     for start in range(0, flat.size, 2**24):
         part = flat[None, start : start + 2**24]
-        total += cv2.calcHist([part], [0], None, [256], [0, 256]).ravel().astype(np.int64)
-    return total[:num_classes]
+        counted = cv2.calcHist([part], [0], None, [num_classes], [0, num_classes])
+        total += counted.ravel().astype(np.int64)
+    return total
 
 
 def iou(counts: np.ndarray) -> np.ndarray:
