@@ -21,6 +21,7 @@ from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmseg.models.utils.wrappers import Upsample
 from mmseg.registry import TRANSFORMS
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..configs import datasets
 from ..datasets.synthetic_scene import render_scene
@@ -69,7 +70,13 @@ class ExportModel(nn.Module):
     def prepare(self, runtime: str, int8: bool = False) -> None:
         """Fold the batch norms of all convolutions, and write PAC as is faster in a runtime."""
         prepare_export(self, runtime, int8)
+        # timm's norms end in an activation, which would go with them.
+        norms = [(name, m) for name, m in self.named_modules() if isinstance(m, _BatchNorm)]
         fuse_conv_bn(self)
+        for name, norm in norms:
+            if hasattr(norm, 'act') and isinstance(self.get_submodule(name), nn.Identity):
+                parent, _, child = name.rpartition('.')
+                setattr(self.get_submodule(parent), child, norm.act)
 
     def threshold(self) -> float | None:
         """The threshold of a head with one output channel; None for other heads."""

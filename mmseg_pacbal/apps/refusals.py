@@ -138,11 +138,14 @@ def export_onnx(args: argparse.Namespace) -> None:
     path = graph_path(args)
     # torch puts weights of 2 GB and more beside the graph.
     cli.check_outputs(args, [path, path.with_name(f'{path.name}.data')], [args.image])
-    missing = [name for name in ONNX_PACKAGES if not importlib.util.find_spec(name)]
+    require_packages(*ONNX_PACKAGES)
+
+
+def require_packages(*names: str) -> None:
+    """Raise ImportError, naming what to install, unless all packages are there."""
+    missing = [name for name in names if not importlib.util.find_spec(name)]
     if missing:
-        raise ImportError(
-            f'not installed: {", ".join(missing)}; pip install {" ".join(ONNX_PACKAGES)}'
-        )
+        raise ImportError(f'not installed: {", ".join(missing)}; pip install {" ".join(names)}')
 
 
 def graph_path(args: argparse.Namespace) -> Path:

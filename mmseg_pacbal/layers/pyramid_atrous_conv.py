@@ -107,10 +107,10 @@ class PyramidAtrousConv(nn.Module):
         """Fold a batch norm into filter and bias, for inference: everything before it is linear.
 
         mmcv's ``fuse_conv_bn`` does this for pairs of modules; here the filter is not a module.
-        Other norms, and those without statistics, stay as they are.
+        Other norms, those without statistics, and timm's, which end in an activation, stay.
         """
         norm = self.norm
-        if not isinstance(norm, nn.modules.batchnorm._BatchNorm):
+        if not isinstance(norm, nn.modules.batchnorm._BatchNorm) or hasattr(norm, 'act'):
             return
         mean, var = norm.running_mean, norm.running_var
         if mean is None or var is None:

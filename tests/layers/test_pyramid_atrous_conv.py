@@ -66,7 +66,9 @@ def test_fused_norm_changes_nothing(merge, affine, generator):
     module.fuse_norm()
     assert module.norm is None
     torch.testing.assert_close(module(x), expected, **EXACT)
-    for norm in (nn.BatchNorm2d(6, track_running_stats=False), nn.GroupNorm(2, 6)):
+    activated = nn.BatchNorm2d(6)
+    activated.act = nn.ReLU()  # as timm's norms have, which apply it themselves
+    for norm in (nn.BatchNorm2d(6, track_running_stats=False), nn.GroupNorm(2, 6), activated):
         other = PyramidAtrousConv(4, 6, norm=norm)
         other.fuse_norm()
         assert other.norm is norm

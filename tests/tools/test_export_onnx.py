@@ -13,7 +13,9 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
 
+from mmseg_pacbal.apps import export_onnx
 from mmseg_pacbal.datasets.synthetic_scene import CLASSES, PALETTE
+from mmseg_pacbal.openmmlab.completion import load_complete_config
 from tests.running import DEMO, ROOT, call_tool, mistake
 from tests.visualization.tiny import write_checkpoint, write_config
 
@@ -102,6 +104,30 @@ def test_options_choose_the_form(config_and_checkpoint, tmp_path):
     assert widest() == 9  # the largest rate
     assert widest('--runtime', 'ncnn') < 9
     assert widest('--runtime', 'ncnn', '--int8') == 9
+
+
+class NormAct(torch.nn.BatchNorm2d):
+    """Like timm's norms, it ends in an activation."""
+
+    act = torch.nn.Hardtanh(-0.1, 0.1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.act(super().forward(x))
+
+
+def test_activations_inside_norms_stay(config_and_checkpoint):
+    config, checkpoint = config_and_checkpoint
+    model = export_onnx.load_model(load_complete_config(str(config)), str(checkpoint))
+    image = 255 * torch.rand(1, 3, 64, 80, generator=torch.Generator().manual_seed(0))
+    without = export_onnx.predicted(model, image)
+    norms = [m for m in model.model.backbone.modules() if type(m) is torch.nn.BatchNorm2d]
+    for norm in norms:
+        norm.__class__ = NormAct
+    expected = export_onnx.predicted(model, image)
+    assert not torch.allclose(expected, without, atol=0.1)
+    model.prepare('onnxruntime')
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in model.modules())
+    torch.testing.assert_close(export_onnx.predicted(model, image), expected, rtol=0, atol=1e-4)
 
 
 def test_missing_image_is_one_sentence(tiny, capsys, tmp_path):
