@@ -2,6 +2,7 @@
 
 Figures are worth something only where nothing else runs. With
 ``--device cuda`` it measures on the GPU, and writes records only: the pages show one machine.
+quantised_layer and whole_models need nncf, and the latter checkpoints and CamVid: they are not run.
 """
 
 import argparse

@@ -33,6 +33,8 @@ HELP = dict(
     batches='numbers of images, such as 1,2',
     checkout='folder of another build; default: this one, timed beside itself',
     runtimes='such as onnxruntime,openvino; default: those installed',
+    models='such as CONFIG=CHECKPOINT,CONFIG',
+    data='folder of CamVid',
 )
 
 

@@ -20,6 +20,7 @@ PACKAGES = dict(
     ncnn=('ncnn', 'pnnx'),
     executorch=('executorch',),
 )
+INT8_PACKAGES = ('onnx', 'onnxscript', 'onnxruntime', 'openvino', 'nncf')
 
 
 def installed() -> list[str]:
@@ -129,4 +130,34 @@ OPENERS: dict[str, Opener] = dict(
     litert=in_litert,
     ncnn=in_ncnn,
     executorch=in_executorch,
+)
+
+
+def quantised_by_onnxruntime(path: Path, calibration: list[np.ndarray]) -> Path:
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, quantize_static
+
+    name = onnx.load(path).graph.input[0].name
+
+    class Reader(CalibrationDataReader):
+        inputs = iter([{name: x} for x in calibration])
+
+        def get_next(self) -> dict | None:
+            return next(self.inputs, None)
+
+    out = path.with_suffix('.int8.onnx')
+    quantize_static(path, out, Reader(), per_channel=True)  # QDQ is its default
+    return out
+
+
+def quantised_by_nncf(path: Path, calibration: list[np.ndarray]) -> Any:
+    import nncf
+    import openvino
+
+    return nncf.quantize(openvino.Core().read_model(str(path)), nncf.Dataset(calibration))
+
+
+# What quantises an ONNX file, and what runs it or the result.
+INT8: dict[str, tuple[Callable[[Path, list[np.ndarray]], Any], Callable[[Any, int], Model]]] = dict(
+    onnxruntime=(quantised_by_onnxruntime, session), openvino=(quantised_by_nncf, compiled)
 )

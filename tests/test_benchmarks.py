@@ -7,11 +7,19 @@ import runpy
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 
 from benchmarks import __main__ as every
-from benchmarks import cost_curves, export_runtimes, harness, pyramid_atrous_conv, records
+from benchmarks import (
+    cost_curves,
+    export_runtimes,
+    harness,
+    pyramid_atrous_conv,
+    records,
+    runtimes,
+)
 from benchmarks.pages import COSTS, PAGES, filled
 from benchmarks.records import RESULTS, ROOT, file_name, read, source, span
 from mmseg_pacbal.layers.deployment import MIN_SAVED
@@ -35,7 +43,7 @@ def test_pages_quote_the_committed_figures(page):
 def test_one_command_runs_every_benchmark(monkeypatch, capsys):
     commands = every.commands('cpu') + every.commands('cuda')
     modules = {command.split()[0] for command in commands}
-    assert modules == {*SUBJECTS, 'pages'}
+    assert modules == {*SUBJECTS, 'pages'} - {'quantised_layer', 'whole_models'}  # with nncf
     monkeypatch.setattr(sys, 'argv', ['losses', '--help'])
     with pytest.raises(SystemExit) as ended:
         runpy.run_module('benchmarks.losses', run_name='__main__')
@@ -63,6 +71,12 @@ def test_every_record_says_where_it_comes_from():
         assert record['path'] in rows[-1], path.name
 
 
+def noise(generator: torch.Generator) -> np.ndarray:
+    return 255 * torch.rand(1, 3, 64, 80, generator=generator).numpy()
+
+
+ON_RUNTIMES = ('export_runtimes', 'quantised_layer', 'whole_models')
+WITHOUT_NNCF = dict(INT8_PACKAGES=(), INT8=dict(onnxruntime=runtimes.INT8['onnxruntime']))
 SMALL: dict[str, dict] = dict(
     boundary_metric=dict(SHAPE=(1, 40, 50), LARGE=(1, 60, 70)),
     boundary_weight=dict(SIDE=65, SIZES=((33, 33), (40, 60))),
@@ -74,16 +88,21 @@ SMALL: dict[str, dict] = dict(
     pac_head=dict(SIZES=(5,)),
     pyramid_atrous_conv=dict(RATES=(1, 3)),
     startup=dict(commands=lambda folder, turn: {'help': ['tools/train.py', '--help']}),
+    quantised_layer=dict(CASES=((8, 4, 5),), **WITHOUT_NNCF),
+    whole_models=dict(
+        samples=lambda *_: [(image, None) for image in harness.fresh(noise)], **WITHOUT_NNCF
+    ),
 )
 OPTIONS = dict(repeats=1, threads=1, device='cpu', sizes='5', batches='1', runtimes='', checkout='')
+OPTIONS |= dict(models=str(ROOT / 'configs' / 'pac_bal_demo.py'), data='')
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', SUBJECTS)
 def test_subjects_measure_what_their_tables_show(name, monkeypatch, tmp_path):
     subject = importlib.import_module(f'benchmarks.{name}')
-    if name == 'export_runtimes' and not subject.installed():
-        pytest.skip('needs a runtime, such as mmseg-pacbal[onnx]')
+    if name in ON_RUNTIMES and 'onnxruntime' not in runtimes.installed():
+        pytest.skip('needs mmseg-pacbal[onnx]')
     for constant, value in SMALL[name].items():
         monkeypatch.setattr(subject, constant, value)
     rings = watch_inputs(monkeypatch)
@@ -170,7 +189,7 @@ def test_auto_loses_at_most_5_percent_in_the_committed_grid():
     assert taken > 0.9 * halved > 90
 
 
-@pytest.mark.parametrize('path', RESULTS.glob('export_runtimes-*'), ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', [*RESULTS.glob('export_runtimes-*')], ids=lambda path: path.stem)
 def test_exports_lose_at_most_5_percent_to_five_convolutions(path):
     for case in read(path)['results']['cases']:
         chosen = choose_by_rule(case['c_in'], range(5), MIN_SAVED[case['runtime']])

@@ -1,0 +1,75 @@
+"""PAC quantised to 8 bits, in its factorized form and as five convolutions, beside float32.
+
+python -m benchmarks.quantised_layer
+"""
+
+import argparse
+import importlib.metadata
+import tempfile
+from pathlib import Path
+
+import torch
+
+from benchmarks.export_runtimes import FORMS, MAX_ERROR
+from benchmarks.harness import InTurn, fresh, main, measure_times, relative_error
+from benchmarks.records import source
+from benchmarks.runtimes import INT8, INT8_PACKAGES, to_onnx
+from mmseg_pacbal.apps.refusals import require_packages
+from mmseg_pacbal.layers import PyramidAtrousConv, prepare_export
+from mmseg_pacbal.markdown import to_markdown
+
+CASES = ((2048, 256, 33), (512, 256, 33), (128, 64, 33))  # C_in, C_out, side of the feature
+ACCEPTED = dict(float32=MAX_ERROR, int8=0.1)
+
+
+def measure(args: argparse.Namespace) -> dict:
+    require_packages(*INT8_PACKAGES)
+    versions = {name: importlib.metadata.version(name) for name in INT8_PACKAGES}
+    cases = [case(args, runtime, *shape) for runtime in INT8 for shape in CASES]
+    return dict(versions=versions, cases=cases)
+
+
+def case(args: argparse.Namespace, runtime: str, c_in: int, c_out: int, size: int) -> dict:
+    """Times of both forms in both precisions, and their errors against PyTorch."""
+    shape = (1, c_in, size, size)
+    features = fresh(lambda generator: torch.randn(shape, generator=generator).numpy())
+    x = torch.from_numpy(features[0])
+    torch.manual_seed(0)
+    layer = PyramidAtrousConv(c_in, c_out, activation=None, backend='reference').eval()
+    with torch.no_grad():
+        expected = layer(x)
+    quantised, start = INT8[runtime]
+    runs, errors = {}, {}
+    with tempfile.TemporaryDirectory() as folder:
+        for form, layer.backend in FORMS.items():
+            path = to_onnx(prepare_export(layer, runtime).eval(), x, Path(folder) / f'{form}.onnx')
+            for precision, most in ACCEPTED.items():
+                graph = path if precision == 'float32' else quantised(path, features)
+                model, key = start(graph, args.threads), f'{form}, {precision}'
+                errors[key] = relative_error(torch.from_numpy(model(features[0])), expected)
+                if not errors[key] <= most:
+                    raise ValueError(
+                        f'{key} in {runtime} differs from PyTorch by {errors[key]:.1e}'
+                    )
+                runs[key] = InTurn(model, features)
+        times = measure_times(runs, args.repeats)
+    print(runtime, *shape, {key: found['p50'] for key, found in times.items()}, flush=True)
+    return dict(runtime=runtime, c_in=c_in, c_out=c_out, size=size, errors=errors, times=times)
+
+
+def table(record: dict) -> str:
+    rows = []
+    for found in record['results']['cases']:
+        shape = '{c_in} -> {c_out}, {size}x{size}'.format(**found)
+        for form in FORMS:
+            keys = [f'{form}, {precision}' for precision in ACCEPTED]
+            times = (found['times'][key].values() for key in keys)
+            spans = [', '.join(f'{1e3 * value:.2f}' for value in values) for values in times]
+            rows.append([found['runtime'], shape, form, *spans, f'{found["errors"][keys[1]]:.1%}'])
+    head = ['runtime', 'layer', 'form', 'float32, ms', 'int8, ms', 'error of int8']
+    named = ', '.join(f'{name} {v}' for name, v in record['results']['versions'].items())
+    return f'{to_markdown(head, rows, left=3)}\n\np20, p50 and p80; {named}.{source(record)}'
+
+
+if __name__ == '__main__':
+    main(__file__, __doc__, measure, table, threads=1, device='cpu')
