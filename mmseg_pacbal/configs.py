@@ -121,22 +121,31 @@ def load_config(path: str, options: dict | None = None) -> Config:
     """
     from mmengine.config import Config
 
-    require_config(path)
+    file = find_config(path)
+    if file != path and is_first_process():
+        print(f'config: {path} is the one of this package, {file}')
     try:
-        cfg = Config.fromfile(path)
+        cfg = Config.fromfile(file)
     except Exception as error:
         raise ValueError(f'config {path} does not parse: {one_sentence(error)}') from error
     change_settings(cfg, options or {})
     return cfg
 
 
-def require_config(path: str) -> None:
-    """Raise FileNotFoundError unless a config is a file."""
-    if not Path(path).is_file():
-        raise FileNotFoundError(
-            f'config {path} does not exist; give the path of a config file, such as '
-            'configs/pac_bal_demo.py'
-        )
+def find_config(path: str) -> str:
+    """A config's file; ``configs/NAME`` is a shipped one where there is no such file.
+
+    So what is said for a clone, where they lie there, holds for a wheel, which has them inside.
+    """
+    shipped = _shipped('configs').parent / path
+    if Path(path).is_file():
+        return path
+    if Path(path).parts[:1] == ('configs',) and shipped.is_file():
+        return str(shipped)
+    raise FileNotFoundError(
+        f'config {path} does not exist; give the path of a config file, such as '
+        'configs/pac_bal_demo.py'
+    )
 
 
 def change_settings(cfg: Config, options: dict) -> None:

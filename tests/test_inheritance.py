@@ -67,6 +67,22 @@ def test_a_name_in_a_folder(tmp_path):
     assert Config.fromfile(mine).model.decode_head['merge'] == 'concat'
 
 
+def test_a_shipped_config_is_found_where_a_clone_has_it(tmp_path, monkeypatch, capsys):
+    """So the commands of the pages hold with a wheel; a file of the user's comes first."""
+    monkeypatch.chdir(tmp_path)
+    for name in ('pac_bal_demo.py', 'ablation/pac_r1-3-5_concat.py'):
+        cfg = configs.load_config(f'configs/{name}')
+        assert cfg.filename == mmseg_pacbal.config(name)
+        said = f'config: configs/{name} is the one of this package, {cfg.filename}\n'
+        assert capsys.readouterr().out == said
+    (tmp_path / 'configs').mkdir()
+    (tmp_path / 'configs' / 'pac_bal_demo.py').write_text('mine = 1\n')
+    assert configs.load_config('configs/pac_bal_demo.py').mine == 1
+    for path in ('configs/nothing.py', 'pac_bal_voc.py', 'other/pac_bal_voc.py'):
+        with pytest.raises(FileNotFoundError, match=f'config {path} does not exist'):
+            configs.load_config(path)
+
+
 def test_an_unknown_name_lists_what_there_is(tmp_path):
     mine = tmp_path / 'mine.py'
     mine.write_text("_base_ = 'mmseg_pacbal::nothing.py'\n")

@@ -8,7 +8,7 @@ import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
-from ..configs import require_config
+from ..configs import find_config
 from ..files import find_checkpoints, require_checkpoint
 from . import cli
 from .arguments import FORMATS
@@ -33,7 +33,7 @@ def inputs(args: argparse.Namespace) -> None:
     given = vars(args)
     config, checkpoint = given.get('compare') or ('', '')
     for path in filter(None, (given.get('config'), config)):
-        require_config(path)
+        find_config(path)
     for path in filter(None, (given.get('checkpoint'), checkpoint)):
         if '://' not in path:
             require_checkpoint(str(Path(path).expanduser()))
