@@ -114,8 +114,10 @@ DOCUMENTED = [re.match(r'\| `(.*?)`.*? \| `(.*?)` \|', row).groups() for row in 
 
 @pytest.mark.parametrize('how', ['--check', '--amp'])
 @pytest.mark.parametrize(('setting', 'sentence'), DOCUMENTED, ids=lambda text: text[:20])
-def test_found_before_training_as_the_page_says(setting, sentence, how, tmp_path, capsys):
-    options = small(tmp_path / 'VOC2012', f'model.decode_head.{setting}')
+def test_found_before_training_as_the_page_says(
+    setting, sentence, how, demo_data, tmp_path, capsys
+):
+    options = small(demo_data, f'model.decode_head.{setting}')
     work = tmp_path / 'work'
     out, ending = failure(capsys, 'train', DEMO, '--work-dir', work, how, *options)
     assert sentence in (*out.splitlines(), ending)

@@ -47,16 +47,3 @@ def test_map_knows_classes_only_by_their_difference(examples):
         assert torch.equal(actual, expected)
 
     check(holds, examples, label=labels(), options=map_options(), generator=generators())
-
-
-@EXAMPLES
-def test_dtype_of_the_label_does_not_matter(examples):
-    def holds(label, options, dtype):
-        label, ignore_index = label
-        expected = boundary_weight_map(label, ignore_index=ignore_index, **options)
-        if torch.equal(label.to(dtype).long(), label):  # a byte holds no -1
-            actual = boundary_weight_map(label.to(dtype), ignore_index=ignore_index, **options)
-            assert torch.equal(actual, expected)
-
-    dtypes = st.sampled_from([torch.uint8, torch.int8, torch.int16, torch.int32])
-    check(holds, examples, label=labels(), options=map_options(), dtype=dtypes)

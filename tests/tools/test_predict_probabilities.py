@@ -37,8 +37,10 @@ def logits_of(model: export_onnx.ExportModel, picture: Image.Image) -> torch.Ten
         return model(torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float())
 
 
-@pytest.mark.parametrize('bits', [8, 16])
-@pytest.mark.parametrize('channels', [1, 2, 3])
+@pytest.mark.parametrize(
+    ('channels', 'bits'),
+    [(1, 8), (2, 16), *(pytest.param(n, 16, marks=pytest.mark.slow) for n in (1, 3))],
+)
 def test_probabilities(channels, bits, picture, tmp_path, capsys):
     """exp(z) / sum exp(z) of the logits z, or 1 / (1 + exp(-z)) of one channel, in whole steps."""
     picture.save(tmp_path / 'a.png')

@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import pickle
 import shutil
 import signal
 import subprocess
@@ -263,25 +262,6 @@ def test_a_signal_before_training_ends_with_75(capsys, data, tmp_path, monkeypat
     assert 'stopped by SIGTERM without a checkpoint; resume the run' in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
     assert signal.getsignal(signal.SIGTERM) is before
-
-
-def test_wrong_checkpoints(capsys, trained, data, tmp_path):
-    class Payload:
-        def __reduce__(self):
-            return Path.touch, (tmp_path / 'executed',)
-
-    checkpoint = torch.load(trained / 'iter_2.pth', weights_only=True)
-    checkpoint['meta']['payload'] = Payload()
-    torch.save(checkpoint, tmp_path / 'hostile.pth', pickle_module=pickle)
-    cases = {
-        (tmp_path / 'none.pth', ''): 'none.pth',
-        (tmp_path / 'hostile.pth', ''): 'hostile.pth was not loaded',
-        (trained / 'iter_2.pth', 'model.decode_head.channels=32'): 'not belong to this config',
-    }
-    for (path, option), part in cases.items():
-        options = small(data, *filter(None, [option]))
-        assert part in mistake(capsys, 'test', DEMO, path, '--work-dir', tmp_path, *options)
-    assert not (tmp_path / 'executed').exists()
 
 
 # --- options ---
