@@ -34,7 +34,7 @@ def error_table(folders: Sequence[Path]) -> str:
         if len(seed) != 2 or list(seed) != models:
             raise ValueError(
                 f'{folder} holds the errors of {", ".join(seed)}, but all folders must hold the '
-                f'same two models as {folders[0]}; write them with analyze_errors.py --compare'
+                f'same two models as {folders[0]}; write them with pacbal analyze --compare'
             )
     rows = []
     for cell in seeds[0][models[0]]:

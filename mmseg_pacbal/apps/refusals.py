@@ -130,7 +130,7 @@ def require_table(path: Path) -> None:
     """Raise FileNotFoundError unless analyze_errors has written a table."""
     if not path.is_file():
         raise FileNotFoundError(
-            f'{path} does not exist; give folders that analyze_errors.py wrote with --out'
+            f'{path} does not exist; give folders that pacbal analyze wrote with --out'
         )
 
 

@@ -46,7 +46,7 @@ def check_initial_weights(model: nn.Module, load_from: str | None) -> None:
         if not Path(path).is_file():
             raise FileNotFoundError(
                 f'{name} starts from {path}, but there is no such file; set the path of its '
-                'weights (python tools/convert_lite0.py makes those of configs/*_lite0.py)'
+                'weights (pacbal convert-lite0 makes those of configs/*_lite0.py)'
             )
         _, weights = _read(path)
         if prefix:

@@ -1,8 +1,10 @@
 """The command line: what it accepts, and that it answers before anything heavy is imported."""
 
+import ast
 import inspect
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -213,3 +215,13 @@ def test_what_is_imported_is_spared_garbage_collection():
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     # A second tool in one process, as in tests, keeps nothing more until the process ends.
     assert printed.splitlines() == ['False True 0', 'False True 1000']
+
+
+def test_sentences_name_commands_that_a_wheel_has():
+    """A wheel has no ``tools/``, nor a project that could be installed as editable."""
+    clone = re.compile(r'tools/\w+\.py|pip install -e')
+    for path in sorted((ROOT / 'mmseg_pacbal').rglob('*.py')):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, (ast.Raise, ast.Call)):
+                said = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
+                assert not clone.search(repr(said)), f'{path}: {said}'

@@ -168,7 +168,8 @@ def test_two_at_once(capsys, archives, root):
     with FileLock(root.parent / '.lock'):
         sentence = mistake(capsys, 'prepare_voc', *arguments(archives, root))
     assert sentence == (
-        f'another prepare_voc.py writes to {root.parent}; wait until it ends, or give another --out'
+        f'another pacbal prepare-voc writes to {root.parent}; wait until it ends, or give another '
+        '--out'
     )
     assert not root.exists()
 

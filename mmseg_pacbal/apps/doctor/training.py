@@ -205,8 +205,8 @@ CHECKS = (
     Check('autocast and loss scaling', check_autocast, 'Train without --amp, and report it'),
     Check('torch.compile', check_compile, 'Do not compile the model here; training works without'),
     Check('batch norm', check_norm, "Set the type of norm_cfg to 'BN' with --cfg-options"),
-    Check('label check', check_label, 'Run tools/train.py --check on your masks before training'),
+    Check('label check', check_label, 'Run pacbal check CONFIG on your masks before training'),
     Check('pinned memory', check_pinned_memory, 'Give train_dataloader.pin_memory=False'),
-    Check('demo', check_demo, 'Run tools/demo.py --traceback to see where it fails'),
+    Check('demo', check_demo, 'Run pacbal demo --traceback to see where it fails'),
     Check('resume', check_resume, 'Do not rely on --resume here, and report it'),
 )

@@ -56,7 +56,7 @@ class RayPool:
 
     def __init__(self, address: str, processes: int, cpus: int) -> None:
         if importlib.util.find_spec('ray') is None:
-            raise ImportError("--ray needs Ray, which is not installed: pip install -e '.[ray]'")
+            raise ImportError('--ray needs Ray, which is not installed: pip install "ray>=2.40"')
         if address == 'local':  # a cluster that is started here must not report its usage
             os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
         import ray

@@ -34,5 +34,6 @@ def make(args: argparse.Namespace, devkit: Path) -> None:
             archives.prepare(voc, sbd, devkit / 'VOC2012')
     except Timeout:
         raise BlockingIOError(
-            f'another prepare_voc.py writes to {devkit}; wait until it ends, or give another --out'
+            f'another pacbal prepare-voc writes to {devkit}; wait until it ends, or give another '
+            '--out'
         ) from None
