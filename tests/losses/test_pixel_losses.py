@@ -188,7 +188,7 @@ def test_compiled_in_one_graph(name, case):
         torch.testing.assert_close(*gradients)
 
 
-@pytest.mark.parametrize('use_sigmoid', [False, True])
+@pytest.mark.parametrize('use_sigmoid', [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_compiled_once_for_all_sizes(use_sigmoid, generator):
     torch.compiler.reset()
     graphs = []

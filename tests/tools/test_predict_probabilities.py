@@ -80,7 +80,7 @@ def test_probabilities_are_not_overwritten(picture, tmp_path, tiny, capsys):
     assert mmcv.imread(str(kept), 'unchanged').shape == (64, 80)
 
 
-@pytest.mark.parametrize('threshold', [None, 0.33])
+@pytest.mark.parametrize('threshold', [0.33, pytest.param(None, marks=pytest.mark.slow)])
 def test_one_output_channel(threshold, picture, tmp_path):
     picture.save(tmp_path / 'a.png')
     head = dict(out_channels=1, threshold=threshold)

@@ -71,7 +71,7 @@ def predictions(config: Path, weights: Path, data: Path) -> dict[str, np.ndarray
     return {name: inferencer(path)['predictions'] for name, path in paths.items()}
 
 
-@pytest.mark.parametrize('kind', ['one', 'concat', 'tta'])
+@pytest.mark.parametrize('kind', ['one', pytest.param('concat', marks=pytest.mark.slow), 'tta'])
 def test_each_image_has_its_own_results(kind, model, tmp_path):
     data, folder, weights = model
     config = folder / ('one.py' if kind == 'one' else 'concat.py')

@@ -38,7 +38,8 @@ def test_crop(side, crop):
 
 
 @pytest.mark.parametrize(
-    ('scale', 'size', 'crop'), [(1.0, '80x64', '49,65'), (2.0, '160x128', '113,145')]
+    ('scale', 'size', 'crop'),
+    [(2.0, '160x128', '113,145'), pytest.param(1.0, '80x64', '49,65', marks=pytest.mark.slow)],
 )
 def test_check_prints_options_that_training_takes(scale, size, crop, tmp_path, capsys):
     """Images of 80x64 pixels, also enlarged by the pipeline of the validation."""
