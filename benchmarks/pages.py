@@ -15,6 +15,7 @@ from benchmarks import (
     model_zoo,
     pac_head,
     pyramid_atrous_conv,
+    quantised_layer,
 )
 from benchmarks.records import RESULTS, ROOT, load, read
 from mmseg_pacbal.apps.error_summary import error_table
@@ -70,7 +71,10 @@ def costs() -> dict[str, str]:
 def deployment() -> dict[str, str]:
     """A table for each record, since few environments hold every runtime."""
     paths = sorted(RESULTS.glob('export_runtimes-*'))
-    return dict(runtimes='\n\n'.join(export_runtimes.table(read(path)) for path in paths))
+    return dict(
+        runtimes='\n\n'.join(export_runtimes.table(read(path)) for path in paths),
+        int8=quantised_layer.table(load('quantised_layer')),
+    )
 
 
 def studies(*names: str) -> dict[str, str]:

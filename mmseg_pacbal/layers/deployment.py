@@ -29,7 +29,7 @@ def prepare_export(model: nn.Module, runtime: str = 'onnxruntime', int8: bool = 
         model: A model, changed in place, or a layer.
         runtime: Where the export will run: ``'onnxruntime'``, ``'openvino'``, ``'litert'``,
             ``'ncnn'`` or ``'executorch'``.
-        int8: Whether it will be quantised: then convolutions are faster and more exact.
+        int8: Whether it will be quantised: convolutions then lose half as much (docs/deploy.md).
 
     Returns:
         The model, or what replaces the layer.
