@@ -16,6 +16,7 @@ from benchmarks import (
     pac_head,
     pyramid_atrous_conv,
     quantised_layer,
+    whole_models,
 )
 from benchmarks.records import RESULTS, ROOT, load, read
 from mmseg_pacbal.apps.error_summary import error_table
@@ -74,6 +75,7 @@ def deployment() -> dict[str, str]:
     return dict(
         runtimes='\n\n'.join(export_runtimes.table(read(path)) for path in paths),
         int8=quantised_layer.table(load('quantised_layer')),
+        models=whole_models.table(load('whole_models')),
     )
 
 
