@@ -225,3 +225,15 @@ def test_sentences_name_commands_that_a_wheel_has():
             if isinstance(node, (ast.Raise, ast.Call)):
                 said = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
                 assert not clone.search(repr(said)), f'{path}: {said}'
+
+
+def test_nothing_heavy_is_imported_before_the_garbage_collector_is_spared():
+    code = (
+        'import sys\n'
+        'from mmseg_pacbal.apps import commands\n'
+        f'commands.spared_garbage_collector = lambda: sys.exit(len({HEAVY} & {{*sys.modules}}))\n'
+        'commands.run("train")\n'
+    )
+    given = ['configs/pac_bal_demo.py', '--cfg-options', 'max_iters=1', 'data_root=a b']
+    command = [sys.executable, '-c', code, *given]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
