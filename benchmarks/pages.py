@@ -16,6 +16,7 @@ from benchmarks import (
     pac_head,
     pyramid_atrous_conv,
     quantised_layer,
+    startup,
     whole_models,
 )
 from benchmarks.records import RESULTS, ROOT, load, read
@@ -66,6 +67,7 @@ def costs() -> dict[str, str]:
         gpu='\n\n'.join(on_a_gpu),
         rates=cost_curves.table(load('cost_curves')),
         earlier=earlier_build.table(load('earlier_build')),
+        startup=startup.table(load('startup')),
     )
 
 
