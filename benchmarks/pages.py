@@ -4,6 +4,7 @@ python -m benchmarks.pages
 """
 
 from collections.abc import Callable
+from types import ModuleType
 
 from benchmarks import (
     boundary_metric,
@@ -19,7 +20,7 @@ from benchmarks import (
     startup,
     whole_models,
 )
-from benchmarks.records import RESULTS, ROOT, load, read
+from benchmarks.records import RESULTS, ROOT, load, on_cpus, read
 from mmseg_pacbal.apps.error_summary import error_table
 from mmseg_pacbal.markdown import fill, to_markdown
 
@@ -54,21 +55,32 @@ def filled(page: str, text: str) -> str:
 
 def costs() -> dict[str, str]:
     rows = [
-        [what, measured, f'`python -m benchmarks.{name}`']
+        [what, measured, machine(record), f'`python -m benchmarks.{name}`']
         for name, subject in COSTS.items()
-        for what, measured in subject.summary(load(name)).items()
+        for record in on_cpus(name)
+        for what, measured in subject.summary(record).items()
     ]
     on_a_gpu = (
         f'`{name}`\n\n{COSTS[name].table(read(RESULTS / f"{name}-nvidia-h200.json"))}'
         for name in ON_A_GPU
     )
     return dict(
-        benchmarks=to_markdown(['what', 'measured', 'by'], rows, left=3),
+        benchmarks=to_markdown(['what', 'measured', 'on', 'by'], rows, left=4),
         gpu='\n\n'.join(on_a_gpu),
         rates=cost_curves.table(load('cost_curves')),
         earlier=earlier_build.table(load('earlier_build')),
         startup=startup.table(load('startup')),
     )
+
+
+def machine(record: dict) -> str:
+    """Such as AMD EPYC x1 at commit 8e5bec9."""
+    where = record['environment']
+    return f'{where["machine"]} at commit {where["commit"]}'
+
+
+def tables(subject: ModuleType, name: str) -> str:
+    return '\n\n'.join(map(subject.table, on_cpus(name)))
 
 
 def deployment() -> dict[str, str]:
@@ -104,8 +116,8 @@ PAGES: dict[str, Callable[[], dict[str, str]]] = {
     'docs/benchmarks.md': costs,
     'docs/deploy.md': deployment,
     'docs/pyramid_atrous_conv.md': lambda: dict(
-        pyramid=pyramid_atrous_conv.table(load('pyramid_atrous_conv')),
-        head=pac_head.table(load('pac_head')),
+        pyramid=tables(pyramid_atrous_conv, 'pyramid_atrous_conv'),
+        head=tables(pac_head, 'pac_head'),
     ),
     'docs/training_costs.md': lambda: dict(losses=losses.table(load('losses'))),
     'docs/results.md': results,

@@ -8,7 +8,6 @@ from mmseg_pacbal.markdown import to_markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / 'benchmarks' / 'results'
-MACHINE = 'intel-xeon-processor'  # whose figures the pages show
 
 
 def file_name(record: dict) -> str:
@@ -16,11 +15,17 @@ def file_name(record: dict) -> str:
     return f'{record["benchmark"]}-{machine}.json'
 
 
+def load(name: str) -> dict:
+    """The only committed record of a benchmark on a CPU."""
+    (record,) = on_cpus(name)
+    return record
+
+
 @functools.cache
-def load(name: str, machine: str = MACHINE) -> dict:
-    """The committed record of a benchmark on a machine, or on the only one that has run it."""
-    (path,) = [*RESULTS.glob(f'{name}-{machine}-x*')] or RESULTS.glob(f'{name}-*-x*')
-    return read(path)
+def on_cpus(name: str) -> list[dict]:
+    """The committed records of a benchmark on CPUs, the latest first."""
+    found = [read(path) for path in RESULTS.glob(f'{name}-*-x*.json')]
+    return sorted(found, key=lambda record: record['environment']['date'], reverse=True)
 
 
 def read(path: Path) -> dict:

@@ -56,8 +56,9 @@ def millions(config: str) -> str:
 def readme() -> Iterator[str]:
     for study in (SCRATCH, PRETRAINED):
         yield f'boundary F1 {study.interval("pac_bal", BF1)}, mIoU {study.interval("pac_bal")}'
-    five = next(iter(pyramid_atrous_conv.summary(records.load('pyramid_atrous_conv')).values()))
-    yield five.partition(';')[0].replace('forward and backward', 'with backward')
+    for record in records.on_cpus('pyramid_atrous_conv'):
+        five = next(iter(pyramid_atrous_conv.summary(record).values()))
+        yield five.partition(';')[0].replace('forward and backward', 'with backward')
     yield next(iter(boundary_weight.summary(records.load('boundary_weight')).values()))
     yield f'boundary F1 {RIVALS.interval("lovasz", BF1)}, mIoU {RIVALS.interval("lovasz")}'
     lovasz, ours = costs_of_losses()
@@ -265,7 +266,7 @@ def weights() -> Iterator[str]:
 
 
 def metrics() -> Iterator[str]:
-    calls = named_times('boundary_metric-intel-xeon-processor-x1')
+    calls = named_times('boundary_metric-amd-epyc-x1')
     all_three = [time for name, time in calls.items() if name.endswith('classes present')]
     yield f'take {min(all_three):.0f} to {max(all_three):.0f} ms'
     yield f'they take {calls["19 classes, 1024 x 2048"]:.0f} ms'
@@ -321,7 +322,7 @@ def deploy() -> Iterator[str]:
 
 
 def pyramid() -> Iterator[str]:
-    (case,) = benchmark('pyramid_atrous_conv-amd-epyc-x1')['cases']
+    (case,) = benchmark('traceable-amd-epyc-x1')['cases']
     by_hand, autograd = 'factorized', 'products, differentiated by autograd'
     modes = [case['forward'], case['forward+backward']]
     faster = [m['times'][autograd]['p50'] / m['times'][by_hand]['p50'] for m in modes]
@@ -333,7 +334,8 @@ def pyramid() -> Iterator[str]:
     yield f'took {min(auto):.2f} to {max(auto):.2f} of the time of the convolutions'
     shares = [
         100 * case[mode]['gemm_share']
-        for case in benchmark('pyramid_atrous_conv-intel-xeon-processor-x2')['cases']
+        for record in records.on_cpus('pyramid_atrous_conv')
+        for case in record['results']['cases']
         for mode in ('forward', 'forward+backward')
     ]
     yield f'take {min(shares):.0f} to {max(shares):.0f} % of its time'
