@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import signal
 import sys
 import tempfile
 import traceback
@@ -145,6 +146,9 @@ def run(main: Callable[[argparse.Namespace], None], args: argparse.Namespace) ->
         main(args)
     except SystemExit as ended:  # training that a signal stopped
         code = ended.code if isinstance(ended.code, int) else 1
+    except KeyboardInterrupt:
+        print('stopped by Ctrl-C', file=sys.stderr)
+        code = 128 + signal.SIGINT
     except Exception as error:
         if args.traceback:
             traceback.print_exc()

@@ -100,7 +100,8 @@ def test_continues_after_a_kill(study):
     assert 'resumed epoch' in log  # the training that was killed went on
 
 
-def test_sigterm_ends_with_75_and_a_checkpoint(study):
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_with_75_and_a_checkpoint(number, study):
     options = [
         'max_iters=200',
         'train_cfg.val_interval=200',
@@ -110,12 +111,13 @@ def test_sigterm_ends_with_75_and_a_checkpoint(study):
         tool_command('run_study', *args(study, '--rows', 'base'), *options),
         cwd=study.parent,
         stdout=subprocess.DEVNULL,
+        start_new_session=True,
     )
     first = study.parent / 'work_dirs' / 'studies' / 'mine' / 'demo' / 'base-seed0'
     deadline = time.time() + 240
     while not list(first.glob('*/vis_data/scalars.json')) and time.time() < deadline:
         time.sleep(0.05)
-    runner.send_signal(signal.SIGTERM)
+    os.killpg(runner.pid, number)  # Ctrl-C in a terminal reaches the whole group
     assert runner.wait(timeout=120) == 75
     (checkpoint,) = first.glob('*.pth')
     assert 'stopped by SIGTERM after iteration' in (first / 'study' / 'log.txt').read_text()

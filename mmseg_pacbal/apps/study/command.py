@@ -37,7 +37,7 @@ def run_all(args: argparse.Namespace, paths: StudyPaths) -> None:
     pool, device = open_pool(args)
     runs = planned(args, paths.study, device if args.amp else None)
     runner = StudyRunner(runs, paths, pool)
-    for number in SIGNALS:  # after Ray has set its own
+    for number in (*SIGNALS, signal.SIGINT):  # after Ray has set its own
         signal.signal(number, stop)
     try:
         watch(runner)
@@ -73,6 +73,8 @@ def stop(number: int, frame: object) -> NoReturn:
     """React to a scheduler's signal: end, so that the same command continues later."""
     for other in SIGNALS:  # ignore further ones; not by SIG_IGN, which tools would inherit
         signal.signal(other, lambda *_: None)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    print('stopping; the same command continues later', flush=True)
     raise SystemExit(STOPPED)
 
 

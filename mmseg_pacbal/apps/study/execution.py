@@ -133,6 +133,7 @@ def _run_tool(
             cwd=cwd,
             env=os.environ | ({} if gpus is None else dict(CUDA_VISIBLE_DEVICES=gpus)),
             pass_fds=[lock],
+            start_new_session=True,  # Ctrl-C is for the study, which then tells its tools
             preexec_fn=_end_with_parent if sys.platform == 'linux' else None,
         )
     _tools[log] = process

@@ -150,6 +150,7 @@ def ignore_stop_signals(then: Callable[[int], None] | None, ending: Any, worker:
             os._exit(0)  # as torch's handler does, which this one replaces
         signal.alarm(120)
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, 'SIGUSR1'):
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, on_sigterm)

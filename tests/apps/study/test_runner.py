@@ -219,7 +219,8 @@ def test_torchrun_starts_the_processes_of_a_run(tools, tmp_path):
     config = tmp_path / 'work' / 'base-seed0' / 'study' / 'config.py'
     for rank in '01':
         assert (tools / f'rank{rank}').read_text() == (
-            f'{rank} 2 {config} --work-dir {config.parents[1]} --resume --launcher pytorch'
+            f'{rank} 2 {config} --work-dir {config.parents[1]} --resume --traceback '
+            '--launcher pytorch'
         )
     assert '# With 2 processes.' in config.read_text()
 

@@ -17,12 +17,12 @@ from ..processes import SIGNALS, STOPPED
 
 @HOOKS.register_module()
 class PreemptionHook(Hook):
-    """On SIGTERM and SIGUSR1 write a checkpoint, then exit with code 75.
+    """On SIGTERM, SIGUSR1 and Ctrl-C write a checkpoint, then exit with code 75.
 
     75 is EX_TEMPFAIL of ``sysexits.h``: run the training again, resumed, and it continues. The
     current iteration (with gradient accumulation, the current update) is finished first, and so is
     a validation that is running. If there are several processes, a signal to one of them stops all;
-    the main process exits with 75, the others with 0.
+    the main process exits with 75, the others with 0. A second Ctrl-C ends it at once.
 
     The checkpoint is one to resume from, whatever the CheckpointHook's own are for. A loop that
     counts epochs cannot continue within one: there a checkpoint is written between two epochs only,
@@ -41,7 +41,8 @@ class PreemptionHook(Hook):
         self._earlier: dict[int, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
-        self._earlier = {number: signal.signal(number, self._note) for number in SIGNALS}
+        numbers = (*SIGNALS, signal.SIGINT)
+        self._earlier = {number: signal.signal(number, self._note) for number in numbers}
         self._hooks = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
         self._by_iteration = isinstance(runner.train_loop, IterBasedTrainLoop)
         # Those that can write, after any iteration, a checkpoint to continue from.
@@ -82,6 +83,9 @@ class PreemptionHook(Hook):
 
     def _note(self, number: int, frame: object) -> None:
         self._received = signal.Signals(number)
+        if number == signal.SIGINT:
+            signal.signal(number, signal.default_int_handler)
+            print('stopping after this iteration; Ctrl-C once more ends it at once', flush=True)
 
     def _told(self) -> bool:
         told = torch.tensor(int(self._received is not None))

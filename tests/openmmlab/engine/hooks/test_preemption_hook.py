@@ -45,7 +45,7 @@ def names(folder: Path) -> list[str]:
 @pytest.fixture
 def handlers():
     """Those of the test's process, put back where training did not end."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    before = {number: signal.getsignal(number) for number in (*processes.SIGNALS, signal.SIGINT)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -53,9 +53,10 @@ def handlers():
 
 def stop_and_resume(folder: Path, iteration: int, options: dict, stopped: dict | None = None):
     """A stopped run, continued from its last checkpoint, is the run that was not stopped."""
-    before = [signal.getsignal(number) for number in processes.SIGNALS]
+    numbers = (*processes.SIGNALS, signal.SIGINT)
+    before = [signal.getsignal(number) for number in numbers]
     whole = train(folder / 'whole', **PREEMPTION, **options)
-    assert [signal.getsignal(number) for number in processes.SIGNALS] == before
+    assert [signal.getsignal(number) for number in numbers] == before
     with pytest.raises(SystemExit) as ended:
         train(folder / 'stopped', **PREEMPTION, **options | (stopped or {}))
     assert ended.value.code == os.EX_TEMPFAIL
@@ -64,7 +65,7 @@ def stop_and_resume(folder: Path, iteration: int, options: dict, stopped: dict |
     assert_same_run(train(folder / 'resumed', last, **PREEMPTION, **options), whole)
 
 
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_signal_leaves_a_checkpoint_and_code_75(number, handlers, tmp_path):
     stop_and_resume(tmp_path, 6, SPARSE, sent(number, 6))
     assert names(tmp_path / 'stopped') == ['iter_4.pth', 'iter_6.pth']
@@ -174,10 +175,11 @@ def test_workers_outlive_a_signal_to_the_group():
     )
     processes.protect_workers(loader)
     readers = []
+    sent_after = {2: signal.SIGTERM, 4: signal.SIGUSR1, 6: signal.SIGINT}
     for batch in loader:
         readers.append(batch.item())
-        if len(readers) in (2, 4):
-            os.kill(readers[0], signal.SIGTERM if len(readers) == 2 else signal.SIGUSR1)
+        if len(readers) in sent_after:
+            os.kill(readers[0], sent_after[len(readers)])
     assert len(readers) == 50
     assert len(set(readers)) == 1
     assert readers[0] != os.getpid()
