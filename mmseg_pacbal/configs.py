@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -150,11 +151,24 @@ def find_config(path: str) -> str:
 
 def change_settings(cfg: Config, options: dict) -> None:
     """Change settings of a parsed config in place, as ``load_config`` does."""
+    _tell_of_misspelt_keys(cfg, options)
     try:
         cfg.merge_from_dict(options)
     except (KeyError, TypeError, AssertionError) as error:
         raise ValueError(f'settings do not fit {cfg.filename}: {one_sentence(error)}') from error
     _propagate(cfg, options)
+
+
+def _tell_of_misspelt_keys(cfg: Config, options: dict) -> None:
+    """Print which new keys are spelt almost like one that is there: nothing may read them."""
+    for option in options if is_first_process() else ():
+        node: Any = cfg._cfg_dict
+        for key in option.split('.'):
+            if isinstance(node, dict) and key not in node:
+                for close in difflib.get_close_matches(key, map(str, node), n=1, cutoff=0.8):
+                    print(f'config: {option} is new, maybe read by nothing; {close} is there')
+            node = dict(enumerate(node)) if isinstance(node, (list, tuple)) else node
+            node = node.get(int(key) if key.isdigit() else key) if isinstance(node, dict) else None
 
 
 def walk(node: object, path: str = '') -> Iterator[tuple[str, ConfigDict]]:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -231,7 +232,11 @@ WRONG_FLAGS = [
     ('visualize DEMO a.pth --figure loss --out o.gif', '--out must', '.png, .jpg, .pdf'),
     ('visualize DEMO --figure loss --out o.png', '--figure loss', 'needs a checkpoint'),
     ('visualize DEMO a.pth --figure comparison --out o.png', 'comparison without', 'go together'),
-    ('visualize DEMO a.pth --figure loss --compare c d --out o.png', 'loss with', 'go together'),
+    (
+        'visualize DEMO a.pth --figure loss --compare DEMO a.pth --out o.png',
+        'loss with',
+        'go together',
+    ),
     ('visualize DEMO a.pth --figure loss --names a b --out o.png', '--names', 'of --compare'),
     ('visualize DEMO --figure loss --out o.png --indices a', "'a'", '--indices: invalid int value'),
     ('analyze_errors DEMO a.pth --out o --width 0', 'got 0', 'width must be a positive integer'),
@@ -262,6 +267,7 @@ def test_error_of_a_tool_names_flag_value_and_what_is_accepted(
 ):
     tool, *args = command.split()
     monkeypatch.chdir(tmp_path)
+    Path('a.pth').touch()
     with pytest.raises(SystemExit) as ended:
         call_tool(tool, *(CONFIGS.get(arg, arg) for arg in args))
     message = capsys.readouterr().err

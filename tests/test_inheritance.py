@@ -202,3 +202,20 @@ def test_the_maintained_fork(wheel, tmp_path):
         cwd=tmp_path,
     )
     assert re.search(r'mIoU: \d', tested)
+
+
+@pytest.mark.parametrize(
+    ('option', 'close'),
+    [
+        ('optimiser.lr', 'optimizer'),
+        ('train_dataloader.num_worker', 'num_workers'),
+        ('test_dataloader.dataset.data_prefx.img_path', 'data_prefix'),
+        ('model.decode_head.loss_decode.kernal_size', 'kernel_size'),
+        ('my_note', ''),
+        ('optimizer.lr', ''),
+    ],
+)
+def test_a_key_that_is_almost_one_that_is_there_is_told(option, close, capsys):
+    configs.load_config('configs/pac_bal_demo.py', {option: 3})
+    said = f'config: {option} is new, maybe read by nothing; {close} is there'
+    assert (said in capsys.readouterr().out) == bool(close)
