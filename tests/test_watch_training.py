@@ -2,10 +2,14 @@
 
 import importlib.util
 import json
+import re
+from contextlib import nullcontext
 
 import pytest
 import torch
+from mmengine.config import Config
 
+from mmseg_pacbal.openmmlab.engine import runner
 from tests.environments import ROOT
 from tests.openmmlab.engine.tiny_run import checkpoint, load, train
 from tests.pages import blocks
@@ -26,8 +30,8 @@ def test_early_stopping(tmp_path):
     (hook,) = settings('EarlyStoppingHook')['custom_hooks']
     # The score of the tiny run is random; none can be a million better than the first.
     never = dict(hook, monitor='score', rule='greater', min_delta=1e6, patience=2)
-    runner = train(tmp_path, max_iters=40, custom_hooks=[never])
-    assert runner.iter == 6  # validations after 2, 4 and 6 iterations: one, and two no better
+    trained = train(tmp_path, max_iters=40, custom_hooks=[never])
+    assert trained.iter == 6  # validations after 2, 4 and 6 iterations: one, and two no better
 
 
 @pytest.mark.slow
@@ -39,6 +43,25 @@ def test_a_compiled_model_trains_to_the_same_weights(tmp_path):
     assert ['train_step' in vars(run.model) for run in runs] == [False, True]
     assert compiled.keys() == plain.keys()
     torch.testing.assert_close(compiled, plain)
+
+
+@pytest.mark.parametrize(
+    ('version', 'device', 'options', 'refused'),
+    [
+        ('2.13.0+cpu', 'cpu', True, True),
+        ('2.13.0+cpu', 'cpu', dict(mode='reduce-overhead'), True),
+        ('2.13.0+cpu', 'cpu', dict(backend='aot_eager'), False),
+        ('2.13.0+cpu', 'cpu', False, False),
+        ('2.13.0+cu130', 'cuda', True, False),
+        ('2.14.1+cpu', 'cpu', True, False),
+    ],
+)
+def test_compiler_with_gradients_of_zero(version, device, options, refused, monkeypatch):
+    monkeypatch.setattr(torch, '__version__', version)
+    monkeypatch.setattr(runner, 'get_device', lambda: device)
+    expected = pytest.raises(ValueError, match=f'zero on a CPU with torch {re.escape(version)}')
+    with expected if refused else nullcontext():
+        runner.check_compiler(Config(dict(compile=options)))
 
 
 @pytest.mark.parametrize('package', WRITTEN)

@@ -4,7 +4,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
@@ -34,6 +36,7 @@ class CheckedRunner(Runner):
 
     @classmethod
     def from_cfg(cls, cfg: Config) -> Runner:
+        check_compiler(cfg)
         infer_settings(cfg)  # done already where our tools have read the config
         return super().from_cfg(cfg)
 
@@ -95,6 +98,19 @@ def build_runner(cfg: Config) -> Runner:
     if 'runner_type' not in cfg:
         set_values([('', cfg)], 'runner_type', 'CheckedRunner')
     return RUNNERS.build(cfg)
+
+
+def check_compiler(cfg: Config) -> None:
+    """Refuse a compiler whose gradients are wrong: findings/torch_compile_zero_gradients.sh."""
+    options = cfg.get('compile')
+    backend = options.get('backend', 'inductor') if isinstance(options, dict) else 'inductor'
+    wrong = torch.__version__.startswith('2.13.') and get_device() == 'cpu'
+    if options and backend == 'inductor' and wrong:
+        raise ValueError(
+            f'compile={options!r} trains with gradients of zero on a CPU with torch '
+            f'{torch.__version__}, if the model has few classes; leave compile out, or install '
+            'torch 2.14.1 or newer'
+        )
 
 
 def unwrapped(runner: Runner) -> Any:
