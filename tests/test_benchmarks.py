@@ -81,6 +81,7 @@ SMALL: dict[str, dict] = dict(
     boundary_metric=dict(SHAPE=(1, 40, 50), LARGE=(1, 60, 70)),
     boundary_weight=dict(SIDE=65, SIZES=((33, 33), (40, 60))),
     cost_curves=dict(CHANNELS=(64, 8), SIZE=9, RATES=range(1, 4), PEER_RATES=(1, 3)),
+    busy_cores=dict(STARTS=1, CALLS=3, SHAPE=(1, 40, 50), CHANNELS=(64, 8), SIZE=9),
     earlier_build=dict(MAPS=((1, 40, 50),), CLASSES=(2,), SIZE=64, LOGITS=8, MEASURED=(1, 40, 50)),
     export_runtimes=dict(CASES=((8, 4, 5),)),
     losses=dict(CLASSES=(2, 3), SIZE=64, LOGITS=8),
@@ -118,7 +119,7 @@ def test_subjects_measure_what_their_tables_show(name, monkeypatch, tmp_path):
     assert table.count('\n| ') >= 1
     if name in COSTS:
         assert all(subject.summary(record).values())
-    assert rings or name == 'startup'  # which measures other processes
+    assert rings or name in ('busy_cores', 'startup')  # which measure other processes
     for ring in rings:
         assert_fresh(ring)
 
@@ -187,6 +188,14 @@ def test_auto_loses_at_most_5_percent_in_the_committed_grid():
         taken += share < 0.5 and chosen != 'reference'
     # And it is no plain refusal: what takes half the time is taken, but for a few small cells.
     assert taken > 0.9 * halved > 90
+
+
+def test_calls_on_busy_cores_get_fresh_inputs_too():
+    from benchmarks import busy_cores
+
+    for run in busy_cores.candidates((1, 20, 30), (64, 8), 9).values():
+        assert_fresh(run.inputs)
+        run()
 
 
 @pytest.mark.parametrize('path', [*RESULTS.glob('export_runtimes-*')], ids=lambda path: path.stem)
