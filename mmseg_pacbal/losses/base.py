@@ -190,8 +190,10 @@ class PixelLoss(nn.Module):
             )
         expected = (shape[0], *shape[2:])
         if label.shape != expected:
+            enlarge = "; enlarge them by F.interpolate(logits, label.shape[1:], mode='bilinear')"
             raise ValueError(
                 f'label must be {expected} for logits {shape}, but got {tuple(label.shape)}'
+                f'{enlarge if label.dim() == 3 and len(label) == shape[0] else ""}'
             )
         if self.class_weight is not None and len(self.class_weight) != shape[1]:
             raise ValueError(

@@ -44,6 +44,8 @@ class LabelCheck:
                 advice += (
                     f'; if it is padding, set model.data_preprocessor.seg_pad_val={ignore_index}'
                 )
+            elif value < 0:
+                advice += f'; if {value} is void, give ignore_index={value}'
             raise ValueError(
                 f'label holds {value}, but accepted are classes 0..{num_classes - 1} and '
                 f'ignore_index={ignore_index}; {advice}'

@@ -77,7 +77,9 @@ def reject_unknown_arguments(cls: type, unknown: Mapping[str, object]) -> None:
     for name, value in unknown.items():
         if name not in names:
             close = difflib.get_close_matches(name, names, n=1)
+            alike = dict.fromkeys([*close, *(n for n in names if n.endswith(f'_{name}'))])
+            hint = f'did you mean {" or ".join(alike)}? ' if alike else ''
             raise TypeError(
                 f'{cls.__name__} has no argument {name} (got {value!r}); '
-                f'{f"did you mean {close[0]}? " if close else ""}accepted are {", ".join(names)}'
+                f'{hint}accepted are {", ".join(names)}'
             )
