@@ -134,7 +134,7 @@ def test_search_finds_a_page_without_a_server(site):
         page.keyboard.type('trimap')
         found = '.md-search-result__link[href*="boundary_metrics.html"]:visible'
         result = page.locator(found).first
-        result.wait_for(timeout=20_000)
+        result.wait_for(timeout=120_000)
         assert asked == []
         result.click()
         page.wait_for_url('**/boundary_metrics.html**')

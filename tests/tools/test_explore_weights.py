@@ -150,7 +150,7 @@ class Tab:
 
     def wait(self, condition: str, given: object = None) -> None:
         """Wait until an expression of JavaScript is true."""
-        self.page.wait_for_function(f'given => {condition}', arg=given, timeout=20_000)
+        self.page.wait_for_function(f'given => {condition}', arg=given, timeout=120_000)
 
     def wait_until_changed(self, selector: str, before: str) -> str:
         condition = 'document.querySelector(given[0])?.innerHTML !== given[1]'
