@@ -15,7 +15,10 @@ ON_ANY_DEVICE = (
     *('pyramid_atrous_conv', 'pac_head'),
     *('boundary_weight', 'losses', 'model_zoo', 'earlier_build'),
 )
-ON_CPU = (*('boundary_metric', 'busy_cores', 'cost_curves', 'export_runtimes', 'startup', 'pages'),)
+ON_CPU = (
+    *('boundary_metric', 'busy_cores', 'cost_curves'),
+    *('export_runtimes', 'startup', 'pages'),
+)
 
 
 def commands(device: str) -> list[str]:

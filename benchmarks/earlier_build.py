@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.harness import InTurn, blocks, fresh, labels, main, measure_times
-from benchmarks.records import ROOT, ms, source
+from benchmarks.records import ROOT, ms, ratios, source
 from mmseg_pacbal.markdown import to_markdown
 from mmseg_pacbal.openmmlab.evaluation import intersect_and_union
 from mmseg_pacbal.ops.reference import boundary_weight_map_reference
@@ -124,17 +124,13 @@ def step(loss: Callable[..., Tensor]) -> Callable[[tuple[Tensor, Tensor]], Tenso
 def table(record: dict) -> str:
     rows = []
     for case, times in record['results']['cases'].items():
-        now = times['now']
-        before, peer = (
-            ', '.join(f'{now[p] / times[other][p]:.2f}' for p in ('p20', 'p50', 'p80'))
-            if other in times
-            else ''
-            for other in ('earlier', 'peer')
-        )
-        shown = [
-            ms(times[who], 1) if who in times else '' for who in ('peer', 'earlier', 'now', 'limit')
+        columns = ('peer', 'earlier', 'now', 'limit')
+        shown = [ms(times[who], 1) if who in times else '' for who in columns]
+        to_now = [
+            ', '.join(ratios(times['now'], times[who])) if who in times else ''
+            for who in ('earlier', 'peer')
         ]
-        rows.append([case, *shown, before, peer])
+        rows.append([case, *shown, *to_now])
     head = ['work', 'peer', 'earlier', 'now', 'limit', 'now / earlier: p20, p50, p80', 'now / peer']
     return to_markdown(head, rows, left=1) + source(record)
 

@@ -7,11 +7,13 @@ import argparse
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from benchmarks.harness import InTurn, fresh, main, measure_times, relative_error
-from benchmarks.records import source
-from benchmarks.runtimes import OPENERS, installed, versions
+from benchmarks.records import source_of_spreads, spread
+from benchmarks.runtimes import OPENERS, PACKAGES, installed, versions
 from mmseg_pacbal.layers import PyramidAtrousConv, prepare_export
 from mmseg_pacbal.markdown import to_markdown
 
@@ -27,18 +29,13 @@ MAX_ERROR = 1e-5
 def measure(args: argparse.Namespace) -> dict:
     names = args.runtimes.split(',') if args.runtimes else installed()
     cases = [case(args, name, *shape) for name in names for shape in CASES]
-    return dict(versions=versions(names), cases=cases)
+    packages = [package for name in names for package in PACKAGES[name]]
+    return dict(versions=versions(packages), cases=cases)
 
 
 def case(args: argparse.Namespace, runtime: str, c_in: int, c_out: int, size: int) -> dict:
     """Times of both forms in a runtime, and their errors against PyTorch."""
-    shape = (1, c_in, size, size)
-    features = fresh(lambda generator: torch.randn(shape, generator=generator).numpy())
-    x = torch.from_numpy(features[0])
-    torch.manual_seed(0)
-    layer = PyramidAtrousConv(c_in, c_out, activation=None, backend='reference').eval()
-    with torch.no_grad():
-        expected = layer(x)
+    layer, features, x, expected = problem(c_in, c_out, size)
     runs, errors = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         for form, layer.backend in FORMS.items():
@@ -49,8 +46,21 @@ def case(args: argparse.Namespace, runtime: str, c_in: int, c_out: int, size: in
                 raise ValueError(f'{form} in {runtime} differs from PyTorch by {errors[form]:.1e}')
             runs[form] = InTurn(model, features)
         times = measure_times(runs, args.repeats)
-    print(runtime, *shape, {form: found['p50'] for form, found in times.items()}, flush=True)
+    print(runtime, *x.shape, {form: found['p50'] for form, found in times.items()}, flush=True)
     return dict(runtime=runtime, c_in=c_in, c_out=c_out, size=size, errors=errors, times=times)
+
+
+def problem(
+    c_in: int, c_out: int, size: int
+) -> tuple[PyramidAtrousConv, list[np.ndarray], Tensor, Tensor]:
+    """A layer, features to be passed in turn, the first of them as a tensor, and its output."""
+    shape = (1, c_in, size, size)
+    features = fresh(lambda generator: torch.randn(shape, generator=generator).numpy())
+    x = torch.from_numpy(features[0])
+    torch.manual_seed(0)
+    layer = PyramidAtrousConv(c_in, c_out, activation=None, backend='reference').eval()
+    with torch.no_grad():
+        return layer, features, x, layer(x)
 
 
 def faster(case: dict) -> float:
@@ -61,15 +71,12 @@ def faster(case: dict) -> float:
 def table(record: dict) -> str:
     rows = []
     for found in record['results']['cases']:
-        times = (found['times'][form].values() for form in FORMS)
-        spans = [', '.join(f'{1e3 * value:.2f}' for value in values) for values in times]
+        times = [spread(found['times'][form], 2) for form in FORMS]
         shape = '{c_in} -> {c_out}, {size}x{size}'.format(**found)
         errors = ' and '.join(f'{found["errors"][form]:.0e}' for form in FORMS)
-        rows.append([found['runtime'], shape, *spans, f'{faster(found):.2f}', errors])
+        rows.append([found['runtime'], shape, *times, f'{faster(found):.2f}', errors])
     head = ['runtime', 'layer', 'factorized, ms', 'five, ms', 'five / factorized', 'errors']
-    named = ', '.join(f'{name} {v}' for name, v in record['results']['versions'].items())
-    where = source(record)
-    return f'{to_markdown(head, rows, left=2)}\n\np20, p50 and p80; {named}.{where}'
+    return to_markdown(head, rows, left=2) + source_of_spreads(record)
 
 
 if __name__ == '__main__':

@@ -4,18 +4,17 @@ python -m benchmarks.quantised_layer
 """
 
 import argparse
-import importlib.metadata
 import tempfile
 from pathlib import Path
 
 import torch
 
-from benchmarks.export_runtimes import FORMS, MAX_ERROR
-from benchmarks.harness import InTurn, fresh, main, measure_times, relative_error
-from benchmarks.records import source
-from benchmarks.runtimes import INT8, INT8_PACKAGES, to_onnx
+from benchmarks.export_runtimes import FORMS, MAX_ERROR, problem
+from benchmarks.harness import InTurn, main, measure_times, relative_error
+from benchmarks.records import source_of_spreads, spread
+from benchmarks.runtimes import INT8, INT8_PACKAGES, to_onnx, versions
 from mmseg_pacbal.apps.refusals import require_packages
-from mmseg_pacbal.layers import PyramidAtrousConv, prepare_export
+from mmseg_pacbal.layers import prepare_export
 from mmseg_pacbal.markdown import to_markdown
 
 CASES = ((2048, 256, 33), (512, 256, 33), (128, 64, 33))  # C_in, C_out, side of the feature
@@ -24,20 +23,13 @@ ACCEPTED = dict(float32=MAX_ERROR, int8=0.1)
 
 def measure(args: argparse.Namespace) -> dict:
     require_packages(*INT8_PACKAGES)
-    versions = {name: importlib.metadata.version(name) for name in INT8_PACKAGES}
     cases = [case(args, runtime, *shape) for runtime in INT8 for shape in CASES]
-    return dict(versions=versions, cases=cases)
+    return dict(versions=versions(INT8_PACKAGES), cases=cases)
 
 
 def case(args: argparse.Namespace, runtime: str, c_in: int, c_out: int, size: int) -> dict:
     """Times of both forms in both precisions, and their errors against PyTorch."""
-    shape = (1, c_in, size, size)
-    features = fresh(lambda generator: torch.randn(shape, generator=generator).numpy())
-    x = torch.from_numpy(features[0])
-    torch.manual_seed(0)
-    layer = PyramidAtrousConv(c_in, c_out, activation=None, backend='reference').eval()
-    with torch.no_grad():
-        expected = layer(x)
+    layer, features, x, expected = problem(c_in, c_out, size)
     quantised, start = INT8[runtime]
     runs, errors = {}, {}
     with tempfile.TemporaryDirectory() as folder:
@@ -53,7 +45,7 @@ def case(args: argparse.Namespace, runtime: str, c_in: int, c_out: int, size: in
                     )
                 runs[key] = InTurn(model, features)
         times = measure_times(runs, args.repeats)
-    print(runtime, *shape, {key: found['p50'] for key, found in times.items()}, flush=True)
+    print(runtime, *x.shape, {key: found['p50'] for key, found in times.items()}, flush=True)
     return dict(runtime=runtime, c_in=c_in, c_out=c_out, size=size, errors=errors, times=times)
 
 
@@ -63,12 +55,10 @@ def table(record: dict) -> str:
         shape = '{c_in} -> {c_out}, {size}x{size}'.format(**found)
         for form in FORMS:
             keys = [f'{form}, {precision}' for precision in ACCEPTED]
-            times = (found['times'][key].values() for key in keys)
-            spans = [', '.join(f'{1e3 * value:.2f}' for value in values) for values in times]
-            rows.append([found['runtime'], shape, form, *spans, f'{found["errors"][keys[1]]:.1%}'])
+            times = [spread(found['times'][key], 2) for key in keys]
+            rows.append([found['runtime'], shape, form, *times, f'{found["errors"][keys[1]]:.1%}'])
     head = ['runtime', 'layer', 'form', 'float32, ms', 'int8, ms', 'error of int8']
-    named = ', '.join(f'{name} {v}' for name, v in record['results']['versions'].items())
-    return f'{to_markdown(head, rows, left=3)}\n\np20, p50 and p80; {named}.{source(record)}'
+    return to_markdown(head, rows, left=3) + source_of_spreads(record)
 
 
 if __name__ == '__main__':

@@ -16,15 +16,14 @@ def file_name(record: dict) -> str:
 
 
 def load(name: str) -> dict:
-    """The only committed record of a benchmark on a CPU."""
-    (record,) = on_cpus(name)
-    return record
+    """The latest record of a benchmark on a CPU."""
+    return on_cpus(name)[0]
 
 
 @functools.cache
 def on_cpus(name: str) -> list[dict]:
-    """The committed records of a benchmark on CPUs, the latest first."""
-    found = [read(path) for path in RESULTS.glob(f'{name}-*-x*.json')]
+    """The records of a benchmark on CPUs, the latest first."""
+    found = [read(path) for path in sorted(RESULTS.glob(f'{name}-*-x*.json'))]
     return sorted(found, key=lambda record: record['environment']['date'], reverse=True)
 
 
@@ -48,6 +47,22 @@ def source(record: dict) -> str:
 def ms(times: dict, digits: int = 0) -> str:
     """The median in milliseconds."""
     return f'{1e3 * times["p50"]:.{digits}f} ms'
+
+
+def spread(times: dict, digits: int) -> str:
+    """p20, p50 and p80 in milliseconds."""
+    return ', '.join(f'{1e3 * value:.{digits}f}' for value in times.values())
+
+
+def ratios(times: dict, others: dict) -> list[str]:
+    """Of p20, p50 and p80 to those of something else."""
+    return [f'{times[p] / others[p]:.2f}' for p in ('p20', 'p50', 'p80')]
+
+
+def source_of_spreads(record: dict) -> str:
+    """What stands below a table of :func:`spread` in runtimes."""
+    named = ', '.join(f'{name} {v}' for name, v in record['results']['versions'].items())
+    return f'\n\np20, p50 and p80; {named}.{source(record)}'
 
 
 def span(values: list[float], digits: int) -> str:

@@ -3,7 +3,7 @@
 import importlib.metadata
 import importlib.util
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,8 @@ def installed() -> list[str]:
     return [name for name, packages in PACKAGES.items() if all(map(has, packages))]
 
 
-def versions(runtimes: list[str]) -> dict[str, str]:
-    """Of the runtimes' packages."""
-    names = [package for runtime in runtimes for package in PACKAGES[runtime]]
-    return {name: importlib.metadata.version(name) for name in names}
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in packages}
 
 
 def to_onnx(module: nn.Module, x: Tensor, path: Path) -> Path:

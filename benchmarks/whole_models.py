@@ -7,7 +7,6 @@ weights are random, and mIoU is not measured.
 """
 
 import argparse
-import importlib.metadata
 import tempfile
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from mmengine.config import Config
 from mmseg.registry import DATASETS, MODELS
 
 from benchmarks.harness import InTurn, main, measure_times
-from benchmarks.records import source
-from benchmarks.runtimes import INT8, INT8_PACKAGES, Model
+from benchmarks.records import source_of_spreads, spread
+from benchmarks.runtimes import INT8, INT8_PACKAGES, Model, versions
 from mmseg_pacbal.apps import export_onnx
 from mmseg_pacbal.apps.refusals import require_packages
 from mmseg_pacbal.markdown import to_markdown
@@ -34,8 +33,7 @@ def measure(args: argparse.Namespace) -> dict:
     require_packages(*INT8_PACKAGES)
     pairs = [model.partition('=')[::2] for model in args.models.split(',')]
     models = [result for pair in pairs for result in of_model(args, *pair)]
-    versions = {name: importlib.metadata.version(name) for name in INT8_PACKAGES}
-    return dict(versions=versions, runs=models)
+    return dict(versions=versions(INT8_PACKAGES), runs=models)
 
 
 def of_model(args: argparse.Namespace, config: str, checkpoint: str) -> list[dict]:
@@ -113,15 +111,14 @@ def table(record: dict) -> str:
             f'`{found["config"]}`',
             found['checkpoint'] or 'random weights',
             found['run'],
-            ', '.join(f'{1e3 * value:.1f}' for value in found['times'].values()),
+            spread(found['times'], 1),
             f'{1 / found["times"]["p50"]:.1f}',
             'not measured' if found['miou'] is None else f'{found["miou"]:.2f}',
         ]
         for found in record['results']['runs']
     ]
     head = ['config', 'checkpoint', 'run by', 'ms an image', 'images a second', 'mIoU']
-    named = ', '.join(f'{name} {v}' for name, v in record['results']['versions'].items())
-    return f'{to_markdown(head, rows, left=3)}\n\np20, p50 and p80; {named}.{source(record)}'
+    return to_markdown(head, rows, left=3) + source_of_spreads(record)
 
 
 if __name__ == '__main__':

@@ -117,7 +117,7 @@ def _edges(label: Tensor, void_edges: bool, ignore_padding: bool, ignore_index: 
     strips = []
     for top in range(0, height, step):
         rows = slice(top, top + step + 1)  # with the lower neighbours of the last row
-        lines = [line if line.shape[1] == 1 else line[:, rows] for line in before]
+        lines = [line.expand_as(label)[:, rows] for line in before]
         strip = _edges_of(label[:, rows], is_class[:, rows], lines, void_edges)
         strips.append(strip[:, :step])
     return torch.cat(strips, dim=1)
