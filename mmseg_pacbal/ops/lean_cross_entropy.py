@@ -1,9 +1,11 @@
-"""Upsampling and weighted cross entropy, strip by strip: full-size logits are never held.
+"""Upsampling and weighted cross entropy, tile by tile: full-size logits are never held.
 
-The gradient with respect to the small logits is computed together with the loss, while a strip
+The gradient with respect to the small logits is computed together with the loss, while a tile
 of large logits is in memory, as in Liger-Kernel's fused linear cross entropy for a vocabulary
 (Hsu et al. 2024, arXiv:2410.10989). Only this gradient is kept for the backward pass.
 """
+
+import itertools
 
 import torch
 import torch.nn.functional as F
@@ -12,8 +14,10 @@ from torch.autograd.function import once_differentiable
 
 from .arguments import BOOL, INT, check_arguments, check_tensor, int_from, none_or
 
-# Strips that stay in a CPU's cache are fastest; a GPU needs larger ones to be busy.
-STRIP_BYTES = {'cpu': 2**21, 'cuda': 2**25}
+# Tiles that stay in a CPU's cache are fastest, and narrow ones read few columns of the logits: a
+# product with all of them would cost more than the cross entropy. A GPU needs strips to be busy.
+STRIP_BYTES = {'cpu': 2**20, 'cuda': 2**25}
+TILE_WIDTH = {'cpu': 128}
 ACCEPTED = dict(ignore_index=INT, align_corners=BOOL, strip_bytes=none_or(int_from(1)))
 
 
@@ -34,9 +38,9 @@ def lean_cross_entropy(
     over the pixels p whose label is not void. Class weights and the divisor of a mean are
     factors of a pixel: put them into ``weight``. Value and gradient equal those of
     ``F.interpolate`` and ``F.cross_entropy`` up to rounding. Memory beyond the arguments: a
-    gradient of the size of logits, and a few strips.
+    gradient of the size of logits, and a few tiles.
 
-    Upsampling is separable, so a strip is ``rows @ logits @ columns`` with two small matrices,
+    Upsampling is separable, so a tile is ``rows @ logits @ columns`` with two small matrices,
     and the transposed matrices take the gradient back. If TF32 is switched on for matrix products,
     the result is only as exact as these are.
 
@@ -47,8 +51,9 @@ def lean_cross_entropy(
         weight: Factor of every pixel, (N, H, W); no gradient flows to it. None: 1.
         ignore_index: The void label.
         align_corners: That of ``F.interpolate``.
-        strip_bytes: Upper limit of the memory for the large logits of a strip, which has at least
-            one row of one image. None: 2 MiB on a CPU, 32 MiB elsewhere.
+        strip_bytes: Upper limit of the memory for the large logits of a tile, which has at least
+            one row: of 128 pixels on a CPU, of one image elsewhere. None: 1 MiB on a CPU, 32 MiB
+            elsewhere.
 
     Returns:
         The loss, a scalar that can be differentiated once, and the number of pixels whose label
@@ -70,37 +75,36 @@ def lean_cross_entropy(
         target = torch.where(valid, label, 0)
         weight = valid.to(logits.dtype) if weight is None else weight.to(logits.dtype) * valid
         strip_bytes = strip_bytes or STRIP_BYTES.get(logits.device.type, 2**25)
-        row_bytes = logits.shape[1] * label.shape[2] * logits.element_size()
-        step = max(1, strip_bytes // max(1, row_bytes))
-        return _LeanCrossEntropy.apply(logits, target, weight, valid, align_corners, step)
+        width = max(1, min(label.shape[2], TILE_WIDTH.get(logits.device.type, label.shape[2])))
+        row_bytes = logits.shape[1] * width * logits.element_size()
+        tile = (max(1, strip_bytes // max(1, row_bytes)), width)
+        return _LeanCrossEntropy.apply(logits, target, weight, valid, align_corners, tile)
 
 
 class _LeanCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, logits, target, weight, valid, align_corners, step):
-        """Loss, count and, if it is needed, the gradient; ``step`` rows at a time."""
-        height, width = target.shape[1:]
-        strips = _row_strips(_resize_matrix(logits.shape[2], height, align_corners, logits), step)
-        strips = [
-            (out, read, rows.to(logits.device, non_blocking=True)) for out, read, rows in strips
-        ]
-        columns = _resize_matrix(logits.shape[3], width, align_corners, logits)
-        columns = columns.to(logits.device, non_blocking=True).T  # (w, W)
+    def forward(ctx, logits, target, weight, valid, align_corners, tile):
+        """Loss, count and, if it is needed, the gradient; ``tile`` rows and columns at a time."""
+        down, across = (
+            _strips(_resize_matrix(short, long, align_corners, logits), step, logits.device)
+            for short, long, step in zip(logits.shape[2:], target.shape[1:], tile, strict=True)
+        )
         grad = torch.zeros_like(logits) if ctx.needs_input_grad[0] else None
         loss, correct = logits.new_zeros(()), target.new_zeros(())
-        for n in range(len(logits)):
-            for out, read, rows in strips:
-                large = rows @ logits[n, :, read] @ columns  # (C, R, W)
-                strip_target = target[n, None, out]  # (1, R, W)
-                at_label = large.gather(0, strip_target)[0]
-                correct += ((at_label == large.amax(dim=0)) & valid[n, out]).sum()
-                log_p = large.log_softmax(dim=0)
-                loss -= (log_p.gather(0, strip_target)[0] * weight[n, out]).sum()
-                if grad is not None:
-                    # w (p - onehot), in place of log_p, then back through both matrices
-                    large_grad = log_p.exp_().mul_(weight[n, out])
-                    large_grad.scatter_add_(0, strip_target, -weight[n, None, out])
-                    grad[n, :, read] += rows.T @ (large_grad @ columns.T)
+        tiles = itertools.product(range(len(logits)), down, across)
+        for n, (row_out, row_in, rows), (column_out, column_in, columns) in tiles:
+            out, read = (n, row_out, column_out), (n, slice(None), row_in, column_in)
+            large = rows @ logits[read] @ columns.T  # (C, R, S)
+            large -= large.amax(dim=0)
+            at_label = large.gather(0, target[out][None])[0]
+            correct += ((at_label == 0) & valid[out]).sum()
+            total = large.exp_().sum(dim=0)
+            loss += ((total.log() - at_label) * weight[out]).sum()
+            if grad is not None:
+                # w (p - onehot), in place of the exponentials, then back through both matrices
+                large *= weight[out] / total
+                large.scatter_add_(0, target[out][None], -weight[out][None])
+                grad[read] += rows.T @ (large @ columns)
         if grad is not None:
             ctx.save_for_backward(grad)
         ctx.mark_non_differentiable(correct)
@@ -120,14 +124,14 @@ def _resize_matrix(short: int, long: int, align_corners: bool, like: Tensor) -> 
     return F.interpolate(identity, size, mode='bilinear', align_corners=align_corners)[0, 0]
 
 
-def _row_strips(matrix: Tensor, step: int) -> list[tuple[slice, slice, Tensor]]:
-    """Strips of output rows: their positions, the rows of logits that they read, and the matrix."""
+def _strips(matrix: Tensor, step: int, device: torch.device) -> list[tuple[slice, slice, Tensor]]:
+    """Strips of output rows: their positions, the inputs that they read, and the matrix."""
     strips = []
     for start in range(0, len(matrix), step):
         out = slice(start, start + step)
         used = matrix[out].any(dim=0).nonzero()
         read = slice(int(used[0]), int(used[-1]) + 1)
-        strips.append((out, read, matrix[out, read]))
+        strips.append((out, read, matrix[out, read].to(device, non_blocking=True)))
     return strips
 
 

@@ -79,6 +79,7 @@ def test_loss_by_hand():
         ((9, 9), (65, 65)),
         ((1, 1), (6, 5)),
         ((1, 4), (9, 4)),
+        ((3, 17), (10, 261)),  # three tiles beside one another
         ((6, 5), (6, 5)),
         ((4, 3), (1, 1)),
         ((13, 11), (6, 5)),  # logits larger than the label

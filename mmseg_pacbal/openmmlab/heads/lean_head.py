@@ -1,4 +1,4 @@
-"""Heads that compute their loss strip by strip, without logits at the size of the label."""
+"""Heads that compute their loss tile by tile, without logits at the size of the label."""
 
 import functools
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ def build_chunked_loss_head(head: str, **kwargs: Any) -> BaseDecodeHead:
 
     In a config, ``type='ASPPHead'`` becomes ``type='ChunkedLossHead', head='ASPPHead'``; nothing
     else changes (``LeanHead`` is its older name). The losses and ``acc_seg`` are those of the head
-    itself, up to rounding; the logits are enlarged strip by strip, never as a whole
+    itself, up to rounding; the logits are enlarged tile by tile, never as a whole
     (see :func:`mmseg_pacbal.ops.lean_cross_entropy.lean_cross_entropy`).
 
     Args:
@@ -36,8 +36,8 @@ def build_chunked_loss_head(head: str, **kwargs: Any) -> BaseDecodeHead:
         **kwargs: Its arguments.
 
     Raises:
-        ValueError: head is not such a name, or it does something that is not computed strip by
-            strip: a sampler, its own ``loss_by_feat``, or a loss other than
+        ValueError: head is not such a name, or it does something that is not computed tile by
+            tile: a sampler, its own ``loss_by_feat``, or a loss other than
             ``BoundaryAwareLoss`` and ``CrossEntropyLoss`` over softmax, with reduction mean or
             sum.
     """
@@ -120,7 +120,7 @@ def _factor_and_divisor(
 
 
 def _check(head: BaseDecodeHead, loss_by_feat: Any) -> None:
-    """Raise ValueError for what is not computed strip by strip."""
+    """Raise ValueError for what is not computed tile by tile."""
     name = type(head).__name__.removeprefix('ChunkedLoss')
     if getattr(loss_by_feat, '__func__', None) is not BaseDecodeHead.loss_by_feat:
         raise ValueError(
