@@ -84,7 +84,8 @@ def read_image(path: str, loader: Loader | None = None) -> np.ndarray:
             'first only; save it with photometric RGB, or load it by a transform of your own'
         )
     try:
-        open_image('image', path, data)  # OpenCV may fill in what a truncated file lacks
+        # OpenCV may fill in what a truncated file lacks. A JPEG is read whole for its draft, too.
+        open_image('image', path, data, draft=True)
     except UnknownToPillowError:
         if pixels is None:
             raise
@@ -96,13 +97,18 @@ def read_image(path: str, loader: Loader | None = None) -> np.ndarray:
     return pixels
 
 
-def open_image(what: str, path: str, data: bytes) -> Image.Image:
-    """Decode the content of a file by Pillow; may raise UnknownToPillowError."""
+def open_image(what: str, path: str, data: bytes, draft: bool = False) -> Image.Image:
+    """Decode the content of a file by Pillow; may raise UnknownToPillowError.
+
+    Of a JPEG, a ``draft`` has an eighth of the height and width.
+    """
     Image.init()
     safe = [name for name in Image.ID if name != 'EPS']  # a program, which Ghostscript would run
     reason = 'is not an image'
     try:
         image = Image.open(io.BytesIO(data), formats=safe)
+        if draft:
+            image.draft(image.mode, (1, 1))
         image.load()
         return image
     except UnidentifiedImageError:

@@ -13,6 +13,7 @@ from mmseg.datasets import BaseSegDataset
 from torch.utils.data import Dataset
 
 from ...datasets.palette import VOID
+from ...metrics.label_counts import label_counts
 from ..terminal import track
 from .files import Loader, SampleFiles, check_size, check_values, labels_of_values, read_image
 from .masks import read_mask
@@ -101,7 +102,7 @@ def verify_sample(sample: SampleFiles, rules: MaskRules) -> tuple[list[str], np.
             attempt(check_size, sample, image.shape[:2], mask.shape)
         # Other values are a problem.
         values = mask if mask.dtype == np.uint8 else mask[(mask >= 0) & (mask < 256)]
-        np.add.at(counts, rules.labels, np.bincount(values.ravel(), minlength=256))
+        np.add.at(counts, rules.labels, label_counts(values, 256))
     return problems, counts
 
 
