@@ -5,6 +5,7 @@ is timed beside itself, which shows how far a ratio is noise
 """
 
 import argparse
+import itertools
 import os
 import subprocess
 import sys
@@ -12,9 +13,14 @@ import tempfile
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 
-from benchmarks.harness import main, quantiles
+import cv2
+import torch
+
+from benchmarks.harness import blocks, main, quantiles
 from benchmarks.records import ROOT, ratios, source
 from mmseg_pacbal.markdown import to_markdown
+
+IMAGES, DISTINCT, SIZE = 10_000, 50, (240, 320)  # of a folder that is checked
 
 
 def commands(folder: Path, turn: int) -> dict[str, list[str]]:
@@ -35,6 +41,10 @@ def commands(folder: Path, turn: int) -> dict[str, list[str]]:
         'test: one image': ['tools/test.py', demo, checkpoint, *new('test'), *options, *one_image],
         'predict: one image': ['tools/predict.py', demo, checkpoint, image, *new('out')],
         'check: 200 images': ['tools/train.py', demo, '--check', *options],
+        f'check: {IMAGES:,} images of {SIZE[1]}x{SIZE[0]}': [
+            *('tools/train.py', 'configs/pac_bal_folder.py', '--check'),
+            *('--cfg-options', f'data_root={folder.parent / "images"}'),
+        ],
         '`--help`': ['tools/train.py', '--help'],
         '`import mmseg_pacbal`': ['-c', 'import mmseg_pacbal'],
     }
@@ -45,6 +55,7 @@ def measure(args: argparse.Namespace) -> dict:
     builds = dict(now=ROOT, earlier=Path(args.checkout or ROOT).resolve())
     seconds: dict[str, dict[str, list[float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
+        write_images(Path(folder, 'images'))
         for turn in range(args.repeats + 1):
             todo = {build: commands(Path(folder, build), turn) for build in builds}
             for case in todo['now']:
@@ -57,6 +68,25 @@ def measure(args: argparse.Namespace) -> dict:
         for case, both in seconds.items()
     }
     return dict(checkout=Path(args.checkout).name, cases=cases)
+
+
+def write_images(root: Path) -> None:
+    """A folder of JPEGs and masks, of which every ``DISTINCT`` are linked again and again."""
+    for split, number in (('train', IMAGES * 9 // 10), ('val', IMAGES // 10)):
+        for kind in ('images', 'labels'):
+            (root / kind / split).mkdir(parents=True)
+        pairs = (('images', '.jpg'), ('labels', '.png'))
+        for index, (kind, suffix) in itertools.product(range(number), pairs):
+            path, first = (root / kind / split / f'{i}{suffix}' for i in (index, index % DISTINCT))
+            if index >= DISTINCT:
+                path.hardlink_to(first)
+                continue
+            seeded = torch.Generator().manual_seed(index)
+            label = blocks(seeded, 5, (1, *SIZE))[0].numpy().astype('uint8')
+            noise = torch.randint(-20, 20, (*SIZE, 3), generator=seeded).numpy()
+            image = (50 * label[..., None] + noise).clip(0, 255).astype('uint8')
+            cv2.imwrite(str(path), image if kind == 'images' else label)
+    (root / 'classes.txt').write_text('a\nb\nc\nd\ne\n')
 
 
 def cpu_seconds(root: Path, words: list[str], threads: int) -> float:
