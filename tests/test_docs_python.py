@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 from mmseg_pacbal import BoundaryAwareLoss, PACHead, PyramidAtrousConv
 from mmseg_pacbal.configs import load_config
-from mmseg_pacbal.datasets.palette import palette_image
+from mmseg_pacbal.datasets.palette import palette_image, voc_colormap
 from mmseg_pacbal.openmmlab.data_checks.loaders import examine_data
 from mmseg_pacbal.openmmlab.data_checks.masks import read_mask
 from tests.environments import ROOT
@@ -67,6 +68,8 @@ def types(settings: Any) -> list[str]:
 @pytest.mark.parametrize(('page', 'block'), CONFIGS, ids=lambda value: getattr(value, 'stem', ''))
 def test_config_builds(page, block, tmp_path):
     file = tmp_path / 'mine.py'
+    if not find_spec('timm'):  # the same head on features of a ResNet
+        block = block.replace('_folder_lite0.py', '_folder.py')
     inherits = '' if '_base_' in block else f'_base_ = {BASE!r}\n'
     file.write_text(inherits + block.replace("'configs/", f"'{ROOT}/configs/"))
     cfg = Config.fromfile(file)
@@ -157,27 +160,40 @@ def has_shape(name: str, *shape: int) -> Callable[[dict], None]:
 
 
 def labelled_by_probability(names: dict) -> None:
-    """Probabilities, and labels with void, grey and palette, more often 1 where they are high."""
-    for index in range(3):
+    """Probabilities, and labels with void, more often 1 where they are high: grey, in RGB, of
+    0 and 255, and with a palette.
+    """
+    names['labels'] = []
+    for index in range(4):
         p = np.random.default_rng(index).random((20, 30))
         label = (np.random.default_rng(9 + index).random(p.shape) < p**2).astype(np.uint8)
         label[:3] = 255
+        names['labels'].append(label)
+        stored = np.select([label == 255, label == 1], [7, 255 if index == 2 else 1], 0)
+        colours = np.array([[0, 0, 0], [0, 0, 128]], np.uint8)  # BGR
+        in_rgb = np.where(label[..., None] == 255, np.uint8(9), colours[label % 255])
         pictures = {
             'labelled/probabilities/1': np.round(p * 65535).astype(np.uint16),
-            'my_data/labels/val': label,
+            'my_data/labels/val': in_rgb if index == 1 else stored.astype(np.uint8),
+            'my_data/images/val': np.zeros((20, 30, 3), np.uint8),
         }
         for folder, picture in pictures.items():
             Path(folder, 'sub').mkdir(parents=True, exist_ok=True)
             cv2.imwrite(f'{folder}/sub/{index}.png', picture)
-    palette_image(label, [[0, 0, 0], [128, 0, 0]]).save('my_data/labels/val/sub/2.png')
+    palette_image(stored.astype(np.uint8), voc_colormap()).save('my_data/labels/val/sub/3.png')
+    Path('my_data/classes.txt').write_text(
+        'background 0 0 0\nobject 128 0 0 = 1 255\nvoid 9 9 9 = 7\n'
+    )
+    Path('work_dirs/one_channel').mkdir(parents=True)
+    Path('work_dirs/one_channel/one_channel.py').write_text(
+        "_base_ = __import__('mmseg_pacbal').config('pac_bal_folder.py')\n"
+        "val_dataloader = dict(dataset=dict(data_root='my_data'))\n"
+    )
 
 
 def check_threshold(names: dict) -> None:
-    folders = (Path('labelled/probabilities/1/sub'), Path('my_data/labels/val/sub'))
-    p, label = (
-        np.stack([np.array(Image.open(path)) for path in sorted(folder.iterdir())])
-        for folder in folders
-    )
+    paths = sorted(Path('labelled/probabilities/1/sub').iterdir())
+    p, label = np.stack([np.array(Image.open(path)) for path in paths]), np.stack(names['labels'])
 
     def dice(threshold: float) -> float:
         predicted, true, counted = p / 65535 > threshold, label == 1, label != 255
@@ -198,6 +214,10 @@ def segnet(names: dict) -> None:
             picture = np.full(pixels, 7, np.uint8)
             picture[0] = 11
             cv2.imwrite(str(path), picture)
+    for folder, suffixes in (('photos', ['.jpg'] * 9 + ['.PNG'] * 2), ('masks', ['.png'] * 10)):
+        Path(folder).mkdir()
+        for index, suffix in enumerate(suffixes):
+            Path(folder, f'{index} [a]{suffix}').write_text(str(index))
 
 
 def check_camvid(names: dict) -> None:
@@ -206,6 +226,14 @@ def check_camvid(names: dict) -> None:
     problems, images = examine_data(cfg, 'train_dataloader', 'val_dataloader')
     assert (problems, images) == ([], dict(train_dataloader=1, val_dataloader=1))
     assert np.unique(read_mask('data/camvid/labels/val/a.png')).tolist() == [7, 255]
+    found = {}
+    for path in Path('my_data').glob('*/*/*'):
+        found.setdefault(path.parts[1:3], set()).add(path.stem)
+        assert path.read_text() == path.stem[0]
+    assert {len(stems) for place, stems in found.items() if place[1] == 'train'} == {8}
+    for split in ('train', 'val'):
+        assert found['images', split] == found['labels', split]
+    assert len(found['images', 'train'] | found['images', 'val']) == 10
 
 
 def check_layer(names: dict) -> None:

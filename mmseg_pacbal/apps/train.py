@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmseg.registry import MODELS
+from torch import nn
 
 from ..openmmlab.checkpoint_checks import check_checkpoint, check_initial_weights
 from ..openmmlab.completion import load_complete_config
@@ -38,6 +39,7 @@ def main(args: argparse.Namespace) -> None:
         check_losses(model)
         check_features(model)
         problems, images = examine_data(cfg, *LOADERS)
+        problems = missing_weights(model, cfg.get('load_from')) + problems
         report([*map(cli.with_flags, problems)])
         suggest(cfg)
         print(verdict(images, model.num_classes))
@@ -49,6 +51,15 @@ def main(args: argparse.Namespace) -> None:
     lock = locked(cfg.work_dir) if is_first(args.launcher) else nullcontext()
     with stopped_by_signals(), lock:
         train(args, cfg)
+
+
+def missing_weights(model: nn.Module, load_from: str | None) -> list[str]:
+    """Why training would not start from the weights that a config names, if it would not."""
+    try:
+        check_initial_weights(model, load_from)
+    except (FileNotFoundError, ValueError) as error:
+        return [str(error)]
+    return []
 
 
 def train(args: argparse.Namespace, cfg: Config) -> None:

@@ -34,20 +34,22 @@ def check_initial_weights(model: nn.Module, load_from: str | None) -> None:
     """
     starts = [(model, 'load_from', dict(checkpoint=load_from))] if load_from else []
     for name, module in model.named_modules():
-        # Backbones that convert names load their weights themselves.
-        if getattr(type(module), 'init_weights', None) is BaseModule.init_weights:
-            inits = module.init_cfg if isinstance(module.init_cfg, list) else [module.init_cfg]
-            pretrained = ('Pretrained', PretrainedInit)
-            starts += [(module, name, i) for i in inits if i and i['type'] in pretrained]
+        given = getattr(module, 'init_cfg', None)
+        inits = given if isinstance(given, list) else [given]
+        pretrained = ('Pretrained', PretrainedInit)
+        starts += [(module, name, i) for i in inits if i and i['type'] in pretrained]
     for module, name, init in starts:
         path, prefix = init['checkpoint'], init.get('prefix')
         if '://' in str(path):
             continue
         if not Path(path).is_file():
             raise FileNotFoundError(
-                f'{name} starts from {path}, but there is no such file; set the path of its '
-                'weights (pacbal convert-lite0 makes those of configs/*_lite0.py)'
+                f'{name or "the model"} starts from {path}, but there is no such file; set the '
+                'path of its weights (pacbal convert-lite0 makes those of configs/*_lite0.py)'
             )
+        converts = getattr(type(module), 'init_weights', None) is not BaseModule.init_weights
+        if converts and name != 'load_from':
+            continue  # backbones that convert names load their weights themselves
         _, weights = _read(path)
         if prefix:
             prefix = prefix.rstrip('.') + '.'

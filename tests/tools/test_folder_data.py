@@ -249,9 +249,72 @@ def test_one_of_two_classes_that_never_occurs_is_a_problem(data, capsys):
     out, last = failure(capsys, 'train', *arguments(data, '--check'))
     assert (
         f'train_dataloader: no mask of {data}/images/train marks object, one of two classes; if '
-        'masks mark it by 255, which is void, save its index instead\n'
+        "255 marks object there, append '= 1 255' to its line in classes.txt; if it is void, add a "
+        "last line 'void = 255'\n"
     ) in out
     assert last.startswith('2 problems were found')
+    (data / 'classes.txt').write_text('background\nobject = 1 255\n')  # what it said
+    call_tool('train', *arguments(data, '--check'))
+    assert ' 0.00% void\n' in capsys.readouterr().out
+
+
+ZERO, ONE, BOTH, RIM = [0], [0, 1], [0, 255], [0, 1, 255]
+TWO, THREE = 'background\nobject\n', 'background\nobject\nother\n'
+COLOURED = 'background 0 0 0\nobject 9 9 9\nvoid 5 5 5\n'
+
+
+@pytest.mark.parametrize(
+    ('train', 'val', 'classes', 'count', 'is_problem'),
+    [
+        ([ONE, BOTH, BOTH], [ONE], TWO, '2 of 3', True),
+        ([ONE, [255], BOTH], [ONE], TWO, '2 of 3', True),  # the object fills the picture
+        ([ONE, ONE, BOTH], [ONE], THREE, '1 of 3', True),
+        ([BOTH, BOTH, BOTH], [ONE], THREE, '3 of 3', True),
+        ([RIM, ONE, BOTH], [ONE], TWO, '1 of 3', False),  # void is used
+        ([ONE, ONE, BOTH], [RIM], TWO, '1 of 3', False),  # in the other folder
+        ([ONE, ONE, BOTH], [ONE], COLOURED, '1 of 3', False),
+        ([ONE, ONE, BOTH], [ONE], f'{TWO}void = 255\n', None, False),
+        ([ONE, BOTH, BOTH], [ONE], 'background\nobject = 1 255\n', None, False),
+        ([RIM, ONE, ZERO], [RIM], TWO, None, False),
+    ],
+    ids=str,
+)
+def test_masks_of_0_and_255_among_others(train, val, classes, count, is_problem, data, capsys):
+    """The object of the 0/255 masks would be void; the others show what class it is."""
+    (data / 'classes.txt').write_text(classes)
+    for split, kinds in (('train', train), ('val', val * 3)):
+        for name, values in zip(NAMES, kinds, strict=True):
+            mask = np.resize(np.array(values, np.uint8), (48, 64))
+            save_mask(data / 'labels' / split / f'{name}.png', mask)
+    run = arguments(data, '--check')
+    out = failure(capsys, 'train', *run)[0] if is_problem else call_tool('train', *run)
+    out = out or capsys.readouterr().out
+    first = next((n for n, values in zip(NAMES, train, strict=True) if 1 not in values), '')
+    sentence = (
+        f'train_dataloader: {count} masks, {data}/labels/train/{first}.png the first, hold 255, '
+        'which is void, and no class but at most background; if 255 marks object'
+    )
+    assert (sentence in out) == (count is not None)
+    assert ('which is void' in out) == (count is not None)
+    assert ("append '= 1 255' to its line in classes.txt; if it is void, add a last" in out) == (
+        count is not None
+    )
+    assert ('No problem found' in out) != is_problem
+
+
+def test_check_looks_for_the_weights_that_a_config_names(data, capsys):
+    backbone = dict(type='Pretrained', checkpoint='nowhere/weights.pth')
+    config = inheriting(
+        data.parent,
+        f'data_root = {str(data)!r}',
+        f'model = dict(backbone=dict(init_cfg={backbone}))',
+    )
+    small = ('--cfg-options', *SMALL)
+    out, last = failure(capsys, 'train', config, '--check', *small)
+    assert (
+        'backbone starts from nowhere/weights.pth, but there is no such file; set the path of its'
+    ) in out
+    assert 'val_dataloader, ' in out and last.startswith('1 problem was found, listed above')
 
 
 def save(pixels: np.ndarray) -> Callable[[Path], None]:
@@ -294,7 +357,7 @@ def test_check_lists_every_mask_that_does_not_fit(data, capsys):
     assert len(listed) == len(expected)
     for line, sentence in zip(listed, expected, strict=True):
         assert line.startswith(sentence)
-    assert last.startswith(f'{len(expected)} problems were found in the data')
+    assert last.startswith(f'{len(expected)} problems were found, listed above')
     assert last.endswith('(exit code 1)')
 
 

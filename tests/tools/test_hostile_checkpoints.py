@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.model import BaseModule
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
 from mmseg.registry import MODELS
@@ -244,3 +245,20 @@ def test_pretrained_backbone(init, model, tmp_path):
     path.unlink()
     with pytest.raises(FileNotFoundError, match=f'backbone starts from {path}, but there is no'):
         check_initial_weights(started, None)
+
+
+def test_weights_that_a_backbone_converts_are_looked_for_alone(tmp_path):
+    """As by Swin and MiT of MMSegmentation, whose names in the file are others."""
+
+    class Converting(BaseModule):
+        def init_weights(self) -> None:
+            raise AssertionError('not loaded here')
+
+    path = tmp_path / 'other_names.pth'
+    started = Converting(init_cfg=dict(type='Pretrained', checkpoint=str(path)))
+    with pytest.raises(
+        FileNotFoundError, match=f'^the model starts from {path}, but there is no such file'
+    ):
+        check_initial_weights(started, None)
+    path.write_text('not read')
+    check_initial_weights(started, None)

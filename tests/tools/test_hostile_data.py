@@ -119,7 +119,7 @@ def test_check_finds_every_broken_file(capsys, data):
     assert len(listed) == len(expected)
     for line, sentence in zip(listed, expected, strict=True):
         assert line.startswith(sentence)
-    assert last.startswith(f'{len(expected)} problems were found in the data, listed above; fix')
+    assert last.startswith(f'{len(expected)} problems were found, listed above; fix')
     assert not (data.parent / 'work').exists()
 
 

@@ -306,7 +306,7 @@ def test_check_lists_every_problem(capsys, made):
         f'mask {made}/SegmentationClassAug/2011_000003.png is missing',
         f'image {image} is damaged',
     ]
-    assert sentence.startswith('9 problems were found in the data, listed above')
+    assert sentence.startswith('9 problems were found, listed above')
     assert state(made) == before
 
 

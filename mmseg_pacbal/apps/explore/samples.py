@@ -105,7 +105,8 @@ def folder_source(folder: Path) -> Source:
     classes = next((read_classes(path) for path in lists if path.is_file()), None)
     palette = full_palette(classes.metainfo['palette'] if classes else ())
     colours = classes.value_of_colour if classes else None
-    rules = dict(value_of_colour=colours, reduce_zero_label=False, label_map=None)
+    labels = classes.label_map if classes else None
+    rules = dict(value_of_colour=colours, reduce_zero_label=False, label_map=labels)
 
     def load(position: int) -> LabelSample:
         path = paths[position]

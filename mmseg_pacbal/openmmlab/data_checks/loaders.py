@@ -10,9 +10,11 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
 from ...configs import datasets, heads, type_class, type_name, walk
+from ...datasets.palette import VOID
 from ...errors import one_sentence
+from ..datasets.classes_file import Classes
 from .files import SampleFiles, read_list
-from .samples import MaskRules, sample_of, summary, verify_samples
+from .samples import Findings, MaskRules, sample_of, summary, verify_samples
 
 
 def check_data(cfg: Config, *loaders: str) -> None:
@@ -52,12 +54,15 @@ def examine_data(cfg: Config, *loaders: str) -> tuple[list[str], dict[str, int]]
     """The problems of :func:`verify_data`, and the number of images that each loader reads."""
     problems: list[str] = []
     images: dict[str, int] = {}
+    read: list[tuple[str, BaseSegDataset, Findings]] = []
     for loader, parts in _dataset_configs(cfg, loaders):
         built = []
         for part in parts:
             try:
                 built.append(_build(cfg, loader, part))
-                problems += (f'{loader}: {problem}' for problem in _verify(loader, built[-1]))
+                found = _verify(loader, built[-1])
+                problems += (f'{loader}: {problem}' for problem in found.problems)
+                read.append((loader, built[-1], found))
                 images[loader] = images.get(loader, 0) + len(built[-1])
             except (FileNotFoundError, ValueError) as error:
                 problems.append(str(error))
@@ -65,25 +70,70 @@ def examine_data(cfg: Config, *loaders: str) -> tuple[list[str], dict[str, int]]
             _check_same_metainfo(cfg, loader, built)
         except ValueError as error:
             problems.append(str(error))
+    void_is_used = any(found.void_beside_classes for *_, found in read)
+    for part in read:
+        problems += _unmarked(*part, void_is_used)
     return list(dict.fromkeys(problems)), images
 
 
-def _verify(loader: str, dataset: BaseSegDataset) -> list[str]:
-    """Print a line on a data set; its problems."""
+def _verify(loader: str, dataset: BaseSegDataset) -> Findings:
+    """Print a line on a data set; what was found in it."""
     rules, folder = MaskRules.of(dataset), dataset.data_prefix['img_path']
-    found, classes = verify_samples(_samples(dataset), rules, loader), dataset.metainfo['classes']
-    absent = [name for label, name in enumerate(classes) if not found.counts[label]]
-    print(summary(f'{loader}, {folder}', found, rules, absent))
+    found = verify_samples(_samples(dataset), rules, loader)
+    print(summary(f'{loader}, {folder}', found, rules, _absent(dataset, found)))
     renamed = _renamed_masks(dataset)
     hints = {_missing('mask', p, {}): _missing('mask', p, renamed) for p in renamed}
     problems = [hints.get(problem, problem) for problem in found.problems]
-    if absent and len(classes) == 2:
-        problems.append(
-            f'no mask of {folder} marks {" or ".join(absent)}, one of two classes; if masks mark '
-            'it by 255, which is void, save its index instead'
-        )
     unused = [path for path in getattr(dataset, 'unused_masks', ()) if path not in renamed.values()]
-    return problems + [f'mask {path} has no image in {folder}' for path in unused]
+    problems += [f'mask {path} has no image in {folder}' for path in unused]
+    return found._replace(problems=problems)
+
+
+def _absent(dataset: BaseSegDataset, found: Findings) -> list[str]:
+    """The classes that have no pixel."""
+    classes = dataset.metainfo['classes']
+    return [name for label, name in enumerate(classes) if not found.counts[label]]
+
+
+def _unmarked(
+    loader: str, dataset: BaseSegDataset, found: Findings, void_is_used: bool
+) -> list[str]:
+    """The problem, if there is one, of masks that mark nothing, or void alone.
+
+    A binary mask of 0 and 255 is read so. Where void occurs beside classes, too, or has a colour,
+    or where there is no ``classes.txt`` to say what 255 means, it may be meant: a line is printed.
+    """
+    classes, folder = dataset.metainfo['classes'], dataset.data_prefix['img_path']
+    file, absent = getattr(dataset, 'classes_txt', None), _absent(dataset, found)
+    if absent and len(classes) == 2:
+        what = f'{loader}: no mask of {folder} marks {" or ".join(absent)}, one of two classes'
+        remedy = 'mark it, or give the folder of its masks'
+        if found.counts[VOID]:
+            remedy = _meaning_of_255(file, classes.index(absent[-1]))
+        return [f'{what}; {remedy}']
+    if not found.unmarked or (file and file.void_values):
+        return []
+    what = (
+        f'{loader}: {len(found.unmarked):,} of {found.images:,} masks, {found.unmarked[0]} the '
+        f'first, hold 255, which is void, and no class but at most {classes[0]}; '
+        f'{_meaning_of_255(file, 1)}'
+    )
+    if file and not file.void and not void_is_used:
+        return [what]
+    print(what)
+    return []
+
+
+def _meaning_of_255(file: Classes | None, label: int) -> str:
+    """What to do if it marks a class, of a label for example, and what if it is void."""
+    if file is None:
+        return 'if masks mark it by 255, which is void, save its index instead'
+    name, values = file.names[label], file.values[label] if file.values else (label,)
+    which = name if len(file.names) == 2 else f'{name}, for example,'
+    return (
+        f"if 255 marks {which} there, append '= {' '.join(map(str, values))} 255' to its line in "
+        "classes.txt; if it is void, add a last line 'void = 255'"
+    )
 
 
 def _missing(kind: str, path: str, renamed: Mapping[str, str]) -> str:

@@ -52,6 +52,8 @@ class Findings(NamedTuple):
     broken: int
     problems: list[str]
     counts: np.ndarray
+    unmarked: list[str]  # masks that hold 255, which is void, and at most 0 beside it
+    void_beside_classes: bool  # whether another mask holds 255 as void
 
 
 def sample_of(data_info: dict) -> SampleFiles:
@@ -83,7 +85,7 @@ def base_datasets(dataset: Dataset) -> Iterator[BaseSegDataset]:
 
 
 def verify_sample(sample: SampleFiles, rules: MaskRules) -> tuple[list[str], np.ndarray]:
-    """Read the files of a sample and run every check; its problems, and its pixels by label."""
+    """Read the files of a sample and run every check; its problems, and its pixels by value."""
     problems: list[str] = []
 
     def attempt(check: Callable, *args: object) -> np.ndarray | None:
@@ -102,7 +104,7 @@ def verify_sample(sample: SampleFiles, rules: MaskRules) -> tuple[list[str], np.
             attempt(check_size, sample, image.shape[:2], mask.shape)
         # Other values are a problem.
         values = mask if mask.dtype == np.uint8 else mask[(mask >= 0) & (mask < 256)]
-        np.add.at(counts, rules.labels, label_counts(values, 256))
+        counts += label_counts(values, 256)
     return problems, counts
 
 
@@ -111,16 +113,23 @@ def verify_samples(
 ) -> Findings:
     """:func:`verify_sample` for many samples, in threads, with a named progress bar."""
     broken, problems, counts = 0, [], np.zeros(256, np.int64)
+    unmarked, void_beside_classes = [], False
     pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
     try:
         verdicts = pool.map(partial(verify_sample, rules=rules), samples)
-        for found, pixels in track(verdicts, name, len(samples)):
+        tracked = track(verdicts, name, len(samples))
+        for sample, (found, pixels) in zip(samples, tracked, strict=True):
             broken += bool(found)
             problems += found
-            counts += pixels
+            np.add.at(counts, rules.labels, pixels)
+            if pixels[VOID] and rules.labels[VOID] == rules.ignore_index:
+                if pixels[1:VOID].any():
+                    void_beside_classes = True
+                else:
+                    unmarked.append(str(sample.mask))
     finally:
         pool.shutdown(cancel_futures=True)  # otherwise an interrupt would wait for all the others
-    return Findings(len(samples), broken, problems, counts)
+    return Findings(len(samples), broken, problems, counts, unmarked, void_beside_classes)
 
 
 def summary(name: str, found: Findings, rules: MaskRules, absent: Sequence[str] = ()) -> str:
@@ -143,9 +152,7 @@ def report(problems: Sequence[str]) -> None:
         print(problem)
     if problems:
         found = f'{len(problems):,} problems were' if len(problems) > 1 else '1 problem was'
-        raise ValueError(
-            f'{found} found in the data, listed above; fix what is named there (exit code 1)'
-        )
+        raise ValueError(f'{found} found, listed above; fix what is named there (exit code 1)')
 
 
 class CheckedPipeline(Compose):

@@ -25,8 +25,9 @@ class FolderDataset(BaseSegDataset):
     Layout below ``data_root``: ``images/{train,val}``, ``labels/{train,val}`` and ``classes.txt``
     (see :func:`.classes_file.read_classes`). A mask has the name of its image except for the
     suffix, which may be in upper or lower case. Names may contain spaces, and folders subfolders.
-    Masks hold class indices (grey or palette images) or, loaded by ``LoadMask``, colours of
-    ``classes.txt``; 255 is void. A subclass with classes in ``METAINFO`` needs no ``classes.txt``.
+    Masks hold class indices, or the values that ``classes.txt`` gives to classes (grey or palette
+    images), or, loaded by ``LoadMask``, colours of ``classes.txt``; 255 is void unless it is the
+    value of a class. A subclass with classes in ``METAINFO`` needs no ``classes.txt``.
 
     Args:
         data_root: Folder that the others are in.
@@ -38,8 +39,8 @@ class FolderDataset(BaseSegDataset):
 
     Raises:
         FileNotFoundError: ``classes.txt`` is missing.
-        ValueError: It does not fit, two images or masks have one name, a file is both, there is no
-            mask, or none has the name of an image.
+        ValueError: It does not fit, or gives values beside ``reduce_zero_label``; two images or
+            masks have one name, a file is both, there is no mask, or none has the name of an image.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class FolderDataset(BaseSegDataset):
         metainfo: dict | None = None,
         **kwargs: Any,
     ) -> None:
+        self.classes_txt: Classes | None = None
         self.value_of_colour: dict[Colour, int] | None = None
         self.unused_masks: list[str] = []
         if reads_classes_file(type(self)):
@@ -61,7 +63,12 @@ class FolderDataset(BaseSegDataset):
                     f'metainfo names the classes {", ".join(metainfo["classes"])}, but classes.txt '
                     f'has {", ".join(classes.names)}; leave them out of metainfo'
                 )
-            self.value_of_colour = classes.value_of_colour
+            if classes.values and kwargs.get('reduce_zero_label'):
+                raise ValueError(
+                    'classes.txt gives values to classes, so reduce_zero_label=True would shift '
+                    "them; leave it out, and name what is void by a last line 'void = 0'"
+                )
+            self.classes_txt, self.value_of_colour = classes, classes.value_of_colour
         super().__init__(
             data_root=data_root,
             img_suffix=(img_suffix,) if isinstance(img_suffix, str) else img_suffix,
@@ -80,9 +87,14 @@ class FolderDataset(BaseSegDataset):
             )
         return read_classes(root / cfg.get('classes_file', 'classes.txt'))
 
+    def get_label_map(self, new_classes: Sequence[str] | None = None) -> dict[int, int] | None:
+        """That of ``classes.txt``; ``LoadMask`` and ``LoadAnnotations`` apply it."""
+        given = self.classes_txt.label_map if self.classes_txt else None
+        return given or super().get_label_map(new_classes)
+
     def read_mask(self, path: str) -> np.ndarray:
         """:func:`read_folder_mask` with the colours of this data set."""
-        return read_folder_mask(path, self.value_of_colour)
+        return read_folder_mask(path, self.value_of_colour, self.label_map)
 
     def get_data_info(self, idx: int) -> dict:
         return {**super().get_data_info(idx), 'value_of_colour': self.value_of_colour}

@@ -27,7 +27,7 @@ class LoadMask(BaseTransform):
         if 'seg_map_path' not in results:
             return results
         path = results['seg_map_path']
-        values = read_folder_mask(path, results.get('value_of_colour'))
+        values = read_folder_mask(path, results.get('value_of_colour'), results['label_map'])
         labels = values.astype(np.uint8, copy=False)
         if (labels != values).any():
             raise ValueError(
@@ -40,13 +40,19 @@ class LoadMask(BaseTransform):
         return results
 
 
-def read_folder_mask(path: str, value_of_colour: Mapping[Colour, int] | None = None) -> np.ndarray:
+def read_folder_mask(
+    path: str,
+    value_of_colour: Mapping[Colour, int] | None = None,
+    label_map: Mapping[int, int] | None = None,
+) -> np.ndarray:
     """The values of a mask file, integers (H, W): its own, or those of its colours.
 
     Args:
         path: Path of a grey or palette image, of which the values count, or of an RGB image.
         value_of_colour: The value of each colour of an RGB image; empty if ``classes.txt`` gives
             none, None if there is no ``classes.txt``.
+        label_map: The class of each value if ``classes.txt`` gives values, which count then,
+            whatever colours a viewer shows. It is not applied.
     """
     mask = read_stored(path)
     if mask.mode in ('RGB', 'RGBA') and value_of_colour is not None:
@@ -54,7 +60,7 @@ def read_folder_mask(path: str, value_of_colour: Mapping[Colour, int] | None = N
             raise ValueError(f'mask {path} has transparent pixels; save it as RGB, without alpha')
         return _values_of_colours(path, mask.values[..., :3], value_of_colour)
     values = check_single_integers(path, mask.values, mask.mode)
-    if value_of_colour and mask.mode in ('L', 'P'):
+    if value_of_colour and label_map is None and mask.mode in ('L', 'P'):
         _check_one_meaning(path, values, mask.palette, value_of_colour)
     return values
 
@@ -106,8 +112,9 @@ def _check_one_meaning(
         return
     for value, other in zip(used.tolist(), classes, strict=True):
         if value != other:
+            marks = "append '= 255' to its line if 255 marks it, " if value == VOID else ''
             raise ValueError(
                 f'mask {path} holds value {value} in the colour that classes.txt gives to '
                 f'{"void" if other == VOID else f"class {other}"}; save it as RGB if its colours '
-                'count, or remove the colours from classes.txt if its values count'
+                f'count, {marks}or remove the colours from classes.txt if its values count'
             )

@@ -232,7 +232,7 @@ def test_void_and_classes_are_those_that_loading_makes(tmp_path):
     mask = SampleFiles(str(tmp_path / 'a.jpg'), str(tmp_path / 'a.png'))  # a third is 0, 1, 2 each
 
     def labels() -> list[int]:
-        counts = verify_sample(mask, MaskRules.of(dataset))[1]
+        counts = verify_samples([mask], MaskRules.of(dataset)).counts
         assert set(counts) == {0, 16}
         return np.flatnonzero(counts).tolist()
 

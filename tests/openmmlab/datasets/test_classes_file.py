@@ -33,6 +33,22 @@ def test_names_and_colours(tmp_path):
     assert classes.value_of_colour == values
 
 
+def test_values(tmp_path):
+    """Each value is a class, void, or none: a class's index that is not listed is refused."""
+    lines = ('background', 'traffic light = 255', 'lane 2 = 100, 101')
+    classes = read_classes(write(tmp_path, *lines, 'void = 7'))
+    assert classes.names == ('background', 'traffic light', 'lane 2')
+    assert (classes.values, classes.void_values) == (((0,), (255,), (100, 101)), (7,))
+    expected = {0: 0, 255: 1, 100: 2, 101: 2, 7: 255, 1: 3, 2: 3}
+    assert classes.label_map == expected
+    assert read_classes(write(tmp_path, 'a', 'b', 'void = 255')).label_map == {0: 0, 1: 1, 255: 255}
+    assert read_classes(write(tmp_path, 'a', 'x = y')) == Classes(('a', 'x = y'))
+    coloured = read_classes(write(tmp_path, 'a 0 0 0', 'b 9 9 9=1 255', 'void 1 1 1 = 128'))
+    assert coloured.names == ('a', 'b')
+    assert coloured.value_of_colour == {(0, 0, 0): 0, (9, 9, 9): 1, (1, 1, 1): 128}
+    assert coloured.label_map == {0: 0, 1: 1, 255: 1, 128: 255}
+
+
 FORM = "; write it as 'name' or 'name R G B', where a colour is three numbers 0..255"
 MANY = '{path} names 300 classes, but accepted are 2 to 255 (values 0..254 of the masks, 255 is '
 
@@ -62,6 +78,12 @@ MANY = '{path} names 300 classes, but accepted are 2 to 255 (values 0..254 of th
             ['road', 'void', 'a'],
             "line 2 of {path} names 'void', which is not a class but value",
         ),
+        (['a', 'b = 0'], '{path} gives the value 0 to a and to b; write the values of each after'),
+        (['a = 3 3', 'b'], '{path} gives the value 3 to a and to a; write'),
+        (['a 1 1 1', 'b 2 2 2 = 255', 'void 3 3 3'], 'gives the value 255 to b and to void'),
+        (['a', 'b = 256'], "line 2 of {path} is 'b = 256'" + FORM),
+        (['a', '1 2 3 = 4'], "line 2 of {path} is '1 2 3 = 4'" + FORM),
+        (['a', 'void = 3', 'b'], "line 2 of {path} names 'void', which is not a class but value"),
         (['void 0 0 0', 'road 1 2 3', 'tree 3 2 1'], "line 1 of {path} names 'void', which is not"),
     ],
     ids=lambda value: str(value)[:30],

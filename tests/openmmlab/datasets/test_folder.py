@@ -10,6 +10,8 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from PIL import Image
 
+from mmseg_pacbal.openmmlab.data_checks.files import SampleFiles
+from mmseg_pacbal.openmmlab.data_checks.samples import MaskRules, verify_samples
 from mmseg_pacbal.openmmlab.datasets import CamVidDataset, FolderDataset
 from mmseg_pacbal.openmmlab.datasets.folder_masks import read_folder_mask
 from tests.openmmlab.datasets.folder_data import (
@@ -234,6 +236,40 @@ def test_palette_in_another_order_is_refused(tmp_path):
         'values count'
     )
     np.testing.assert_array_equal(read(path, {}), np.asarray(image))
+
+
+def test_values_of_classes_txt_are_the_classes(tmp_path):
+    """0 and 255, 0 and 1, and colours of one data set, by both transforms that load masks."""
+    root = write_folder(tmp_path)
+    (root / 'classes.txt').write_text('ground 0 0 0\nthing 255 255 255 = 1 255\nvoid = 7\n')
+    thing, void = label() == 1, label() == 2
+    folder = root / 'labels/train'
+    save_mask(folder / 'a b.png', np.select([void, thing], [7, 255], 0).astype(np.uint8))
+    save_mask(folder / 'c.png', np.select([void, thing], [7, 1], 0).astype(np.uint8))
+    white = np.repeat(np.where(thing, 255, 0).astype(np.uint8)[..., None], 3, 2)
+    Image.fromarray(white).save(folder / 'sub/d.png')
+    load = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
+    ours, theirs = build(root), build(root, pipeline=load)
+    expected = np.select([void, thing], [255, 1], 0)
+    for index in range(2):
+        np.testing.assert_array_equal(ours[index]['data_samples'].gt_sem_seg.data[0], expected)
+        np.testing.assert_array_equal(theirs[index]['gt_seg_map'], expected)
+    np.testing.assert_array_equal(ours[2]['data_samples'].gt_sem_seg.data[0], thing)
+    with pytest.raises(ValueError, match=r'classes\.txt gives values to classes, so reduce_zero'):
+        build(root, reduce_zero_label=True)
+
+
+def test_an_index_that_is_no_value_is_refused(tmp_path):
+    root = write_folder(tmp_path)
+    (root / 'classes.txt').write_text('ground\nthing = 255\n')
+    rules = MaskRules.of(build(root))
+    assert np.flatnonzero(rules.accepted).tolist() == [0, 255]
+    found = verify_samples(
+        [SampleFiles(str(root / 'images/train/c.jpg'), str(root / 'labels/train/c.png'))], rules
+    )
+    assert found.problems == [
+        f'mask {root}/labels/train/c.png holds 1, 2, but accepted are 0 and 255'
+    ]
 
 
 @pytest.mark.parametrize('palette', [[0] * 768, [0, 0, 0, 9, 9, 9, 250, 170, 30, *[7] * 45], None])
