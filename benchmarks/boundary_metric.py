@@ -8,7 +8,6 @@ Labels are squares of 16 pixels, classes at random: far more boundary than real 
 import argparse
 
 import cv2
-import numpy as np
 from torch import Tensor
 
 from benchmarks.harness import InTurn, labels, main, measure_times
@@ -20,11 +19,6 @@ from mmseg_pacbal.metrics.boundary_quality import (
 )
 from mmseg_pacbal.metrics.label_counts import class_maps
 from mmseg_pacbal.openmmlab.metrics import BoundaryMetric
-from tests.metrics.reference import (
-    boundary_iou_reference,
-    contour_reference,
-    trimap_reference,
-)
 
 SHAPE = (1, 375, 500)
 LARGE = (1, 1024, 2048)
@@ -33,7 +27,6 @@ LARGE = (1, 1024, 2048)
 def measure(args: argparse.Namespace) -> dict:
     cv2.setNumThreads(args.threads)
     images = labels(21, SHAPE)
-    check_equal(images[0])
     groups = dict(
         measures={'all three, 21 classes': metric(images, 21)} | measures(images),
         present={f'{n} of 21 classes present': metric(labels(n, SHAPE), 21) for n in (2, 4, 21)},
@@ -41,7 +34,6 @@ def measure(args: argparse.Namespace) -> dict:
             f'4 of {n} classes present': metric(labels(4, SHAPE), n) for n in (4, 21, 150, 1000)
         },
         large={'19 classes, 1024 x 2048': metric(labels(19, LARGE), 19)},
-        reference={'reference, 21 classes': InTurn(reference, images)},
     )
     return {name: measure_times(runs, args.repeats) for name, runs in groups.items()}
 
@@ -76,29 +68,6 @@ def measures(images: list[Tensor]) -> dict[str, InTurn]:
         f'trimaps, {len(widths)} widths': InTurn(lambda one: trimap_counts(*one, widths), inputs),
         'boundary F1': InTurn(lambda one: contour_counts(*one), inputs),
     }
-
-
-def reference(label: Tensor, classes: int = 21) -> list[np.ndarray]:
-    """The counts of all measures by the slow independent form."""
-    settings = BoundaryMetric()
-    both = (moved(label)[0].numpy(), label[0].numpy(), classes)
-    return [
-        boundary_iou_reference(*both, settings.ratio, 255),
-        np.stack([trimap_reference(*both, width, 255) for width in settings.widths]),
-        contour_reference(*both, settings.tolerance, 255),
-    ]
-
-
-def check_equal(label: Tensor, classes: int = 21) -> None:
-    one = maps(label, classes)
-    ours = [
-        boundary_iou_counts(*one),
-        trimap_counts(*one, BoundaryMetric().widths),
-        contour_counts(*one)[:4],
-    ]
-    for fast, slow in zip(ours, reference(label, classes), strict=True):
-        if not np.array_equal(fast, slow):
-            raise ValueError('the counts differ from those of the reference')
 
 
 table = times_table

@@ -11,7 +11,6 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
 from ..configs import heads
-from .heads.pac_head import channels_problem
 
 
 @contextmanager
@@ -94,3 +93,19 @@ def _check_head(path: str, head: BaseDecodeHead, features: Sequence[Any]) -> Non
             f'backbone has {features[0].shape[1]} channels; set '
             f'{path}.c1_in_channels={features[0].shape[1]}'
         )
+
+
+def channels_problem(path: str, head: BaseDecodeHead, features: Sequence[Tensor]) -> str | None:
+    """What to say of a head, named by its path in the config, that reads other channels."""
+    index, expected = head.in_index, head.in_channels
+    several = isinstance(index, (list, tuple))
+    channels = [features[i].shape[1] for i in (index if several else [index])]
+    if expected in ((sum(channels), channels, tuple(channels)) if several else channels):
+        return None
+    what = 'adds up to' if several and isinstance(expected, int) else 'is'
+    has = str(channels).replace(' ', '') if several else channels[0]
+    return (
+        f'{path}.in_channels {what} {expected}, but '
+        f'{"features" if several else "the feature"} in_index={index} of the backbone '
+        f'{"have" if several else "has"} {has} channels; set {path}.in_channels={has}'
+    )

@@ -36,10 +36,6 @@ from tests.tools.small_voc import (
     voc_label,
 )
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(tarfile, 'data_filter'),
-    reason='this Python is too old to unpack archives safely: tests/apps/voc/test_archives.py',
-)
 LISTS = dict(train=TRAIN, val=VAL, trainaug=TRAINAUG, aug=AUG)
 
 
@@ -187,49 +183,6 @@ def test_archive_with_a_wrong_checksum_or_none(capsys, archives, root, which):
     assert not root.exists()
 
 
-@pytest.mark.parametrize(
-    ('part', 'content', 'sentence'),
-    [
-        (f'{VOC}/ImageSets/Segmentation/train.txt', None, 'voc.tar is not VOC 2012: it lacks {}'),
-        (f'{VOC}/ImageSets/Segmentation/val.txt', None, 'voc.tar is not VOC 2012: it lacks {}'),
-        (f'{SBD}/train.txt', None, 'sbd.tgz is not SBD: it lacks {}'),
-        (f'{SBD}/val.txt', None, 'sbd.tgz is not SBD: it lacks {}'),
-        (f'{SBD}/val.txt', b'2007_000033\n', 'trainaug.txt has length 5 instead of 6; aug.txt'),
-        (f'{VOC}/JPEGImages/2008_000002.jpg', None, 'JPEGImages/2008_000002.jpg is missing'),
-        (f'{VOC}/SegmentationClass/2007_000032.png', None, 'Class/2007_000032.png is missing'),
-        (f'{SBD}/cls/2008_000002.mat', None, 'SegmentationClassAug/2008_000002.png is missing'),
-        *(
-            (f'{SBD}/cls/2008_000002.mat', data, f'sbd.tgz: cls/2008_000002.mat {sentence}')
-            for data, sentence in [
-                (b'', 'holds no mask GTcls.Segmentation'),
-                (b'MATLAB 5.0 MAT-file' + bytes(109), 'holds no mask GTcls.Segmentation'),
-                (mat(np.zeros((2, 3, 4), np.uint8)), r'holds a mask of uint8 \(2, 3, 4\) instead'),
-                (mat(np.zeros((2, 3))), r'holds a mask of float64 \(2, 3\) instead of'),
-                (mat(np.full((2, 3), 21, np.uint8)), r'holds 21, but accepted are 0\.\.20 and 255'),
-            ]
-        ),
-    ],
-)
-def test_missing_or_broken_part(archives, root, part, content, sentence):
-    files = archives.voc_files if part in archives.voc_files else archives.sbd_files
-    del files[part]
-    if content is not None:
-        files[part] = content
-    archives.write()
-    with pytest.raises(ValueError, match=sentence.format(part)):
-        archives.prepare(root)
-    assert not (root / 'ImageSets' / 'Segmentation' / 'trainaug.txt').exists()
-
-
-@pytest.mark.parametrize(('which', 'ends_early'), [('voc', False), ('sbd', False), ('sbd', True)])
-def test_no_archive(archives, root, which, ends_early):
-    path = getattr(archives, which)
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2] if ends_early else b'<html>moved</html>' * 100)
-    with pytest.raises(ValueError, match=f'{which}.t.* is not a complete tar archive .* another'):
-        archives.prepare(root)
-
-
 HOSTILE = {
     'absolute': member('/tmp/outside'),
     'parent': member('../outside'),
@@ -242,31 +195,23 @@ HOSTILE = {
     'device': member(f'{VOC}/disk', type=tarfile.BLKTYPE),
     'terminal': member(f'{VOC}/tty', type=tarfile.CHRTYPE),
     'pipe': member(f'{VOC}/pipe', type=tarfile.FIFOTYPE),
+    'link inside': member(
+        f'{VOC}/JPEGImages/again.jpg', type=tarfile.SYMTYPE, linkname='2008_000002.jpg'
+    ),
 }
 
 
 @pytest.mark.parametrize('which', ['voc', 'sbd'])
-@pytest.mark.parametrize('kind', HOSTILE)
-def test_hostile_archive(archives, root, tmp_path, which, kind):
-    setattr(archives, f'{which}_extra', (HOSTILE[kind],))
+def test_regular_files_below_the_folder_alone_are_written(archives, made, tmp_path, which):
+    """Whatever else an archive of the right checksum might hold."""
+    setattr(archives, f'{which}_extra', tuple(HOSTILE.values()))
     archives.write()
-    with pytest.raises(ValueError, match='would write outside its folder or make') as error:
-        archives.prepare(root)
-    assert HOSTILE[kind].name in str(error.value)
-    written = tree(tmp_path)
-    assert not any('SegmentationClassAug' in name or 'outside' in name for name in written)
-    assert (which == 'voc') == (not root.exists())
-
-
-def test_links_inside_an_archive_are_not_made(archives, root):
-    archives.voc_extra = (
-        member(f'{VOC}/JPEGImages/again.jpg', type=tarfile.SYMTYPE, linkname='2008_000002.jpg'),
-        member(f'{VOC}/2011', type=tarfile.SYMTYPE, linkname='../VOC2011'),
-    )
-    archives.write()
+    root = tmp_path / 'other' / 'VOC2012'
     archives.prepare(root)
-    assert all(stat.S_ISREG(p.lstat().st_mode) for p in root.rglob('*') if not p.is_dir())
-    assert not (root / '2011').exists()
+    assert tree(root) == tree(made)
+    written = [path for path in root.parent.rglob('*') if not path.is_dir()]
+    assert all(stat.S_ISREG(path.lstat().st_mode) for path in written)
+    assert not list(tmp_path.rglob('outside'))
 
 
 # --- --check ---

@@ -1,9 +1,8 @@
 """Files from a path or a URL: downloads resume where they stopped, and checksums are verified."""
 
 import hashlib
+import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
@@ -47,11 +46,10 @@ def fetch(source: str, folder: Path, md5: str) -> Path:
 
 def _check_md5(path: Path, md5: str, advice: str) -> None:
     digest = hashlib.md5(usedforsecurity=False)
-    size = path.stat().st_size
-    with path.open('rb') as file, _megabytes(f'Verifying {path.name}', size) as tell:
+    print(f'verifying {path}', flush=True)
+    with path.open('rb') as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
-            tell(file.tell())
     if digest.hexdigest() != md5:
         raise ValueError(
             f'{path} is damaged or a different file: its md5 checksum is {digest.hexdigest()}, but '
@@ -85,24 +83,12 @@ def _append(url: str, part: Path, have: int) -> None:
         resumed = response.headers.get('Content-Range', '').startswith(f'bytes {have}-')
         start = have if resumed else 0  # a server without ranges sends the whole file
         length = int(response.headers.get('Content-Length') or 0)
-        bar = _megabytes(f'Downloading {part.stem}', length and start + length)
+        total = math.ceil((start + length) / 1e6)
+        bar = shown_progress(f'Downloading {part.stem}, MB', total)
         with bar as tell, part.open('ab' if resumed else 'wb') as file:
             while chunk := response.read(_CHUNK):
                 file.write(chunk)
-                tell(file.tell())
+                if length:  # else the server does not say how much there is
+                    tell(math.ceil(file.tell() / 1e6))
     if part.stat().st_size < start + length:
         raise ConnectionError('the connection was closed')
-
-
-@contextmanager
-def _megabytes(name: str, total: int) -> Iterator[Callable[[int], None]]:
-    """:func:`shown_progress` of bytes; nothing if the server does not say how many there are."""
-    if not total:
-        yield lambda done: None
-        return
-    with shown_progress(f'{name}, MB', _to_megabytes(total)) as tell:
-        yield lambda done: tell(_to_megabytes(done))
-
-
-def _to_megabytes(size: int) -> int:
-    return -(-size // 10**6)

@@ -53,18 +53,6 @@ def samples(root: Path, name: str, names: Sequence[str]) -> list[SampleFiles]:
     return [SampleFiles(str(root / IMAGES / f'{n}.jpg'), str(masks / f'{n}.png')) for n in names]
 
 
-def require_complete(root: Path, lists: dict[str, list[str]]) -> None:
-    """Raise ValueError unless lists, about to be written, and the files they name are complete."""
-    wanted = [s for name, names in lists.items() for s in samples(root, name, names)]
-    missing = [path for sample in wanted for path in sample if path and not Path(path).is_file()]
-    problems = list_problems(lists) + [f'{path} is missing' for path in dict.fromkeys(missing)]
-    if problems:
-        more = f'; and {len(problems) - 3:,} more' if len(problems) > 3 else ''
-        raise ValueError(
-            f'the archives do not make a complete VOC: {"; ".join(problems[:3])}{more}'
-        )
-
-
 def check_tree(root: Path) -> list[str]:
     """Read every image and mask that the lists in ``VOC2012`` name, and print a line for each list.
 

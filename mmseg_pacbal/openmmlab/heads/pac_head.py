@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ...layers import PyramidAtrousConv
 from ...ops.arguments import reject_unknown_arguments
+from ..feature_checks import channels_problem
 
 
 @MODELS.register_module()
@@ -75,19 +76,3 @@ class PACHead(BaseDecodeHead):
             raise ValueError(channels_problem('model.decode_head', self, inputs))
         pooled = self.image_pool(x).expand(-1, -1, *x.shape[2:])
         return self.cls_seg(torch.cat([self.conv1x1(x), pooled, self.pac(x)], dim=1))
-
-
-def channels_problem(path: str, head: BaseDecodeHead, features: Sequence[Tensor]) -> str | None:
-    """What to say of a head, named by its path in the config, that reads other channels."""
-    index, expected = head.in_index, head.in_channels
-    several = isinstance(index, (list, tuple))
-    channels = [features[i].shape[1] for i in (index if several else [index])]
-    if expected in ((sum(channels), channels, tuple(channels)) if several else channels):
-        return None
-    what = 'adds up to' if several and isinstance(expected, int) else 'is'
-    has = str(channels).replace(' ', '') if several else channels[0]
-    return (
-        f'{path}.in_channels {what} {expected}, but '
-        f'{"features" if several else "the feature"} in_index={index} of the backbone '
-        f'{"have" if several else "has"} {has} channels; set {path}.in_channels={has}'
-    )
