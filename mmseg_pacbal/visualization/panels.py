@@ -1,17 +1,22 @@
-"""Figure panels: image, label, weights, loss and prediction side by side."""
+"""Pictures side by side: image, label, weights, loss and prediction, above a legend of classes."""
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 
 VOID_COLOUR = (224, 224, 192)  # as the VOC devkit paints it
-STRIP_WIDTH = 7.0  # inches: the legend below a picture is laid out as on a page of paper
+# Inches. Most papers have pages of this width, at which the fonts are legible in print.
+PAGE_WIDTH = 7.0
+SCREEN_WIDTH = 13.0
+GAP = 0.04  # between panels
+TITLE = 0.2  # above them
+LEGEND_LINE = 0.17  # below them
 # Of a legend of classes: entries as close as print allows.
 LEGEND: dict = dict(fontsize=8, handlelength=1.5, columnspacing=1.0, borderaxespad=0.2)
 NARROWEST = 480  # pixels of that legend; in fewer its names cannot be read
@@ -64,25 +69,16 @@ def panel_figure(
     weight_name: str = '$E_G$',
 ) -> Figure:
     """Draw a row of five panels for each image, with colour bars and a class legend."""
-    aspect = max(row.image.shape[0] / row.image.shape[1] for row in rows)
-    handles = class_patches(classes, palette, labels_of(rows))
-    columns = fitting_columns(handles, 11, 13)
-    more_lines = max(0, math.ceil(len(handles) / columns) - 2)  # of the legend
-    height = 0.9 + 2.55 * aspect * len(rows) + 0.17 * more_lines
-    figure = Figure(figsize=(13, height), layout='constrained')
-    axes = figure.subplots(len(rows), 5, squeeze=False)
-    for line, row in zip(axes, rows, strict=True):
-        line[0].imshow(row.image)
-        line[0].set_ylabel(row.name, fontsize=8)
-        line[1].imshow(paint(row.label, palette))
-        line[4].imshow(paint(row.prediction, palette))
-        for ax, field in ((line[2], row.weight), (line[3], row.loss)):
-            _show_values(ax, field)
-    strip_ticks(axes.flat)
+    lines = [
+        [r.image, paint(r.label, palette), r.weight, r.loss, paint(r.prediction, palette)]
+        for r in rows
+    ]
     titles = ('image', 'label', f'weights {weight_name}', loss_name, 'prediction')
-    for ax, title in zip(axes[0], titles, strict=True):
-        ax.set_title(title, fontsize=10)
-    figure.legend(handles=handles, loc='outside lower center', ncols=columns, **LEGEND)
+    legend = class_patches(classes, palette, labels_of(rows))
+    figure, axes = draw_panels(lines, titles, legend, SCREEN_WIDTH, 10)
+    for ax, row in zip(axes[:, 0], rows, strict=True):
+        ax.set_ylabel(row.name, fontsize=8)
+    _add_bars(axes[:, 2:4])
     return figure
 
 
@@ -96,30 +92,65 @@ def weight_figure(
 
     With ``classes``, their names, a legend of those that occur stands below.
     """
-    height, width = sample.label.shape
-    handles = class_patches(classes or (), palette, [sample.label], ignore_index)
-    columns = fitting_columns(handles, 11, 13)
-    lines = math.ceil(len(handles) / columns) if classes else 0  # of the legend
-    size = 13, 0.7 + 3.1 * height / width + 0.17 * (lines + 1) * bool(lines)
-    figure = Figure(figsize=size, layout='constrained')
-    axes = figure.subplots(1, 4)
-    weight = sample.weight
-    axes[0].imshow(sample.image)
-    axes[1].imshow(paint(sample.label, palette, ignore_index))
-    for ax, field in zip(axes[2:], (sample.edges, weight), strict=True):
-        _show_values(ax, field, interpolation='none')
+    (height, width), weight = sample.label.shape, sample.weight
     titles = (
         sample.name,
         f'label, {width} x {height}',
         f'edges $E$, {(sample.edges > 0).mean():.1%} of the pixels',
         f'weights $E_G$: mean {weight.mean():.2f}, {weight.min():.2f} to {weight.max():.2f}',
     )
-    for ax, title in zip(axes, titles, strict=True):
-        ax.set_title(title, fontsize=9)
-    strip_ticks(axes)
-    if lines:
-        figure.legend(handles=handles, loc='outside lower center', ncols=columns, **LEGEND)
+    line = [sample.image, paint(sample.label, palette, ignore_index), sample.edges, weight]
+    legend = class_patches(classes, palette, [sample.label], ignore_index) if classes else []
+    figure, axes = draw_panels([line], titles, legend, SCREEN_WIDTH, 9)
+    _add_bars(axes[:, 2:])
     return figure
+
+
+def draw_panels(
+    lines: Sequence[Sequence[np.ndarray]],
+    titles: Sequence[str],
+    legend: Sequence[Patch],
+    width: float,
+    font_size: float,
+    largest: float | None = None,
+    right: float = 0,
+) -> tuple[Figure, np.ndarray]:
+    """Lines of pictures of equal width below their titles, and the legend below all of them.
+
+    Args:
+        lines: Pictures: RGB, uint8 (H, W, 3); masks, bool (H, W); or values, (H, W), of which 0 is
+            dark and ``largest``, or their own largest, is bright.
+        titles: Of the columns.
+        legend: May be empty.
+        width: Of the figure, in inches.
+        font_size: Of the titles.
+        largest: See ``lines``.
+        right: Inches that stay free beside the panels.
+
+    Returns:
+        The figure, and the axes, (len(lines), len(titles)).
+    """
+    # Two images in a line may have different shapes.
+    aspects = [max(picture.shape[0] / picture.shape[1] for picture in line) for line in lines]
+    columns = fitting_columns(legend, int(width), width)
+    below = LEGEND_LINE * math.ceil(len(legend) / columns) + 0.08
+    side = (width - right) / len(titles) - GAP
+    height = TITLE + sum(side * aspect + GAP for aspect in aspects) + below
+    layout = ConstrainedLayoutEngine(w_pad=GAP / 2, h_pad=GAP / 2, wspace=0, hspace=0)
+    figure = Figure(figsize=(width, height), layout=layout)
+    axes = figure.subplots(len(lines), len(titles), squeeze=False, height_ratios=aspects)
+    for ax, title in zip(axes[0], titles, strict=True):
+        ax.set_title(title, fontsize=font_size, pad=3)
+    for line, pictures in zip(axes, lines, strict=True):
+        for ax, picture in zip(line, pictures, strict=False):
+            scale = dict(cmap='gray', vmax=1) if picture.dtype == bool else dict(vmax=largest)
+            ax.imshow(picture, **(dict(cmap='inferno', vmin=0) | scale))
+            ax.set(xticks=[], yticks=[])
+        for ax in line[len(pictures) :]:
+            ax.set_axis_off()
+    if legend:
+        figure.legend(handles=legend, loc='outside lower center', ncols=columns, **LEGEND)
+    return figure, axes
 
 
 def with_legend(
@@ -143,10 +174,10 @@ def with_legend(
     """
     height, width = picture.shape[:2]
     handles = class_patches(classes, palette, [label], ignore_index)
-    columns = fitting_columns(handles, 7, STRIP_WIDTH)
-    inches = 0.1 + 0.17 * math.ceil(len(handles) / columns)
-    dots = max(width, NARROWEST) / STRIP_WIDTH
-    figure = Figure(figsize=(STRIP_WIDTH, inches), dpi=dots)
+    columns = fitting_columns(handles, 7, PAGE_WIDTH)
+    inches = 0.1 + LEGEND_LINE * math.ceil(len(handles) / columns)
+    dots = max(width, NARROWEST) / PAGE_WIDTH
+    figure = Figure(figsize=(PAGE_WIDTH, inches), dpi=dots)
     figure.legend(handles=handles, loc='center', ncols=columns, frameon=False, **LEGEND)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -178,12 +209,6 @@ def fitting_columns(handles: Sequence[Patch], most: int, width: float) -> int:
     return 1
 
 
-def strip_ticks(axes: Iterable[Axes]) -> None:
-    """Remove the ticks of panels that show pictures."""
-    for ax in axes:
-        ax.set(xticks=[], yticks=[])
-
-
 def class_patches(
     classes: Sequence[str],
     palette: Sequence,
@@ -198,7 +223,8 @@ def class_patches(
     return [Patch(facecolor=colours[i], edgecolor='grey', label=name) for name, i in shown]
 
 
-def _show_values(ax: Axes, field: np.ndarray, interpolation: str | None = None) -> None:
-    drawn = ax.imshow(field, cmap='inferno', vmin=0, interpolation=interpolation)
-    bar = ax.figure.colorbar(drawn, ax=ax, fraction=0.035, pad=0.01)
-    bar.ax.tick_params(labelsize=7)
+def _add_bars(axes: np.ndarray) -> None:
+    """A colour bar beside each of some panels of values."""
+    for ax in axes.flat:
+        bar = ax.figure.colorbar(ax.images[0], ax=ax, fraction=0.035, pad=0.01)
+        bar.ax.tick_params(labelsize=7)

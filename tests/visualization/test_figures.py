@@ -175,7 +175,7 @@ def test_panel_figure():
 
 
 def test_panels_keep_their_size_beside_a_legend_of_many_classes():
-    """A figure is as much higher as its legend: six lines in place of two."""
+    """A figure is as much higher as its legend: five lines in place of two."""
     heights = []
     for count in (22, 60):
         many = row(0, 30, 40)
@@ -185,7 +185,7 @@ def test_panels_keep_their_size_beside_a_legend_of_many_classes():
         )
         assert len(legend_of(figure)) == count
         heights.append(figure.get_figheight())
-    assert heights[1] - heights[0] == pytest.approx(4 * 0.17)
+    assert heights[1] - heights[0] == pytest.approx(3 * 0.17)
 
 
 LONG_NAME = r'$E_G / \overline{E_G}$ $\cdot$ cross entropy'
