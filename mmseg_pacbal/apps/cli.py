@@ -1,6 +1,7 @@
 """What the commands share: arguments, checks of output files, one-sentence errors."""
 
 import argparse
+import ast
 import os
 import re
 import signal
@@ -47,13 +48,41 @@ class Options(argparse.Action):
 
 
 def read_value(text: str) -> Any:
-    """The value of an option: what mmengine's DictAction reads, but spaces in a path stay."""
+    """The value of an option: what mmengine's DictAction reads, but spaces in a path stay.
+
+    What holds a dict, for which DictAction has no form, is read as Python, such as
+    ``[dict(type='A'), {'b': 1}]``; ValueError if it is none. Nothing is executed.
+    """
     from mmengine.config import DictAction
 
     plain = text.strip('\'"')
+    called = re.search(r'(^|[\[(,=:\s])dict\(', plain)  # not in a path
+    if called or '{' in plain:
+        try:
+            tree = _DictCalls().visit(ast.parse(plain.strip(), mode='eval'))
+            if called or any(isinstance(node, ast.Dict) for node in ast.walk(tree)):
+                return ast.literal_eval(tree)
+        except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
+            if called:  # else a pattern for names
+                raise ValueError(
+                    f'{text!r} cannot be read; write lists and dicts as in Python, with texts in '
+                    "quotes, such as [dict(type='ChannelsLastHook')]"
+                ) from error
     if ' ' in plain and not set(plain) & set(',()[]'):
         return plain
     return DictAction._parse_iterable(text)
+
+
+class _DictCalls(ast.NodeTransformer):
+    """Makes ``{'a': 1}``, which ``ast.literal_eval`` reads, of ``dict(a=1)``."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        names = [keyword.arg for keyword in node.keywords]
+        if ast.unparse(node.func) != 'dict' or node.args or None in names:
+            return node
+        values = [keyword.value for keyword in node.keywords]
+        return ast.Dict([ast.Constant(name) for name in names], values)
 
 
 def read_options(args: argparse.Namespace) -> None:

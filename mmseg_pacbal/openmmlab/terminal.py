@@ -90,7 +90,8 @@ def shown_progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
     Yields:
         A function to be called with how much is done of ``total``.
     """
-    progress = open_bars()
+    # A study hears of its iterations once a minute or less, too rarely for rich's own 30 seconds.
+    progress = open_bars(speed_estimate_period=3600)
     if progress is not None:
         with progress:
             bar = progress.add_task(name, total=total)

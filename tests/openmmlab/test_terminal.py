@@ -51,6 +51,16 @@ def test_a_bar_on_a_terminal(screen, capsys):
     assert capsys.readouterr() == ('', '')
 
 
+def test_the_time_left_is_known_where_news_is_rare(screen, monkeypatch):
+    now = [0.0]
+    console = Console(file=screen, force_terminal=True, width=100, get_time=lambda: now[0])
+    monkeypatch.setattr(terminal, 'Console', lambda **_: console)
+    with terminal.shown_progress('Iterations', 100) as tell:
+        for now[0], done in ((0, 10), (60, 20), (120, 30)):  # the first 10 were done before
+            tell(done)
+    assert '0:07:00' in screen.getvalue()
+
+
 def test_bars_of_a_training(screen, tmp_path, capsys):
     runner = train(tmp_path, max_iters=4, log_level='INFO')
     said = screen.getvalue()

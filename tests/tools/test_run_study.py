@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import time
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.environments import ROOT
 from tests.running import DEMO, run_tool, tool_command
 
 OPTIONS = [
@@ -156,6 +159,28 @@ def test_two_processes_train_in_bfloat16(study):
     refused = run(study, '--rows', 'base', '--processes', '2')
     assert refused.returncode == 1
     assert 'is the record of a run with other settings' in refused.stderr
+
+
+def test_the_hooks_of_the_plan_and_a_test_set_that_is_missing(study):
+    """The options of docs/study_plan.md, as printed there; a test set corrected before training."""
+    page = (ROOT / 'docs' / 'study_plan.md').read_text()
+    (hooks,) = {*re.findall(r'--cfg-options (".*")$', page, re.MULTILINE)}
+    wrong = 'test_dataloader.dataset.data_prefix.img_path=nowhere'
+    hooks = [*shlex.split(hooks), 'train_cfg.max_iters=4']
+    refused = run(study, options=[*hooks, wrong])
+    assert refused.returncode == 1
+    assert refused.stderr.count('test_dataloader: ') == 1
+    assert 'nowhere' in refused.stderr
+    assert not list((study.parent / 'work_dirs').rglob('*.pth'))
+    finished = run(study, '--rows', 'base', options=hooks)
+    assert finished.returncode == 0, finished.stderr
+    (record,) = records(study).values()
+    assert record['options']['custom_hooks'] == [dict(type='ChannelsLastHook')]
+    assert record['data']['test']['images'] == 2
+    assert 'train_cfg.max_iters=4' in finished.stdout
+    folder = study.parent / 'work_dirs' / 'studies' / 'mine' / 'demo' / 'base-seed0'
+    (log,) = folder.glob('*/*.log')
+    assert 'ChannelsLastHook' in log.read_text().partition('Hooks will be executed')[2]
 
 
 def test_other_settings_are_refused(study):

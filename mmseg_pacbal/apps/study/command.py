@@ -2,18 +2,22 @@
 
 import argparse
 import signal
+import time
+from datetime import timedelta
 from pathlib import Path
 from typing import NoReturn
 
 from mmengine.device import get_device
 
-from ...configs import tools_folder
+from ...configs import tools_folder, walk
 from ...markdown import to_markdown
 from ...openmmlab.engine.processes import SIGNALS, STOPPED
 from ...openmmlab.terminal import shown_progress
 from .. import cli
+from .data import examine
 from .execution import StudyPaths
-from .plan import Run, Study, load_study, plan_runs
+from .plan import Run, Study, decisive_settings, load_study, plan_runs
+from .records import readable_records
 from .report import WRITTEN, write_report
 from .runner import DevicePool, RayPool, StudyRunner, device_groups
 
@@ -22,21 +26,24 @@ def main(args: argparse.Namespace) -> None:
     study = load_study(args.study, args.dataset)
     place = Path(study.name, study.dataset)
     results = Path(args.results or Path('results') / place).absolute()
+    work_dir = Path(args.work_dir or Path('work_dirs/studies') / place).absolute()
+    paths = StudyPaths(study, work_dir, results, tools_folder(), Path.cwd())
     if args.dry_run:
-        print(list_runs(planned(args, study)))
+        amp = get_device() if args.amp else None
+        runs, (base, *_) = (planned(args, study, amp, rows) for rows in (None, [study.baseline]))
+        print(f'{list_runs(runs, paths)}\n\n{list_settings(runs, base)}')
         return
     if not args.report:
         if not any(results.glob('*.json')):  # else its tables are those of an earlier report
             cli.check_outputs(args, [results / name for name in WRITTEN], option='--results')
-        work_dir = Path(args.work_dir or Path('work_dirs/studies') / place).absolute()
-        run_all(args, StudyPaths(study, work_dir, results, tools_folder(), Path.cwd()))
+        run_all(args, paths)
     print(f'{write_report(study, results, args.seeds)}\nTables and plot: {results}')
 
 
 def run_all(args: argparse.Namespace, paths: StudyPaths) -> None:
     pool, device = open_pool(args)
-    runs = planned(args, paths.study, device if args.amp else None)
-    runner = StudyRunner(runs, paths, pool)
+    runs, problems = examine(planned(args, paths.study, device if args.amp else None))
+    runner = StudyRunner(runs, paths, pool, problems)
     for number in (*SIGNALS, signal.SIGINT):  # after Ray has set its own
         signal.signal(number, stop)
     try:
@@ -49,16 +56,46 @@ def run_all(args: argparse.Namespace, paths: StudyPaths) -> None:
         ) from runner.first_error
 
 
-def planned(args: argparse.Namespace, study: Study, amp: str | None = None) -> list[Run]:
-    rows, seeds = args.rows or study.rows, args.seeds or study.seeds
+def planned(
+    args: argparse.Namespace, study: Study, amp: str | None, rows: list[str] | None = None
+) -> list[Run]:
+    rows, seeds = rows or args.rows or [*study.rows], args.seeds or study.seeds
     return plan_runs(study, rows, seeds, args.cfg_options or {}, args.processes, amp)
 
 
-def list_runs(runs: list[Run]) -> str:
+def list_runs(runs: list[Run], paths: StudyPaths) -> str:
+    """A table of the runs, with what is there of each."""
+    records = readable_records(paths.sibling_records())
+
+    def state(run: Run) -> str:
+        if paths.finished(run):
+            return 'finished'
+        if record := paths.reusable(run, records):
+            return f'as in {record.get("study", "another study")}'
+        return f'{paths.iteration(run):,} iterations done'
+
     cells = [
-        [run.row, str(run.seed), Path(run.cfg.filename).name, f'{run.iterations:,}'] for run in runs
+        [run.row, str(run.seed), Path(run.cfg.filename).name, f'{run.iterations:,}', state(run)]
+        for run in runs
     ]
-    return to_markdown(['row', 'seed', 'config', 'iterations'], cells, left=1)
+    return to_markdown(['row', 'seed', 'config', 'iterations', 'state'], cells, left=1)
+
+
+def list_settings(runs: list[Run], base: Run) -> str:
+    """A line for each row with its settings that the baseline, of the same seed, does not have."""
+
+    def settings(run: Run) -> dict[str, object]:
+        nodes = walk(decisive_settings(run.cfg))
+        leaves = ((p, k, v) for p, node in nodes for k, v in node.items() if not any(walk(v)))
+        return {f'{path}.{key}'.lstrip('.'): value for path, key, value in leaves}
+
+    old, lines = settings(base), []
+    for run in [run for run in runs if run.seed == base.seed and run.row != base.row]:
+        new = settings(run)
+        differ = [f'{k}={v!r}' for k, v in new.items() if k not in old or old[k] != v]
+        gone = [f'without {k}' for k in old if k not in new]
+        lines.append(f'{run.row}, unlike {base.row}: {", ".join(differ + gone)}')
+    return '\n'.join(lines)
 
 
 def open_pool(args: argparse.Namespace) -> tuple[DevicePool | RayPool, str]:
@@ -81,15 +118,18 @@ def stop(number: int, frame: object) -> NoReturn:
 def watch(runner: StudyRunner) -> None:
     """Show the iterations of the whole study until all runs have ended."""
     total = sum(run.iterations for run in runner.runs)
-    shown = -1
     runner.start()
+    begin, before, shown = time.monotonic(), runner.iterations_done(), runner.runs_finished()
     with shown_progress('Iterations', total) as tell:
-        tell(runner.iterations_done())
+        tell(before)
         working = True
         while working:
             working = runner.wait(seconds=1)  # before counting, so that the last count is complete
-            tell(runner.iterations_done())
-            finished = runner.runs_finished()
+            done, finished = runner.iterations_done(), runner.runs_finished()
+            tell(done)
             if finished != shown:
-                print(f'{finished} of {len(runner.runs)} runs finished', flush=True)
+                left = runner.iterations_left()
+                seconds = (time.monotonic() - begin) * left / max(1, done - before)
+                more = f', {timedelta(seconds=round(seconds))} left for the others' if left else ''
+                print(f'{finished} of {len(runner.runs)} runs finished{more}', flush=True)
                 shown = finished

@@ -7,13 +7,14 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import fmean
 
 import torch
+from mmengine.config import Config
 from mmengine.device import get_device
 
 from ...openmmlab.engine import latest_intact_checkpoint
@@ -22,7 +23,7 @@ from ...openmmlab.engine.work_dir import logged_scalars
 from ..provenance import provenance
 from .claims import ClaimedError, claim
 from .plan import Run, Study
-from .records import read_record, readable_records, write_record
+from .records import is_same_data, read_record, readable_records, write_record
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 _tools: dict[Path, subprocess.Popen] = {}  # those that run, by their logs
@@ -55,18 +56,37 @@ class StudyPaths:
     def finished(self, run: Run) -> bool:
         """Whether the run's record exists; ValueError if it is that of another run, or none."""
         path = self.record(run)
-        if path.exists() and read_record(path)['fingerprint'] != run.fingerprint:
+        if not path.exists():
+            return False
+        record = read_record(path)
+        other = '' if record['fingerprint'] == run.fingerprint else 'with other settings'
+        other = other or ('' if is_same_data(record, run) else 'on other data')
+        if other:
             raise ValueError(
-                f'{path} is the record of a run with other settings; give the same --cfg-options '
-                'as for that run or another --results, or move the file away'
+                f'{path} is the record of a run {other}; give the same --cfg-options as for that '
+                'run or another --results, or move the file away'
             )
-        return path.exists()
+        return True
+
+    def reusable(self, run: Run, records: Iterable[dict]) -> dict | None:
+        """Of some records one of the same run, as another study has it.
+
+        Of several, one measured on the same kind of device, since rounding differs between devices.
+        """
+        same = [
+            record
+            for record in records
+            if record['fingerprint'] == run.fingerprint and is_same_data(record, run)
+        ]
+        kind = torch.device(get_device()).type
+        of_kind = [r for r in same if r['environment']['device'].partition(':')[0] == kind]
+        return next(iter(of_kind + same), None)
 
     def iteration(self, run: Run) -> int:
-        """How many iterations of a run are done, according to its logs."""
+        """How many iterations of a run are done, according to the log of its last start."""
         if self.record(run).exists():
             return run.iterations
-        return max((entry['step'] for entry in logged_scalars(self.folder(run))), default=0)
+        return [0, *(entry['step'] for entry in logged_scalars(self.folder(run)))][-1]
 
 
 def execute(
@@ -76,7 +96,7 @@ def execute(
     gpus: str | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> bool:
-    """Train, test and record a run, continuing from where it was stopped.
+    """Train, test and record a run, continuing from where it was stopped; print each phase.
 
     For ``patience`` seconds, or until ``cancelled``, waits for another process that works on it; it
     takes more than ``LEASE_SECONDS`` to find out that one is dead. ``gpus`` are indices such as
@@ -97,11 +117,13 @@ def execute(
             if paths.finished(run) or _reuse_record(run, paths):
                 return True
             config = _config_file(run, paths)
-            tool = partial(_run_tool, run.processes, gpus, log, lock, paths.cwd)
-            if not tool(paths.tools / 'train.py', config, '--work-dir', folder, '--resume'):
-                return False
+            tool = partial(_run_tool, run, gpus, log, lock, paths)
             checkpoint = latest_intact_checkpoint(folder)
-            if not tool(paths.tools / 'test.py', config, checkpoint, '--work-dir', folder / 'test'):
+            if checkpoint is None or checkpoint.name != f'iter_{run.iterations}.pth':
+                if not tool('train', config, '--work-dir', folder, '--resume'):
+                    return False
+                checkpoint = latest_intact_checkpoint(folder)
+            if not tool('test', config, checkpoint, '--work-dir', folder / 'test'):
                 return False
             write_record(paths.record(run), _measured(run, paths, gpus))
             return True
@@ -117,9 +139,11 @@ def stop_tools(log: Path | None = None) -> None:
 
 
 def _run_tool(
-    processes: int, gpus: str | None, log: Path, lock: int, cwd: Path, tool: Path, *words: object
+    run: Run, gpus: str | None, log: Path, lock: int, paths: StudyPaths, phase: str, *words: object
 ) -> bool:
     """Run a tool, which keeps ``lock`` open, to its end; False if a signal stopped it."""
+    print(f'{run.name}: {phase}', flush=True)
+    tool, processes = paths.tools / f'{phase}.py', run.processes
     command = [sys.executable, str(tool), *map(str, words), '--traceback']
     if processes > 1:
         torchrun = ['-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={processes}']
@@ -130,7 +154,7 @@ def _run_tool(
             command,
             stdout=file,
             stderr=subprocess.STDOUT,
-            cwd=cwd,
+            cwd=paths.cwd,
             env=os.environ | ({} if gpus is None else dict(CUDA_VISIBLE_DEVICES=gpus)),
             pass_fds=[lock],
             start_new_session=True,  # Ctrl-C is for the study, which then tells its tools
@@ -166,6 +190,7 @@ def _measured(run: Run, paths: StudyPaths, gpus: str | None) -> dict:
     metrics = json.loads(max((folder / 'test').glob('*/*.json'), key=os.path.getmtime).read_text())
     seconds = [entry['time'] for entry in logged_scalars(folder) if 'loss' in entry]
     gpu = f'cuda:{(gpus or "0").partition(",")[0]}'
+    beside = dict(options=run.options, data=run.data)
     return dict(
         study=paths.study.name,
         dataset=paths.study.dataset,
@@ -177,22 +202,20 @@ def _measured(run: Run, paths: StudyPaths, gpus: str | None) -> dict:
         metrics={k: v for k, v in metrics.items() if k not in ('data_time', 'time')},
         environment=provenance(gpu if torch.cuda.is_available() else 'cpu'),
         fingerprint=run.fingerprint,
+        **{name: value for name, value in beside.items() if value},
     )
 
 
 def _reuse_record(run: Run, paths: StudyPaths) -> bool:
-    """Copy the record of the same run from another study on the same data set, if there is one.
-
-    Of several, one measured on the same kind of device, since rounding differs between devices.
-    """
+    """Copy the record of the same run from another study on the same data set, if there is one."""
     # The study has named the files that hold none when it started.
-    records = readable_records(paths.sibling_records(), tell=lambda _: None)
-    same = [record for record in records if record['fingerprint'] == run.fingerprint]
-    if not same:
+    record = paths.reusable(run, readable_records(paths.sibling_records(), tell=lambda _: None))
+    if record is None:
         return False
-    kind = torch.device(get_device()).type
-    record = min(same, key=lambda r: r['environment']['device'].partition(':')[0] != kind)
-    write_record(paths.record(run), dict(record, study=paths.study.name, row=run.row))
+    record = dict(record, study=paths.study.name, row=run.row, options=run.options)
+    if not run.options:
+        del record['options']  # those of the other study's command may be this row's own settings
+    write_record(paths.record(run), record)
     return True
 
 
@@ -203,10 +226,17 @@ def _config_file(run: Run, paths: StudyPaths) -> Path:
     if run.processes > 1:
         text += f'# With {run.processes} processes.\n'
     begun = any(paths.folder(run).glob('*.pth'))  # else there is nothing to continue
-    if begun and path.exists() and path.read_text() != text:
+    if begun and path.exists() and _of_training(path.read_text()) != _of_training(text):
         raise ValueError(
             f'{paths.folder(run)} holds a run with other settings; give the same --cfg-options as '
             'for that run or another --work-dir, or move the folder away'
         )
     path.write_text(text)
     return path
+
+
+def _of_training(text: str) -> dict:
+    """What in a run's written config can change its training; a test may be corrected after it."""
+    settings = Config.fromstring(text, '.py').to_dict()
+    kept = {k: v for k, v in settings.items() if not k.startswith(('test_', 'tta_'))}
+    return kept | {'processes': text.partition('# With ')[2]}

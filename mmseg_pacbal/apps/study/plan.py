@@ -13,6 +13,7 @@ import yaml
 from mmengine.config import Config
 
 from ...configs import (
+    PROPAGATED,
     change_settings,
     config_path,
     evaluators,
@@ -78,12 +79,18 @@ class Study:
 
 @dataclass(frozen=True)
 class Run:
-    """A row trained with one seed; every process reads batches of the config's size."""
+    """A row trained with one seed; every process reads batches of the config's size.
+
+    ``options`` are those of the study's command that can change a score, ``data`` is what the run
+    reads, :func:`.data.data_of`; None if that is not known.
+    """
 
     row: str
     seed: int
     cfg: Config
     processes: int = 1
+    options: dict = field(default_factory=dict)
+    data: dict | None = None
 
     @property
     def name(self) -> str:
@@ -99,11 +106,11 @@ class Run:
 
         It does not cover what cannot change a score: where the data is, how many workers read it
         (samples are seeded by position), and what is logged, kept and validated during training.
+        What the data is stands beside it in a record, as ``data``.
         """
-        cfg = {key: self.cfg[key] for key in FINGERPRINTED if key in self.cfg}
+        settings = decisive_settings(self.cfg)
         if self.processes > 1:
-            cfg['processes'] = self.processes
-        settings = _without(Config(cfg).to_dict(), IGNORED_IN_FINGERPRINT)
+            settings['processes'] = self.processes
         text = json.dumps(settings, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -179,19 +186,41 @@ def plan_runs(
         if name not in study.rows:
             names = ', '.join(study.rows)
             raise ValueError(f'study {study.name} has no row {name!r}; it has {names}')
+    given = _decisive_options(options, processes, amp)
     return [
-        Run(name, seed, _config(study.rows[name], seed, options, amp), processes)
+        Run(name, seed, _config(study.rows[name], seed, options, amp), processes, given)
         for seed in seeds
         for name in rows
     ]
 
 
+def decisive_settings(cfg: Config) -> dict:
+    """The settings of a config that can change a score."""
+    decisive = {key: cfg[key] for key in FINGERPRINTED if key in cfg}
+    return _without(Config(decisive).to_dict(), IGNORED_IN_FINGERPRINT)
+
+
+def _decisive_options(options: dict, processes: int, amp: str | None) -> dict:
+    """The options of a command that can change a score, for the records of its runs."""
+    given = {
+        name: _without(value, IGNORED_IN_FINGERPRINT)
+        for name, value in options.items()
+        if name.partition('.')[0] in (*FINGERPRINTED, *PROPAGATED)
+        and IGNORED_IN_FINGERPRINT.isdisjoint(name.split('.'))
+    }
+    if processes > 1:
+        given['--processes'] = processes
+    if amp:
+        given['--amp'] = amp
+    return given
+
+
 def _config(row: Row, seed: int, options: dict, amp: str | None) -> Config:
     taken = {name: get_setting(_load(place), name) for name, place in row.takes.items()}
-    # A copy, since mmengine removes `_delete_` from the options that it merges.
-    row_options = copy.deepcopy(row.options)
     cfg = copy.deepcopy(_load(row.config))  # parsing takes longer than all else here
-    change_settings(cfg, options | taken | row_options | {'randomness.seed': seed})
+    changes = options | taken | row.options | {'randomness.seed': seed}
+    # A copy, since mmengine removes `_delete_` from the options that it merges.
+    change_settings(cfg, copy.deepcopy(changes))
     metrics = evaluators(cfg)
     if all(type_name(metric) != 'BoundaryMetric' for metric in metrics):
         metrics.append(dict(type='BoundaryMetric'))

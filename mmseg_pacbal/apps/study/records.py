@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ...errors import one_sentence
+from .plan import Run
 
 
 def read_record(path: Path) -> dict:
@@ -20,7 +21,9 @@ def read_record(path: Path) -> dict:
             'fingerprint': str(),
             'environment': {'device': str()},
             'metrics': dict(metrics),
-        } if all(isinstance(value, (int, float)) for value in metrics.values()):
+        } if all(isinstance(value, (int, float)) for value in metrics.values()) and isinstance(
+            record.get('options', {}), dict
+        ):
             return record
     raise ValueError(
         f'{path} is not the record of a run, which has row, seed, fingerprint, metrics in numbers, '
@@ -42,6 +45,11 @@ def readable_records(paths: Iterable[Path], tell: Callable[[str], object] = prin
         except ValueError as error:
             tell(f'{error}; it is ignored')
     return records
+
+
+def is_same_data(record: dict, run: Run) -> bool:
+    """Whether a record is of the data that a run reads; also if either does not know its data."""
+    return not run.data or record.get('data', run.data) == run.data
 
 
 def write_record(path: Path, record: dict) -> None:

@@ -47,7 +47,7 @@ def full_report(study: Study, records: Sequence[dict], seeds: Iterable[int]) -> 
         parts.append(metric_table(study, summaries))
         if metric in PRIMARY and len(summaries) > 1:
             parts.append(verdicts(study, summaries))
-    parts += [origin(records), missing(study, records, seeds)]
+    parts += [origin(records), changed(records), missing(study, records, seeds)]
     return '\n'.join(part for part in parts if part)
 
 
@@ -108,6 +108,17 @@ def origin(records: Sequence[dict]) -> str:
 
     several = 's' * (len({record['environment']['commit'] for record in records}) > 1)
     return f'Run by commit{several} {counted("commit")} on {counted("machine")}.\n'
+
+
+def changed(records: Sequence[dict]) -> str:
+    """A line that says which options of a command changed rows; empty if none did."""
+    given = Counter(
+        ' '.join(f'{name}={value}' for name, value in record['options'].items())
+        for record in records
+        if record.get('options')
+    )
+    runs = [f'{n} of {len(records)} runs with {options}' for options, n in given.items()]
+    return f'Not with the settings of the rows alone: {"; ".join(runs)}.\n' if runs else ''
 
 
 def missing(study: Study, records: Iterable[dict], seeds: Iterable[int]) -> str:

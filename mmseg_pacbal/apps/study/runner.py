@@ -5,11 +5,12 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from queue import SimpleQueue
 from typing import Any
 
+from ...errors import one_sentence
 from .claims import LEASE_SECONDS
 from .execution import StudyPaths, execute, stop_tools
 from .plan import Run
@@ -89,10 +90,17 @@ class StudyRunner:
     A run is finished when its JSON file exists, and it is never repeated; one whose training was
     stopped continues from its last checkpoint. A run that another process works on is left to that
     process for as long as it is alive. All processes that work on a study share its ``paths``.
+    ``problems`` are errors, by the names of the runs that cannot be trained for them.
     """
 
-    def __init__(self, runs: list[Run], paths: StudyPaths, pool: DevicePool | RayPool) -> None:
-        self.runs, self.paths, self.pool = runs, paths, pool
+    def __init__(
+        self,
+        runs: list[Run],
+        paths: StudyPaths,
+        pool: DevicePool | RayPool,
+        problems: Mapping[str, Exception] | None = None,
+    ) -> None:
+        self.runs, self.paths, self.pool, self.problems = runs, paths, pool, problems or {}
         self.failed: list[str] = []  # a sentence for each run that failed
         self.first_error: BaseException | None = None
         self._pending: dict[Future, Run] = {}
@@ -101,18 +109,38 @@ class StudyRunner:
         """Iterations that all runs have done so far, according to their logs."""
         return sum(self.paths.iteration(run) for run in self.runs)
 
+    def iterations_left(self) -> int:
+        """Iterations that are still to be done; those of runs that failed are not."""
+        return self._left_in(list(self._pending.values()))
+
     def runs_finished(self) -> int:
         return sum(self.paths.record(run).exists() for run in self.runs)
 
     def start(self) -> None:
-        """Hand every run that is not finished to the pool.
+        """Take over the records of other studies, say what is left, and hand that to the pool.
 
         Files beside the records of any study on this data set that hold no record are named.
-        ValueError: a record belongs to a run with other settings, or its file holds none.
+        ValueError: a record belongs to a run with other settings or data, or its file holds none.
+        If no run that is left can be trained, the first of their ``problems`` is raised.
         """
-        readable_records(self.paths.sibling_records())
-        for run in [run for run in self.runs if not self.paths.finished(run)]:
-            self._submit(run)
+        records = readable_records(self.paths.sibling_records())
+        missing = [run for run in self.runs if not self.paths.finished(run)]
+        # Of these, execute trains none.
+        reusable = [run for run in missing if self.paths.reusable(run, records)]
+        taken = [run for run in reusable if execute(run, self.paths)]
+        left = [run for run in missing if run not in taken]
+        broken: dict[str, list[Run]] = {}
+        for run in left:
+            if run.name in self.problems:
+                broken.setdefault(one_sentence(self.problems[run.name]), []).append(run)
+        if left and sum(map(len, broken.values())) == len(left):
+            raise self.problems[left[0].name]
+        print(self._overview(left, len(taken)), flush=True)
+        for sentence, runs in broken.items():
+            self._fail(runs, sentence, self.problems[runs[0].name])
+        for run in left:
+            if run.name not in self.problems:
+                self._submit(run)
 
     def wait(self, seconds: float) -> bool:
         """Wait for runs to end; False once all have."""
@@ -121,9 +149,7 @@ class StudyRunner:
             run = self._pending.pop(future)
             error = future.exception()
             if error is not None:
-                self.failed.append(f'{run.name}: {error}')
-                print(f'failed: {self.failed[-1]}', flush=True)
-                self.first_error = self.first_error or error
+                self._fail([run], str(error), error)
             elif not future.result():
                 # Stopped, or claimed by another process: behind all others, wait until that one has
                 # finished or is known to be dead; the tool of a dead one needs a moment to end.
@@ -137,6 +163,26 @@ class StudyRunner:
         while any(future.running() for future in self._pending):
             stop_tools()
             wait(self._pending, 1)
+
+    def _overview(self, left: Sequence[Run], taken: int) -> str:
+        """The cost of the study in runs and iterations."""
+        lengths = sorted({run.iterations for run in self.runs})
+        each = ' to '.join(f'{length:,}' for length in dict.fromkeys((lengths[0], lengths[-1])))
+        count, finished = len(self.runs), len(self.runs) - len(left) - taken
+        return (
+            f'{count} run{"s" * (count > 1)} of {each} iterations: {finished} finished, {taken} '
+            f'taken over from other studies, {len(left)} left with {self._left_in(left):,} '
+            'iterations'
+        )
+
+    def _left_in(self, runs: Sequence[Run]) -> int:
+        return sum(run.iterations - self.paths.iteration(run) for run in runs)
+
+    def _fail(self, runs: Sequence[Run], sentence: str, error: BaseException) -> None:
+        self.failed += [f'{run.name}: {sentence}' for run in runs]
+        more = f' and {len(runs) - 1} more' if len(runs) > 1 else ''
+        print(f'failed: {runs[0].name}{more}: {sentence}', flush=True)
+        self.first_error = self.first_error or error
 
     def _submit(self, run: Run, patience: float = 0) -> None:
         self._pending[self.pool.submit(run, self.paths, patience)] = run

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mmseg_pacbal.apps.study.command import list_runs
+from mmseg_pacbal.apps.study.command import list_runs, list_settings
+from mmseg_pacbal.apps.study.execution import StudyPaths
 from mmseg_pacbal.apps.study.plan import Row, Run, Study, load_study, plan_runs
 from mmseg_pacbal.configs import config
 
@@ -51,7 +52,6 @@ def test_every_row_of_a_shipped_study_parses(name):
     study = load_study(name, 'camvid_lite0' if pretrained else 'camvid_mini')
     runs = plan_runs(study, study.rows, [0], {})
     assert [run.row for run in runs] == list(study.rows)
-    assert [line.split(' | ')[0][2:] for line in list_runs(runs).splitlines()[2:]] == [*study.rows]
     assert len({run.fingerprint for run in runs}) == len(runs)
 
 
@@ -86,6 +86,59 @@ def test_the_recipe_search_tries_what_the_plan_says():
         expected[name] = (*chosen, *norm, 0.0)
         expected[f'{name}_photometric'] = (*chosen, *norm, 1.0)
     assert rows == expected
+
+
+def test_a_dry_run_lists_what_is_there_and_what_differs(study_file, tmp_path):
+    study = load_study(str(study_file), 'camvid')
+    runs = plan_runs(study, study.rows, [0, 1], {'max_iters': 7})
+    paths = StudyPaths(
+        study, tmp_path / 'work', tmp_path / 'results/mine/camvid', tmp_path, tmp_path
+    )
+    record = dict(seed=0, metrics={}, environment=dict(device='cpu'))
+    for run, name in ((runs[0], 'mine'), (runs[1], 'other')):
+        path = tmp_path / 'results' / name / 'camvid' / f'{run.name}.json'
+        path.parent.mkdir(parents=True)
+        made = dict(record, study=name, row=run.row, fingerprint=run.fingerprint)
+        path.write_text(json.dumps(made))
+    log = tmp_path / 'work' / 'a-seed1' / 'now' / 'vis_data' / 'scalars.json'
+    log.parent.mkdir(parents=True)
+    log.write_text('{"step": 5}\n')
+    assert [line.strip('| ').split(' | ') for line in list_runs(runs, paths).splitlines()[2:]] == [
+        ['a', '0', 'deeplabv3_camvid.py', '7', 'finished'],
+        ['b', '0', 'bal_camvid.py', '7', 'as in other'],
+        ['a', '1', 'deeplabv3_camvid.py', '7', '5 iterations done'],
+        ['b', '1', 'bal_camvid.py', '7', '0 iterations done'],
+    ]
+    (line,) = list_settings(runs, runs[0]).splitlines()
+    assert line.startswith("b, unlike a: model.decode_head.loss_decode.type='BoundaryAwareLoss'")
+    assert ', model.decode_head.loss_decode.beta=0.25' in line
+    assert 'without model.decode_head.loss_decode.use_sigmoid' in line
+    assert 'seed' not in line
+
+
+@pytest.mark.parametrize(
+    ('options', 'settings', 'kept'),
+    [
+        ({}, {}, {}),
+        ({'data_root': 'x', 'work_dir': 'y', 'train_cfg.val_interval': 7}, {}, {}),
+        ({'max_iters': 7, 'test_dataloader.dataset': dict(data_root='x', indices=2)}, {},
+         {'max_iters': 7, 'test_dataloader.dataset': dict(indices=2)}),
+        ({}, dict(processes=2, amp='cpu'), {'--processes': 2, '--amp': 'cpu'}),
+    ],
+)  # fmt: skip
+def test_runs_keep_the_options_that_can_change_a_score(study_file, options, settings, kept):
+    study = load_study(str(study_file), 'camvid')
+    assert [run.options for run in plan_runs(study, study.rows, [0], options, **settings)] == (
+        [kept] * 2
+    )
+
+
+def test_an_option_replaces_a_dict_in_all_rows(study_file):
+    """mmengine removes ``_delete_`` from the options that it merges."""
+    study = load_study(str(study_file), 'camvid')
+    optimizer = dict(_delete_=True, type='Adam', lr=0.1)
+    runs = plan_runs(study, study.rows, [0], {'optim_wrapper.optimizer': optimizer})
+    assert [run.cfg.optim_wrapper.optimizer for run in runs] == [dict(type='Adam', lr=0.1)] * 2
 
 
 def test_runs_go_seed_by_seed_and_options_reach_them(study_file):

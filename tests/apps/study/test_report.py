@@ -7,6 +7,7 @@ import pytest
 
 from mmseg_pacbal.apps.study.plan import Row, Study
 from mmseg_pacbal.apps.study.report import (
+    changed,
     full_report,
     metric_table,
     missing,
@@ -120,6 +121,20 @@ def test_a_partial_study_says_what_is_missing(ours, seeds, said):
     expected = said and f'A partial study: {said}\n'
     assert missing(STUDY, records(ours=ours), range(seeds)) == expected
     assert full_report(STUDY, records(ours=ours), range(seeds)).endswith(expected)
+
+
+def test_changed_settings_are_said():
+    some = records()
+    assert changed(some) == ''
+    for record in some[:2]:
+        record['options'] = {'train_cfg.max_iters': 20, '--amp': 'cpu'}
+    some[2]['options'] = {'crop_size': [33, 33]}
+    line = (
+        'Not with the settings of the rows alone: 2 of 6 runs with train_cfg.max_iters=20 '
+        '--amp=cpu; 1 of 6 runs with crop_size=[33, 33].\n'
+    )
+    assert changed(some) == line
+    assert line in full_report(STUDY, some, range(3))
 
 
 def test_origin():

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,8 +60,14 @@ def test_each_device_has_one_run_at_a_time(tools, tmp_path, capsys):
     watch(runner)
     said = capsys.readouterr().out
     assert runner.failed == []
-    assert '4 of 4 runs finished\n' in said
-    assert runner.failed == []
+    assert said.startswith(
+        '4 runs of 8 iterations: 0 finished, 0 taken over from other studies, '
+        '4 left with 32 iterations\n'
+    )
+    assert re.search(r'^1 of 4 runs finished, 0:00:\d\d left for the others$', said, re.MULTILINE)
+    assert said.endswith('4 of 4 runs finished\n')
+    for run in runs:
+        assert said.index(f'{run.name}: train\n') < said.index(f'{run.name}: test\n')
     assert runner.runs_finished() == 4
     assert runner.iterations_done() == 4 * ITERATIONS
     by_device = defaultdict(list)
@@ -80,6 +88,7 @@ def test_each_device_has_one_run_at_a_time(tools, tmp_path, capsys):
     before = calls(tools)
     run_all(again)
     assert calls(tools) == before
+    assert '4 finished, 0 taken over from other studies, 0 left' in capsys.readouterr().out
 
 
 def test_a_run_that_fails_leaves_the_others(tools, tmp_path, capsys):
@@ -87,7 +96,13 @@ def test_a_run_that_fails_leaves_the_others(tools, tmp_path, capsys):
     runner = run_all(runner_of(tmp_path, 'bad', 'base'))
     log = tmp_path / 'work' / 'bad-seed0' / 'study' / 'log.txt'
     assert runner.failed == [f'bad-seed0: the third image is upside down (whole output: {log})']
-    assert capsys.readouterr().out == f'failed: {runner.failed[0]}\n'
+    said = capsys.readouterr().out.splitlines()
+    assert said[1:] == [
+        'bad-seed0: train',
+        f'failed: {runner.failed[0]}',
+        'base-seed0: train',
+        'base-seed0: test',
+    ]
     assert log.read_text().startswith('Traceback (most recent call last):')
     assert runner.runs_finished() == 1
 
@@ -118,6 +133,27 @@ def test_settings_may_change_until_there_is_a_checkpoint(tools, tmp_path):
     assert 'holds a run with other settings' in run_all(runner_of(tmp_path, 'bad')).failed[0]
 
 
+def test_a_test_can_be_corrected_after_the_training(tools, tmp_path):
+    def corrected(**options: object) -> StudyRunner:
+        runner = runner_of(tmp_path, 'base')
+        runner.runs[0].cfg.merge_from_dict(options)
+        return run_all(runner)
+
+    right = (tools / 'test.py').read_text()
+    (tools / 'test.py').write_text('import sys\nsys.exit("error: no such folder")\n')
+    assert 'no such folder' in corrected(test_dataloader=dict(data_root='nowhere')).failed[0]
+    (tools / 'test.py').write_text(right)
+    runner = corrected(test_dataloader=dict(data_root='there'), test_evaluator=dict(type='IoU'))
+    assert (runner.failed, runner.runs_finished()) == ([], 1)
+    assert [call['what'] for call in calls(tools)] == ['train from 0', 'trained', 'test']
+    config = (tmp_path / 'work' / 'base-seed0' / 'study' / 'config.py').read_text()
+    assert "data_root='there'" in config
+
+    runner.paths.record(runner.runs[0]).unlink()
+    refused = corrected(test_dataloader=dict(data_root='there'), train_dataloader=dict(a=1))
+    assert 'holds a run with other settings' in refused.failed[0]
+
+
 def test_stopping_leaves_checkpoints_to_continue_from(slow_tools, tmp_path):
     runner = runner_of(tmp_path, 'base', 'other')
     runner.start()
@@ -129,6 +165,15 @@ def test_stopping_leaves_checkpoints_to_continue_from(slow_tools, tmp_path):
 
     assert run_all(runner_of(tmp_path, 'base', 'other')).runs_finished() == 2
     assert calls(slow_tools)[2]['what'] == f'train from {left}'
+
+
+def test_iterations_of_a_start_that_was_killed_do_not_count(tmp_path):
+    runner = runner_of(tmp_path, 'base')
+    for start, steps in (('20260101_01', (3, 6)), ('20260101_02', (2, 4))):
+        log = tmp_path / 'work' / 'base-seed0' / start / 'vis_data' / 'scalars.json'
+        log.parent.mkdir(parents=True)
+        log.write_text(''.join(f'{{"step": {step}}}\n' for step in steps))
+    assert runner.iterations_done() == 4
 
 
 def test_a_training_that_is_stopped_is_started_again(slow_tools, tmp_path):
@@ -203,6 +248,60 @@ def test_a_record_of_another_study_is_taken_over(tools, tmp_path):
     assert (record['study'], record['row']) == ('mine', 'base')
     assert record['metrics'] == dict(mIoU=float(ord(first)))
     assert calls(tools) == []
+
+
+DATA = dict(train=dict(images=2, digest='a'), test=dict(images=1, digest='b'))
+
+
+@pytest.mark.parametrize(
+    ('recorded', 'read', 'same'),
+    [
+        (None, DATA, True),  # a record of an earlier version
+        (DATA, None, True),  # the data is not here
+        (DATA, DATA, True),
+        (DATA, DATA | dict(test=dict(images=1, digest='c')), False),
+    ],
+)
+def test_a_record_of_other_data_is_not_taken_over(tools, tmp_path, recorded, read, same, capsys):
+    (run,) = plan('base')
+    folder = tmp_path / 'results' / 'other' / 'data'
+    folder.mkdir(parents=True)
+    record = dict(row='base', seed=0, metrics=dict(mIoU=1.0), environment=dict(device='cpu'))
+    record |= dict(fingerprint=run.fingerprint, options=dict(max_iters=3))
+    record |= dict(data=recorded) if recorded else {}
+    (folder / 'base-seed0.json').write_text(json.dumps(record))
+    runner = StudyRunner(
+        [replace(run, data=read, options=dict(lr=2))],
+        workplace(tmp_path, tools),
+        DevicePool([None]),
+    )
+    run_all(runner)
+    made = json.loads(runner.paths.record(run).read_text())
+    assert (calls(tools) == []) == same
+    assert f'{int(same)} taken over from other studies' in capsys.readouterr().out
+    assert made.get('data') == (recorded if same else read)
+    assert made['options'] == dict(lr=2)  # those of the other study were of its rows
+
+    (folder / 'base-seed0.json').rename(runner.paths.record(run))
+    if same:
+        run_all(runner)
+    else:
+        with pytest.raises(ValueError, match='is the record of a run on other data; give'):
+            run_all(runner)
+
+
+def test_runs_that_cannot_be_trained_are_said_once(tools, tmp_path, capsys):
+    runs, place = plan('base', 'bad', seeds=2), workplace(tmp_path, tools)
+    problem = FileNotFoundError('test_dataloader: data_root x does not exist')
+    problems = {run.name: problem for run in runs if run.row == 'bad'}
+    runner = run_all(StudyRunner(runs, place, DevicePool([None]), problems))
+    assert capsys.readouterr().out.splitlines()[1] == f'failed: bad-seed0 and 1 more: {problem}'
+    assert runner.failed == [f'bad-seed{seed}: {problem}' for seed in (0, 1)]
+    assert (runner.first_error, runner.runs_finished()) == (problem, 2)
+    with pytest.raises(FileNotFoundError, match='data_root x does not exist'):
+        StudyRunner(runs, place, DevicePool([None]), problems).start()
+    assert capsys.readouterr().out == ''
+    assert {call['run'] for call in calls(tools)} == {'base-seed0', 'base-seed1'}
 
 
 @pytest.mark.slow
