@@ -1,6 +1,6 @@
 """Label -> edges -> blurred weight map: the E_G of Boundary-aware Loss (Eq. 1-3, 5, 6)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -18,19 +18,11 @@ from .arguments import (
     one_of,
 )
 
-
-def _gaussian(d: Tensor, n: int, sigma: float) -> list[tuple[Tensor, Tensor]]:
-    return [(torch.exp(-(d**2) / (n * sigma)),) * 2]
-
-
-def _linear(d: Tensor, n: int, sigma: float) -> list[tuple[Tensor, Tensor]]:
-    one = torch.ones_like(d)
-    return [(one, 1 - d / n), (-d / n, one)]
-
-
 # A kernel is a sum of products f(|y - c|) * g(|x - c|): the pairs (f, g) at distances d = 0, 1, ...
-KERNELS = dict(gaussian=_gaussian, linear=_linear)
-
+KERNELS: dict[str, Callable[[Tensor, int, float], list[tuple[Tensor, Tensor]]]] = dict(
+    gaussian=lambda d, n, sigma: [(torch.exp(-(d**2) / (n * sigma)),) * 2],
+    linear=lambda d, n, sigma: [(torch.ones_like(d), 1 - d / n), (-d / n, torch.ones_like(d))],
+)
 # Pixels of which edges are found, and widened to float64, at a time: 24 MiB. What is larger than
 # 32 MiB glibc gets from the kernel, page by page, in every call.
 PART = 3 * 2**20

@@ -117,10 +117,7 @@ def backward(
 
 
 def traceable(x: Tensor, weight: Tensor, rates: Sequence[int], concat: bool) -> Tensor:
-    """The same as :func:`forward`, for exporters: no branch depends on H or W.
-
-    It holds all products, padded, and is slower than :func:`forward` where torch runs it.
-    """
+    """The same, for exporters: no branch depends on H or W, but all products are held, padded."""
     products = F.conv2d(x, stack_taps(weight)[:, :, None, None])
     kernel = int(weight.shape[2]), int(weight.shape[3])  # torch.jit.trace has tensors here
     return traceable_sums(products, kernel, rates, concat)
@@ -175,12 +172,9 @@ class ShiftPattern(NamedTuple):
 
 
 def add_shifted(table: Tensor, pattern: ShiftPattern, transposed: bool = False) -> Tensor:
-    r"""Outputs from products.
+    """Outputs from products, by the sums of :func:`forward`.
 
-    .. math:: y(p, r) = \sum_k W_k x(p + r \, o_k), \quad o_k = \text{offset of tap } k
-
-    summed over the rates as well unless ``concat``; or, transposed, the gradients of the products
-    from those of the outputs.
+    Transposed, the gradients of the products from those of the outputs.
 
     Args:
         table: Products of n images, (n * H * W * kh * kw, C_out); transposed: gradients of outputs,

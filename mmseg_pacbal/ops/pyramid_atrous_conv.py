@@ -15,7 +15,6 @@ from . import factorized
 from .arguments import POSITIVE_INT, Accepted, check_arguments, check_tensor, one_of
 from .factorized import empty_like_layout, memory_format
 
-MERGES = ('sum', 'concat')
 VARIABLE = 'MMSEG_PACBAL_BACKEND'  # of the environment: what 'auto' stands for
 ACCEPTED = dict(
     rates=Accepted(
@@ -24,7 +23,7 @@ ACCEPTED = dict(
             isinstance(rates, Sequence) and len(rates) > 0 and all(map(POSITIVE_INT.test, rates))
         ),
     ),
-    merge=one_of(*MERGES),
+    merge=one_of('sum', 'concat'),
 )
 OLDEST_TRITON = '3.4'
 # Triton's interpreter runs the kernels on CPU, for tests. Triton reads this on import, too.
@@ -109,19 +108,15 @@ def paddings(weight: Tensor, rates: Sequence[int]) -> list[tuple[int, int]]:
     return [(r * (weight.shape[2] // 2), r * (weight.shape[3] // 2)) for r in rates]
 
 
+@constant_when_traced  # torch.compile cannot trace an import
 def available_backends(device: str = 'cpu') -> tuple[str, ...]:
     """Names that ``backend`` accepts for tensors on a type of device, such as ``'cuda'``."""
     names = ('auto', 'reference', 'factorized')
     return (*names, 'triton') if (device == 'cuda' or INTERPRETED) and _has_triton() else names
 
 
-@constant_when_traced  # torch.compile cannot trace an import
-def _has_triton() -> bool:
-    return _find_triton()
-
-
 @cache
-def _find_triton() -> bool:
+def _has_triton() -> bool:
     """Whether there is a Triton that compiles the kernel: before 3.4 (torch 2.8) it cannot."""
     try:
         return TorchVersion(importlib.import_module('triton').__version__) >= OLDEST_TRITON

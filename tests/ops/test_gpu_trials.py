@@ -345,9 +345,9 @@ def test_triton_that_cannot_compile_the_kernel_is_not_there(triton, usable, monk
 
     monkeypatch.setattr(pac, 'INTERPRETED', False)
     monkeypatch.setattr(pac.importlib, 'import_module', load)
-    pac._find_triton.cache_clear()
+    pac._has_triton.cache_clear()
     try:
         assert ('triton' in pac.available_backends('cuda')) == usable
         assert 'triton' not in pac.available_backends('cpu')
     finally:
-        pac._find_triton.cache_clear()
+        pac._has_triton.cache_clear()
