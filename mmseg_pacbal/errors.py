@@ -3,6 +3,8 @@
 import importlib.util
 import pickle
 
+from .stack import version
+
 
 class RefusedCheckpointError(pickle.UnpicklingError):
     """A checkpoint carries more than a checkpoint may, which could run code."""
@@ -28,7 +30,20 @@ _REMEDIES = {
     'test_dataloader.batch_size=1 for images of several sizes, or resize them in the pipeline',
     'Expected more than 1 value per channel when training': 'a batch norm after global pooling '
     'needs two images or more: set train_dataloader.batch_size=2',
+    "but is of type <class 'NoneType'> in base config": 'then give all of it, also its type',
+    "but is of type <class 'list'> in base config": 'a list is replaced as a whole: copy it '
+    'whole, or name one of it by its number in an option',
 }
+
+
+def torchvision_for_torch() -> str:
+    """What installs the torchvision of the torch that is there, from the index of its build.
+
+    Each torchvision fits one version and build of torch, but accepts every build of the version.
+    """
+    torch, _, build = (version('torch') or '').partition('+')
+    index = f' --index-url https://download.pytorch.org/whl/{build}' if build else ''
+    return f'pip uninstall -y torchvision && pip install "torch=={torch}" torchvision{index}'
 
 
 def one_sentence(error: Exception) -> str:
@@ -39,6 +54,8 @@ def one_sentence(error: Exception) -> str:
         text = text.strip().splitlines()[-1].removeprefix(f'{type(error).__name__}: ')
     text = ' '.join(text.split())
     remedy = next((words for known, words in _REMEDIES.items() if known in text), None)
+    if 'operator torchvision::' in text and 'pip install' not in text:
+        remedy = f'torchvision is of another build than torch: {torchvision_for_torch()}'
     text = f'{text.rstrip(".")}; {remedy}' if remedy else text
     telling = isinstance(error, (ValueError, OSError, ImportError))
     return text if telling and text else f'{type(error).__name__}: {text}'

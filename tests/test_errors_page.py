@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from mmseg_pacbal import BoundaryAwareLoss, compat, stack
+from mmseg_pacbal import BoundaryAwareLoss, compat, errors, stack
 from mmseg_pacbal.stack import installed_versions
 from tests.environments import ROOT
 
@@ -49,6 +49,12 @@ def test_upstream_problem_is_as_the_page_says(number, name):
     else:
         weight = [1.0, 1.0, 1.0] if name == 'weights' else None
         assert BoundaryAwareLoss(class_weight=weight)(score, label, ignore_index=255).isfinite()
+
+
+def test_torchvision_of_another_build_is_as_the_page_says(monkeypatch):
+    monkeypatch.setattr(errors, 'version', lambda name: '2.13.0+cpu')
+    [row] = [row for row in ROWS if 'operator torchvision::nms does not exist' in row]
+    assert f'`{errors.torchvision_for_torch()}`' in row
 
 
 def test_batch_of_one_image_is_as_the_page_says():

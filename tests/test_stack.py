@@ -4,7 +4,7 @@ import importlib.metadata
 
 import pytest
 
-from mmseg_pacbal import stack
+from mmseg_pacbal import errors, stack
 
 STOCK = dict.fromkeys(name for names, _ in stack.NEEDS.values() for name in names) | {
     'torch': '2.13.0+cpu',
@@ -145,3 +145,21 @@ def test_source_tree_on_the_path_is_not_judged_but_a_leftover_folder_is(monkeypa
     monkeypatch.setattr(stack, 'NEEDS', {'mmseg_of_test': need})
     with pytest.raises(stack.UnsupportedStackError, match='no-such-distribution is not installed'):
         stack.check_versions(stack.installed_versions(), {})
+
+
+@pytest.mark.parametrize(
+    ('torch', 'index'),
+    [
+        ('2.13.0+cpu', ' --index-url https://download.pytorch.org/whl/cpu'),
+        ('2.12.1+cu130', ' --index-url https://download.pytorch.org/whl/cu130'),
+        ('2.13.0', ''),  # from PyPI
+    ],
+)
+def test_torchvision_of_another_build_than_torch(torch, index, monkeypatch):
+    monkeypatch.setattr(errors, 'version', lambda name: torch)
+    sentence = errors.one_sentence(RuntimeError('operator torchvision::nms does not exist'))
+    assert sentence == (
+        'RuntimeError: operator torchvision::nms does not exist; torchvision is of another build '
+        'than torch: pip uninstall -y torchvision && '
+        f'pip install "torch=={torch.partition("+")[0]}" torchvision{index}'
+    )

@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 
 from ..configs import get_setting, heads, set_values, type_name
+from ..errors import torchvision_for_torch
 
 # Arguments that MMSegmentation's TIMMBackbone does not pass on to timm under the same name.
 _NOT_TIMM = (
@@ -48,7 +49,7 @@ def follow_timm(cfg: Config) -> None:
     except Exception as error:  # torchvision, which it needs, raises RuntimeError
         raise ImportError(
             "model.backbone.type='TIMMBackbone' needs timm, and a torchvision that fits torch, but "
-            f'timm cannot be imported ({error}); pip install timm'
+            f'timm cannot be imported ({error}); {torchvision_for_torch()} && pip install timm'
         ) from error
     name, stride = backbone.model_name, backbone.get('output_stride')
     _check_name(timm, name)

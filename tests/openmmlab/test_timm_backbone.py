@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
-from mmseg_pacbal import configs
+from mmseg_pacbal import configs, errors
 from mmseg_pacbal.openmmlab.completion import infer_settings
 from tests.openmmlab.datasets.folder_data import write_folder
 from tests.running import ROOT, call_tool, failure
@@ -169,3 +169,16 @@ def test_without_timm(data, monkeypatch, capsys):
     sentence = failure(capsys, 'train', CONFIG, '--cfg-options', f'data_root={data}')[1]
     assert sentence.startswith("model.backbone.type='TIMMBackbone' needs timm, and a torchvision")
     assert sentence.endswith('pip install timm')
+
+
+def test_with_a_torchvision_of_another_build(data, monkeypatch, tmp_path, capsys):
+    said = 'operator torchvision::nms does not exist'
+    (tmp_path / 'timm.py').write_text(f'raise RuntimeError({said!r})')
+    monkeypatch.delitem(sys.modules, 'timm', raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(errors, 'version', lambda name: '2.13.0+cpu')
+    sentence = failure(capsys, 'train', CONFIG, '--cfg-options', f'data_root={data}')[1]
+    assert sentence.endswith(
+        f'({said}); pip uninstall -y torchvision && pip install "torch==2.13.0" torchvision '
+        '--index-url https://download.pytorch.org/whl/cpu && pip install timm'
+    )
