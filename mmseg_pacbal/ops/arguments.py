@@ -3,7 +3,7 @@
 import difflib
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
@@ -39,6 +39,24 @@ def none_or(accepted: Accepted) -> Accepted:
 def int_from(least: int) -> Accepted:
     return Accepted(f'an integer, {least} or more', lambda value: is_int(value) and value >= least)
 
+
+# What others call our arguments, where neither spelling nor words tell.
+OTHER_NAMES = dict(
+    dilation='rates',
+    dilations='rates',
+    ignore_label='ignore_index',
+    ignore_value='ignore_index',
+    void_label='ignore_index',
+    void_index='ignore_index',
+    weights='class_weight',
+    pos_weight='class_weight',
+    act_cfg='activation',
+    act_layer='activation',
+    fusion='merge',
+    std='sigma',
+    stride='downsample',
+    threshold='tolerance',
+)
 
 BOOL = Accepted('True or False', lambda value: isinstance(value, bool))
 INT = Accepted('an integer', is_int)
@@ -76,10 +94,19 @@ def reject_unknown_arguments(cls: type, unknown: Mapping[str, object]) -> None:
             break
     for name, value in unknown.items():
         if name not in names:
-            close = difflib.get_close_matches(name, names, n=1)
-            alike = dict.fromkeys([*close, *(n for n in names if n.endswith(f'_{name}'))])
+            alike = _alike(name, names)
             hint = f'did you mean {" or ".join(alike)}? ' if alike else ''
             raise TypeError(
                 f'{cls.__name__} has no argument {name} (got {value!r}); '
                 f'{hint}accepted are {", ".join(names)}'
             )
+
+
+def _alike(name: str, names: Iterable[str]) -> list[str]:
+    """Those of some names that a name may mean: by use, by spelling, by the words in it."""
+    names = list(names)
+    if (known := OTHER_NAMES.get(name, '')) in names:
+        return [known]
+    words = [n for n in names if f'{n}_'.startswith(f'{name}_') or n.endswith(f'_{name}')]
+    words += [n for n in names if name.startswith(f'{n}_') or name.endswith(f'_{n}')]
+    return list(dict.fromkeys([*difflib.get_close_matches(name, names, n=1), *words]))
