@@ -101,16 +101,21 @@ def build_runner(cfg: Config) -> Runner:
 
 
 def check_compiler(cfg: Config) -> None:
-    """Refuse a compiler whose gradients are wrong: findings/torch_compile_zero_gradients.sh."""
+    """Refuse a compiler whose gradients are wrong."""
     options = cfg.get('compile')
     backend = options.get('backend', 'inductor') if isinstance(options, dict) else 'inductor'
-    wrong = torch.__version__.startswith('2.13.') and get_device() == 'cpu'
-    if options and backend == 'inductor' and wrong:
-        raise ValueError(
-            f'compile={options!r} trains with gradients of zero on a CPU with torch '
-            f'{torch.__version__}, if the model has few classes; leave compile out, or install '
-            'torch 2.14.1 or newer'
-        )
+    if options and backend == 'inductor' and (problem := compiler_problem(get_device())):
+        raise ValueError(f'compile={options!r} {problem}')
+
+
+def compiler_problem(device: str) -> str | None:
+    """What torch's compiler does wrong on a device: findings/torch_compile_zero_gradients.sh."""
+    if device != 'cpu' or not torch.__version__.startswith('2.13.'):
+        return None
+    return (
+        f'trains with gradients of zero on a CPU with torch {torch.__version__}, if the model has '
+        'few classes; leave compile out, or install torch 2.14.1 or newer'
+    )
 
 
 def unwrapped(runner: Runner) -> Any:

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from mmseg_pacbal import compat
 from mmseg_pacbal.apps import commands, doctor
@@ -26,6 +27,7 @@ from mmseg_pacbal.apps.doctor.examination import (
 )
 from mmseg_pacbal.losses import BoundaryAwareLoss
 from mmseg_pacbal.losses.label_check import LabelCheck
+from mmseg_pacbal.openmmlab.engine.runner import check_compiler
 from mmseg_pacbal.ops import factorized, gpu_trials
 from tests.environments import ROOT
 
@@ -142,21 +144,42 @@ def test_autocast_that_does_nothing(monkeypatch):
     assert 'logits are torch.float32' in finding.detail
 
 
-def test_broken_or_missing_compiler(monkeypatch):
-    def compiling(run):
-        return lambda model, **options: lambda x: run(model, x)
+COMPILERS = {
+    'wrong loss': (lambda y: y * 1.5, 'compiled, the loss is off by'),
+    'gradients of zero': (lambda y: y.detach() + 0 * y, 'the gradient of 0.0.weight is off by 1.0'),
+    'raises': (raise_error, 'broken on purpose'),
+}
 
-    def no_compiler(model, x):
+
+@pytest.mark.parametrize('way', COMPILERS)
+def test_broken_compiler(way, monkeypatch):
+    change, said = COMPILERS[way]
+    monkeypatch.setattr(torch, '__version__', '2.14.1+cpu')
+    compiler = lambda model: lambda x: change(model(x))  # noqa: E731
+    assert said in broken(monkeypatch, 'torch.compile', torch, 'compile', compiler).detail
+
+
+def test_compiler_that_is_right_missing_or_known_to_be_wrong(monkeypatch):
+    def no_compiler(x):
         raise RuntimeError('InvalidCxxCompiler: No working C++ compiler found')
 
-    wrong = compiling(lambda model, x: model(x) * 1.5)
-    finding = broken(monkeypatch, 'torch.compile', torch, 'compile', wrong)
-    assert 'compiled, but' in finding.detail
-    broken(monkeypatch, 'torch.compile', torch, 'compile', compiling(raise_error))
-    monkeypatch.setattr(torch, 'compile', compiling(no_compiler))
+    monkeypatch.setattr(torch, '__version__', '2.14.1+cpu')
+    monkeypatch.setattr(torch, 'compile', lambda model: model)
+    assert find('torch.compile').detail == 'loss and gradients'
+    monkeypatch.setattr(torch, 'compile', lambda model: no_compiler)
     finding = find('torch.compile')
     assert (finding.status, finding.advice) == ('skipped', '')
     assert 'finds no compiler here' in finding.detail
+    monkeypatch.setattr(torch, '__version__', '2.13.0+cpu')
+    finding = find('torch.compile')
+    assert (finding.status, finding.detail) == ('skipped', str(refusal()))
+
+
+def refusal() -> Exception:
+    """What our runner says of compile=True."""
+    with pytest.raises(ValueError) as refused:
+        check_compiler(Config(dict(compile=True)))
+    return refused.value
 
 
 def test_broken_norm(monkeypatch):
