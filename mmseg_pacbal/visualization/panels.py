@@ -19,7 +19,7 @@ TITLE = 0.2  # above them
 LEGEND_LINE = 0.17  # below them
 # Of a legend of classes: entries as close as print allows.
 LEGEND: dict = dict(fontsize=8, handlelength=1.5, columnspacing=1.0, borderaxespad=0.2)
-NARROWEST = 480  # pixels of that legend; in fewer its names cannot be read
+NARROWEST = 480  # pixels of PAGE_WIDTH; in fewer its names cannot be read
 
 
 @dataclass
@@ -170,16 +170,18 @@ def with_legend(
         ignore_index: The value that is void.
 
     Returns:
-        RGB, uint8 (H + the legend, max(W, ``NARROWEST``), 3).
+        RGB, uint8 (H + the legend, W, 3); wider only if a name is wider than the picture.
     """
     height, width = picture.shape[:2]
     handles = class_patches(classes, palette, [label], ignore_index)
-    columns = fitting_columns(handles, 7, PAGE_WIDTH)
+    dots = max(width, NARROWEST) / PAGE_WIDTH  # per inch
+    columns = fitting_columns(handles, 7, width / dots)
     inches = 0.1 + LEGEND_LINE * math.ceil(len(handles) / columns)
-    dots = max(width, NARROWEST) / PAGE_WIDTH
-    figure = Figure(figsize=(PAGE_WIDTH, inches), dpi=dots)
-    figure.legend(handles=handles, loc='center', ncols=columns, frameon=False, **LEGEND)
+    figure = Figure(figsize=(width / dots, inches), dpi=dots)
+    box = figure.legend(handles=handles, loc='center', ncols=columns, frameon=False, **LEGEND)
     canvas = FigureCanvasAgg(figure)
+    needed = math.ceil(box.get_window_extent(canvas.get_renderer()).width)
+    figure.set_figwidth((max(width, needed) + 0.5) / dots)  # the canvas has whole pixels
     canvas.draw()
     legend = np.asarray(canvas.buffer_rgba())[..., :3]
     whole = np.full((height + len(legend), legend.shape[1], 3), 255, np.uint8)

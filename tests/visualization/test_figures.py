@@ -17,7 +17,6 @@ from mmseg_pacbal.visualization import (
     with_legend,
 )
 from mmseg_pacbal.visualization.panels import (
-    NARROWEST,
     VOID_COLOUR,
     class_patches,
     even_columns,
@@ -250,17 +249,25 @@ def test_weights_have_a_legend_of_the_classes_in_the_crop():
     assert not weight_figure(made, PALETTE).legends
 
 
-@pytest.mark.parametrize('width', [80, 500])
+@pytest.mark.parametrize('width', [80, 321, 500])
 def test_legend_below_a_picture_leaves_the_picture_as_it_is(width):
     """Its colours are those of the classes that occur, and no other's."""
     picture = np.random.default_rng(0).integers(0, 256, (60, width, 3), dtype=np.uint8)
     palette = [(200, 0, 0), (0, 200, 0), (0, 0, 200), (200, 200, 0)]
     whole = with_legend(picture, np.array([[0, 2]]), CLASSES, palette)
-    assert whole.shape[1] == max(width, NARROWEST)
+    assert whole.shape[1] == width  # a portrait stays one
     assert np.array_equal(whole[:60, :width], picture)
-    assert (whole[:60, width:] == 255).all()
     below = whole[60:].reshape(-1, 3)
     share = [(below == colour).all(axis=1).mean() for colour in palette]
     assert min(share[0], share[2]) > 0.001
     assert share[1] == share[3] == 0
     assert (below < 60).all(axis=1).any()  # the names
+
+
+def test_picture_narrower_than_a_name_gets_white_beside_it():
+    picture = np.zeros((60, 30, 3), np.uint8)
+    whole = with_legend(picture, np.array([[0]]), ['a rather long name'], PALETTE)
+    assert 60 < whole.shape[1] < 200
+    assert np.array_equal(whole[:60, :30], picture)
+    assert (whole[:60, 30:] == 255).all()
+    assert (whole[60:, -1] == 255).all()  # the name ends before the picture does
