@@ -31,6 +31,7 @@ from ..openmmlab.completion import load_complete_config
 from ..openmmlab.data_checks.files import read_image
 from ..openmmlab.inference import converts_bgr_to_rgb, init_inferencer, require_finite
 from ..openmmlab.inspection import last_head
+from ..openmmlab.terminal import say
 from .refusals import graph_path
 
 MAX_DIFFERENCE = 1e-3  # of logits
@@ -86,14 +87,18 @@ class ExportModel(nn.Module):
 
 def main(args: argparse.Namespace) -> None:
     cfg = load_complete_config(args.config, args.cfg_options)
+    say(f'loading {args.checkpoint}')
     model = load_model(cfg, args.checkpoint)
+    say('running it in PyTorch')
     images = example_images(args.image, cfg)
     expected = [predicted(model, image) for image in images]  # before norms are folded
     for logits in expected:
         require_finite(logits, args.checkpoint)
     model.prepare(args.runtime, args.int8)
     path = graph_path(args)
+    say('tracing and translating it to ONNX, which takes longest')
     export(model, path, args.opset)
+    say('comparing it in onnxruntime')
     verify(path, images, expected, model.threshold())
 
 

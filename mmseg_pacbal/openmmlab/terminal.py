@@ -4,7 +4,9 @@ On a terminal a bar stands below the other lines, on standard error; elsewhere t
 lines: those of mmengine for a model that trains or is tested, and those of :func:`shown_progress`.
 """
 
+import functools
 import logging
+import re
 import sys
 import time
 import warnings
@@ -24,17 +26,20 @@ T = TypeVar('T')
 PAUSE = 10.0  # seconds between two plain lines
 REFRESH = 0.2  # seconds between two states of the bar of a training
 
-# Starts of mmengine's messages that stand in the log file alone. The first three are hundreds of
+# Starts of mmengine's messages that stand in the log file alone. The first four are hundreds of
 # lines; the others are warnings that no config or environment can avoid: MMSegmentation
 # gives its IoUMetric no prefix, and mmengine's CheckpointHook uses its own deprecated FileClient.
 IN_LOG_FILE_ONLY = (
     f'\n{"-" * 60}\nSystem environment:',
     'Config:\n',
     'Hooks will be executed in the following order:',
+    'paramwise_options -- ',  # a line for each parameter
     'The prefix is not set in metric class IoUMetric',
     '"FileClient" will be deprecated in future',
     '"HardDiskBackend" is the alias of "LocalBackend"',
 )
+# What a line of training has for each head: its accuracy on the pixels of the batch.
+ACCURACY = re.compile(r'  [\w.]*acc_seg: \S+')
 # Warnings of MMSegmentation 1.2.2 and torch 2.13 about their own code: message, module. A decode
 # head calls build_loss; the default hook SegVisualizationHook does not draw unless it is told to;
 # torch.onnx copies the trees of torch.export.
@@ -56,9 +61,12 @@ def hide_harmless_warnings() -> None:
 
 
 def keep_short(logger: logging.Logger, log_file: str) -> None:
-    """Keep :data:`IN_LOG_FILE_ONLY` off the terminal, and say where it is; the file stays whole."""
+    """Keep :data:`IN_LOG_FILE_ONLY` and :data:`ACCURACY` off the terminal, and say where the file
+    is, which stays whole.
+    """
     for handler in terminal_handlers(logger):
         handler.addFilter(is_for_terminal)
+        handler.format = functools.partial(shortened, handler.format)  # type: ignore[method-assign]
         if handler.level <= logging.INFO:  # in the main process, if the config logs this much
             print(f'environment, config and hooks: {log_file}', flush=True)
 
@@ -67,8 +75,18 @@ def terminal_handlers(logger: logging.Logger) -> list[logging.StreamHandler]:
     return [handler for handler in logger.handlers if type(handler) is logging.StreamHandler]
 
 
+def shortened(plain: Callable[[logging.LogRecord], str], record: logging.LogRecord) -> str:
+    return ACCURACY.sub('', plain(record))
+
+
 def is_for_terminal(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith(IN_LOG_FILE_ONLY)
+
+
+def say(what: str) -> None:
+    """Name what takes the next seconds, on standard error."""
+    if is_main_process():
+        print(f'{what} ...', file=sys.stderr, flush=True)
 
 
 def open_bars(**options: Any) -> Progress | None:

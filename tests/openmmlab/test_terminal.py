@@ -4,11 +4,12 @@ import io
 import re
 
 import pytest
+import torch
 from mmengine.registry import FUNCTIONS
 from rich.console import Console
 
 from mmseg_pacbal.openmmlab import terminal
-from tests.openmmlab.engine.tiny_run import train
+from tests.openmmlab.engine.tiny_run import DropoutModel, train
 
 
 class Screen(io.StringIO):
@@ -78,14 +79,23 @@ def test_an_error_ends_the_bars(screen, tmp_path):
     assert screen.getvalue().endswith('\x1b[?25h')
 
 
-def test_long_blocks_are_in_the_log_file_alone(tmp_path, capsys):
-    train(tmp_path, max_iters=1, log_level='INFO')
+def test_long_blocks_and_accuracies_are_in_the_log_file_alone(tmp_path, capsys, monkeypatch):
+    def forward(self, inputs, mode='tensor'):
+        loss = self.layers(torch.stack(inputs)).mean()
+        return {'decode.loss_ce': loss, 'decode.acc_seg': loss * 0 + 50, 'aux_0.acc_seg': loss * 0}
+
+    monkeypatch.setattr(DropoutModel, 'forward', forward)
+    optimizer = dict(weight_decay=0.1)
+    optim_wrapper = dict(optimizer=optimizer, paramwise_cfg=dict(norm_decay_mult=0.0))
+    options = dict(val_cfg=None, val_dataloader=None, val_evaluator=None)
+    train(tmp_path, max_iters=1, log_level='INFO', optim_wrapper=optim_wrapper, **options)
     out, log = capsys.readouterr().out, next(tmp_path.glob('*/*.log'))
     assert out.splitlines()[0] == f'environment, config and hooks: {log}'
-    for block in ('System environment:', 'Config:', 'Hooks will be executed'):
+    blocks = 'System environment:', 'Config:', 'Hooks will be executed', 'paramwise_options -- '
+    for block in (*blocks, '  decode.acc_seg: 50.0000', '  aux_0.acc_seg: 0.0000'):
         assert block in log.read_text()
-        assert block not in out
-    assert 'Iter(train) [1/1]' in out
+        assert block.split(':')[0] not in out
+    assert re.search(r'Iter\(train\) \[1/1\].*  decode\.loss_ce: \S+\n', out)
 
 
 def test_mmsegmentation_has_functions_to_search():

@@ -49,10 +49,13 @@ def config_and_checkpoint(request, tmp_path_factory) -> tuple[Path, Path]:
 def exported(config_and_checkpoint) -> Path:
     """The graph, which the tool has compared with PyTorch."""
     image = ['--image', IMAGE] if IMAGE.is_file() else []
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
+    printed, said = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(said):
         call_tool('export_onnx', *config_and_checkpoint, *image)
     assert printed.getvalue().count('logits differ by') == 2
+    phases = 'loading ', 'running it in PyTorch', 'tracing and ', 'comparing it in onnxruntime'
+    lines = [line for line in said.getvalue().splitlines() if line.endswith(' ...')]
+    assert [*map(str.startswith, lines, phases)] == [True] * 4
     return config_and_checkpoint[1].with_suffix('.onnx')
 
 
