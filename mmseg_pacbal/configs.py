@@ -88,27 +88,6 @@ def register_scheme() -> None:
     Config._get_cfg_path = staticmethod(get_cfg_path)
 
 
-def format_once() -> None:
-    """Keep the last configs that mmengine has formatted, which it does with yapf.
-
-    It formats one config seven times in a training of two iterations, half of the time that passes
-    after imports, and again for every checkpoint.
-    """
-    from mmengine.config import config as module
-
-    format_code = getattr(module, 'FormatCode', None)
-    if format_code is None:  # the maintained fork imports it anew for each call
-        return
-
-    @functools.lru_cache(maxsize=4)
-    def kept(text: str, style: tuple, **options: bool) -> tuple[str, bool]:
-        return format_code(text, style_config=dict(style), **options)
-
-    module.FormatCode = lambda text, style_config, **options: kept(
-        text, tuple(style_config.items()), **options
-    )
-
-
 def load_config(path: str, options: dict | None = None) -> Config:
     """Parse a config and change settings; those of PROPAGATED are copied to where they are used.
 
@@ -151,7 +130,7 @@ def find_config(path: str) -> str:
 
 def change_settings(cfg: Config, options: dict) -> None:
     """Change settings of a parsed config in place, as ``load_config`` does."""
-    _tell_of_misspelt_keys(cfg, options)
+    _check_keys(cfg, options)
     try:
         cfg.merge_from_dict(options)
     except (KeyError, TypeError, AssertionError) as error:
@@ -159,16 +138,27 @@ def change_settings(cfg: Config, options: dict) -> None:
     _propagate(cfg, options)
 
 
-def _tell_of_misspelt_keys(cfg: Config, options: dict) -> None:
-    """Print which new keys are spelt almost like one that is there: nothing may read them."""
-    for option in options if is_first_process() else ():
+def _check_keys(cfg: Config, options: dict) -> None:
+    """Refuse what names none of a list; print which new keys, which nothing may read, are spelt
+    almost like one that is there.
+    """
+    for option in options:
         node: Any = cfg._cfg_dict
-        for key in option.split('.'):
-            if isinstance(node, dict) and key not in node:
-                for close in difflib.get_close_matches(key, map(str, node), n=1, cutoff=0.8):
-                    print(f'config: {option} is new, maybe read by nothing; {close} is there')
-            node = dict(enumerate(node)) if isinstance(node, (list, tuple)) else node
-            node = node.get(int(key) if key.isdigit() else key) if isinstance(node, dict) else None
+        keys = option.split('.')
+        for depth, key in enumerate(keys):
+            if isinstance(node, (list, tuple)):
+                if key not in map(str, range(len(node))):
+                    raise ValueError(
+                        f'{option} names none of {".".join(keys[:depth])}, which is a list; '
+                        f'accepted are numbers from 0 to {len(node) - 1}, as in '
+                        f'{".".join([*keys[:depth], "0", *keys[depth + key.isdigit() :]])}'
+                    )
+                node = node[int(key)]
+            elif isinstance(node, dict):
+                close = difflib.get_close_matches(key, map(str, node), n=1, cutoff=0.8)
+                if key not in node and close and is_first_process():
+                    print(f'config: {option} is new, maybe read by nothing; {close[0]} is there')
+                node = node.get(key)
 
 
 def walk(node: object, path: str = '') -> Iterator[tuple[str, ConfigDict]]:

@@ -13,7 +13,7 @@ from mmengine.utils import get_installed_path
 from yapf.yapflib import yapf_api
 
 import mmseg_pacbal
-from mmseg_pacbal import compat, configs
+from mmseg_pacbal import compat, configs, registration
 from tests.environments import LOCAL, Environment, build_wheel, copy_checkout
 
 FORMS = {
@@ -109,14 +109,14 @@ def test_an_unchanged_config_is_formatted_once(monkeypatch):
         return plain(text, **options)
 
     monkeypatch.setattr(config_module, 'FormatCode', counted)
-    configs.format_once()
+    registration.format_once()
     cfg = Config(dict(model=dict(a=[1, 2])))
     assert [cfg.pretty_text for _ in range(3)] == ['model = dict(a=[\n    1,\n    2,\n])\n'] * 3
     assert len(formatted) == 1
     cfg.model.a = 3
     assert (cfg.pretty_text, len(formatted)) == ('model = dict(a=3)\n', 2)
     monkeypatch.delattr(config_module, 'FormatCode')  # as in the maintained fork
-    configs.format_once()
+    registration.format_once()
 
 
 @pytest.mark.parametrize('distribution', ['mmsegmentation', 'onedl-mmsegmentation'])

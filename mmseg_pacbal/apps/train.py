@@ -9,7 +9,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from ..openmmlab.checkpoint_checks import check_checkpoint, check_initial_weights
-from ..openmmlab.completion import load_complete_config
+from ..openmmlab.completion import load_complete_config, only_here
 from ..openmmlab.data_checks.loaders import check_data, examine_data
 from ..openmmlab.data_checks.samples import report, verdict
 from ..openmmlab.data_checks.suggestions import suggest
@@ -42,6 +42,8 @@ def main(args: argparse.Namespace) -> None:
         problems = missing_weights(model, cfg.get('load_from')) + problems
         report([*map(cli.with_flags, problems)])
         suggest(cfg)
+        if ours := only_here(cfg, args.config, args.cfg_options):
+            print(f"only with our tools, not with MMSegmentation's own: {', '.join(ours)}")
         print(verdict(images, model.num_classes))
         return
     cfg.work_dir = cli.work_dir(args, cfg)

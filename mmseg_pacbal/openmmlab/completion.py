@@ -1,26 +1,54 @@
 """Settings that a config leaves open until its data and its backbone are known."""
 
+import copy
+import io
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import redirect_stdout, suppress
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
-from ..configs import datasets, heads, load_config, set_values, type_class, walk
+from ..configs import (
+    PROPAGATED,
+    datasets,
+    find_config,
+    heads,
+    is_first_process,
+    load_config,
+    set_values,
+    type_class,
+    type_name,
+    walk,
+)
 from ..losses.class_weight import read_class_weight
 from .datasets.folder import reads_classes_file
 from .timm_backbone import follow_timm
 
 SHIPPED_ROOTS = {'data/VOCdevkit/VOC2012', 'data/camvid', 'data/my_data', 'data/synthetic_voc'}
+# What configs name once at their top and use in several places below these.
+VARIABLES = {name: name for name in (*PROPAGATED, 'num_classes', 'batch_size', 'norm_cfg')}
+VARIABLES |= dict(train_pipeline='pipeline', test_pipeline='pipeline')  # by another name
+# Parts that the model, or a part of it, builds by their type.
+PARTS = ('backbone', 'neck', 'decode_head', 'auxiliary_head', 'loss_decode', 'norm_cfg', 'act_cfg')
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+USED = ('model', 'train_cfg', 'optim_wrapper', *LOADERS)
 
 
 def load_complete_config(path: str, options: dict | None = None) -> Config:
     """:func:`.configs.load_config`, then :func:`infer_settings`."""
     cfg = load_config(path, options)
-    infer_settings(cfg)
+    infer_settings(cfg, options or ())
     return cfg
 
 
-def infer_settings(cfg: Config) -> None:
+def infer_settings(cfg: Config, options: Iterable[str] = ()) -> None:
     """Set what depends on ``data_root``, on ``classes.txt`` and on a timm backbone.
 
     - ``data_root`` of all data sets, if a config that inherits a shipped one sets it at its top;
@@ -28,8 +56,11 @@ def infer_settings(cfg: Config) -> None:
     - ``in_channels`` of all heads and, if necessary, ``out_indices`` and ``output_stride``, if the
       backbone is timm's (:func:`.timm_backbone.follow_timm`).
 
-    The config is changed in place; every change is printed.
+    The config is changed in place; every change is printed. So is what a config, or one of the
+    options it was changed by, sets at its top in vain. ValueError names a part of the model that
+    cannot be built.
     """
+    check_parts(cfg)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     for _, node in walk(cfg.model):
         if isinstance(name := node.get('class_weight'), str):
@@ -37,6 +68,29 @@ def infer_settings(cfg: Config) -> None:
     _follow_data_root(cfg)
     _follow_classes(cfg)
     follow_timm(cfg)
+    tell_of_idle_variables(cfg, options)
+
+
+def check_parts(cfg: Config) -> None:
+    """Raise ValueError for a part of the model without a type, or none where one must be.
+
+    A config that adds to a part that its base lacks, or deletes what it means to replace, would
+    end in a bare KeyError.
+    """
+    if not isinstance(cfg.get('model'), dict):
+        raise ValueError(f'{cfg.filename} has no model; inherit one, or set model=dict(type=...)')
+    for path, node in walk(cfg.model, 'model'):
+        if type_name(node) in ('EncoderDecoder', 'CascadeEncoderDecoder'):
+            for name in ('backbone', 'decode_head'):
+                if not node.get(name):
+                    raise ValueError(f'{path}.{name} is missing; set {path}.{name}=dict(type=...)')
+        name = next(key for key in reversed(path.split('.')) if not key.isdigit())
+        if name in PARTS and 'type' not in node:
+            has = f'has no type, only {", ".join(map(str, node))}' if node else 'is empty'
+            raise ValueError(
+                f'{path} {has}, as the inherited config has no {name} to which it is added, or it '
+                f'was deleted; set {path}.type and all that the type needs, or {path}=None for none'
+            )
 
 
 def _follow_data_root(cfg: Config) -> None:
@@ -51,11 +105,81 @@ def _follow_data_root(cfg: Config) -> None:
         return
     if read <= SHIPPED_ROOTS:
         set_values(places, 'data_root', root)
-    elif not any(path.startswith(str(root)) for path in read):  # else they lie in folders below it
-        print(
-            f'config: data_root = {root!r} changes nothing, since data sets read '
-            f'{", ".join(sorted(read))}; set data_root of each data set'
+
+
+def tell_of_idle_variables(cfg: Config, options: Iterable[str] = ()) -> None:
+    """Print which :data:`VARIABLES` a config or an option sets at the top, after the base that uses
+    them was read: nothing has their values.
+
+    Those of a base are not told of, if the config sets all the places instead.
+    """
+    source = Path(cfg.filename or '')
+    text = source.read_text(encoding='utf-8') if source.is_file() else ''
+    inherits = re.search(r'^_base_\s*=|\bread_base\(', text, re.MULTILINE)
+    for name, key in VARIABLES.items():
+        own = inherits and re.search(rf'^{name}\s*=', text, re.MULTILINE)
+        nodes = (place for top in USED for place in walk(cfg.get(top), top))
+        values = {f'{path}.{key}': node[key] for path, node in nodes if key in node}
+        if not (own or name in options) or not values or _has(values.values(), cfg[name]):
+            continue
+        (first, value), *rest = values.items()
+        given, has = (
+            repr(v) if isinstance(v, str) else shorten(repr(v), 60) for v in (cfg[name], value)
         )
+        more = f', and {rest[0][0]}{", ..." * bool(rest[1:])}' if rest else ''
+        _say_once(
+            f'config: {name} = {given} at the top does not reach {first}, which is {has}; set '
+            f'that{more}'
+        )
+
+
+def _has(values: Iterable[Any], value: Any) -> bool:
+    """Whether a value is one of some, or a folder above it."""
+    folder, value = isinstance(value, str), _plain(value)
+    return any(_plain(v) == value or (folder and str(v).startswith(value)) for v in values)
+
+
+def _plain(value: Any) -> Any:
+    """A value without the scopes that mmengine adds to what comes from another package's config."""
+    if isinstance(value, dict):
+        return {key: _plain(v) for key, v in value.items() if key != '_scope_'}
+    return [*map(_plain, value)] if isinstance(value, (list, tuple)) else value
+
+
+@cache
+def _say_once(sentence: str) -> None:
+    if is_first_process():
+        print(sentence)
+
+
+def only_here(cfg: Config, path: str, options: dict | None) -> list[str]:
+    """What MMSegmentation's own tools would not do with a config and ``--cfg-options``.
+
+    Args:
+        cfg: The config as our tools have completed it.
+        path: Its file.
+        options: What it was changed by.
+    """
+    stock = Config.fromfile(find_config(path))
+    bases = [name for name in ('mmseg', 'mmseg_pacbal') if re.search(rf'\b{name}::', stock.text)]
+    stock.merge_from_dict(copy.deepcopy(options or {}))
+    if stock.get('runner_type') == 'CheckedRunner':  # which completes the config there, too
+        with redirect_stdout(io.StringIO()), suppress(OSError, ValueError):
+            infer_settings(stock)
+    theirs = dict(_leaves(stock))
+    settings = [name for name, value in _leaves(cfg) if theirs.get(name, ...) != value]
+    if 'mmseg' in bases and getattr(find_spec('pkg_resources'), 'origin', None):
+        bases.remove('mmseg')  # mmengine finds it by a pkg_resources that is not ours
+    return [*(f'the base {name}::...' for name in bases), *settings]
+
+
+def _leaves(cfg: Config) -> Iterator[tuple[str, Any]]:
+    """All settings that are no dicts, nor lists of them, with dotted names."""
+    for path, node in walk(cfg._cfg_dict):
+        for key, value in node.items():
+            several = isinstance(value, (list, tuple)) and any(isinstance(v, dict) for v in value)
+            if not several and not isinstance(value, dict):
+                yield f'{path}.{key}' if path else key, value
 
 
 def _follow_classes(cfg: Config) -> None:

@@ -129,7 +129,10 @@ def test_data_root_of_an_inheriting_config_counts(data, tmp_path, capsys):
     cfg.model.decode_head.num_classes = 3
     infer_settings(cfg)
     assert cfg.train_dataloader.dataset.data_root == str(data)
-    assert "config: data_root = 'elsewhere' changes nothing, since" in capsys.readouterr().out
+    assert (
+        "config: data_root = 'elsewhere' at the top does not reach "
+        f'train_dataloader.dataset.data_root, which is {str(data)!r}; set that, and val_'
+    ) in capsys.readouterr().out
 
 
 def test_shipped_roots_are_those_of_the_configs():
