@@ -3,8 +3,10 @@
 import copy
 import functools
 import hashlib
+import io
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -187,11 +189,15 @@ def plan_runs(
             names = ', '.join(study.rows)
             raise ValueError(f'study {study.name} has no row {name!r}; it has {names}')
     given = _decisive_options(options, processes, amp)
-    return [
-        Run(name, seed, _config(study.rows[name], seed, options, amp), processes, given)
-        for seed in seeds
-        for name in rows
-    ]
+    with redirect_stdout(io.StringIO()) as said:
+        runs = [
+            Run(name, seed, _config(study.rows[name], seed, options, amp), processes, given)
+            for seed in seeds
+            for name in rows
+        ]
+    # A setting that is copied to other places is told once, not for every run.
+    print(''.join(dict.fromkeys(said.getvalue().splitlines(keepends=True))), end='')
+    return runs
 
 
 def decisive_settings(cfg: Config) -> dict:

@@ -141,11 +141,12 @@ def test_an_option_replaces_a_dict_in_all_rows(study_file):
     assert [run.cfg.optim_wrapper.optimizer for run in runs] == [dict(type='Adam', lr=0.1)] * 2
 
 
-def test_runs_go_seed_by_seed_and_options_reach_them(study_file):
+def test_runs_go_seed_by_seed_and_options_reach_them(study_file, capsys):
     study = load_study(str(study_file), 'camvid')
     runs = plan_runs(study, study.rows, [3, 4], {'max_iters': 7})
     assert [run.name for run in runs] == ['a-seed3', 'b-seed3', 'a-seed4', 'b-seed4']
     assert all(run.iterations == run.cfg.param_scheduler[-1].end == 7 for run in runs)
+    assert capsys.readouterr().out.splitlines().count('config: train_cfg.max_iters = 7') == 1
     assert [run.cfg.randomness.seed for run in runs] == [3, 3, 4, 4]
     assert runs[1].cfg.model.decode_head.loss_decode.beta == 0.25
     assert [e.type for e in runs[0].cfg.test_evaluator] == ['IoUMetric', 'BoundaryMetric']
