@@ -46,7 +46,7 @@ def case(args: argparse.Namespace, runtime: str, c_in: int, c_out: int, size: in
                 raise ValueError(f'{form} in {runtime} differs from PyTorch by {errors[form]:.1e}')
             runs[form] = InTurn(model, features)
         times = measure_times(runs, args.repeats)
-    print(runtime, *x.shape, {form: found['p50'] for form, found in times.items()}, flush=True)
+    print(runtime, *x.shape, {form: taken['p50'] for form, taken in times.items()}, flush=True)
     return dict(runtime=runtime, c_in=c_in, c_out=c_out, size=size, errors=errors, times=times)
 
 
@@ -70,11 +70,11 @@ def faster(case: dict) -> float:
 
 def table(record: dict) -> str:
     rows = []
-    for found in record['results']['cases']:
-        times = [spread(found['times'][form], 2) for form in FORMS]
-        shape = '{c_in} -> {c_out}, {size}x{size}'.format(**found)
-        errors = ' and '.join(f'{found["errors"][form]:.0e}' for form in FORMS)
-        rows.append([found['runtime'], shape, *times, f'{faster(found):.2f}', errors])
+    for case in record['results']['cases']:
+        times = [spread(case['times'][form], 2) for form in FORMS]
+        shape = '{c_in} -> {c_out}, {size}x{size}'.format(**case)
+        errors = ' and '.join(f'{case["errors"][form]:.0e}' for form in FORMS)
+        rows.append([case['runtime'], shape, *times, f'{faster(case):.2f}', errors])
     head = ['runtime', 'layer', 'factorized, ms', 'five, ms', 'five / factorized', 'errors']
     return to_markdown(head, rows, left=2) + source_of_spreads(record)
 

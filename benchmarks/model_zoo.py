@@ -149,7 +149,7 @@ def costs_of(name: str) -> list[str]:
     return costs(next(network for network in networks if name in network['configs']))
 
 
-def blocks() -> dict[str, str]:
+def marked_tables() -> dict[str, str]:
     """Every marked block of configs/README.md."""
 
     def family(dataset: str) -> list[str]:

@@ -122,7 +122,7 @@ PAGES: dict[str, Callable[[], dict[str, str]]] = {
     'docs/training_costs.md': lambda: dict(losses=losses.table(load('losses'))),
     'docs/results.md': results,
     'docs/study_records.md': study_records,
-    'configs/README.md': model_zoo.blocks,
+    'configs/README.md': model_zoo.marked_tables,
 }
 
 

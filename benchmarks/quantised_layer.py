@@ -45,18 +45,18 @@ def case(args: argparse.Namespace, runtime: str, c_in: int, c_out: int, size: in
                     )
                 runs[key] = InTurn(model, features)
         times = measure_times(runs, args.repeats)
-    print(runtime, *x.shape, {key: found['p50'] for key, found in times.items()}, flush=True)
+    print(runtime, *x.shape, {key: taken['p50'] for key, taken in times.items()}, flush=True)
     return dict(runtime=runtime, c_in=c_in, c_out=c_out, size=size, errors=errors, times=times)
 
 
 def table(record: dict) -> str:
     rows = []
-    for found in record['results']['cases']:
-        shape = '{c_in} -> {c_out}, {size}x{size}'.format(**found)
+    for case in record['results']['cases']:
+        shape = '{c_in} -> {c_out}, {size}x{size}'.format(**case)
         for form in FORMS:
             keys = [f'{form}, {precision}' for precision in ACCEPTED]
-            times = [spread(found['times'][key], 2) for key in keys]
-            rows.append([found['runtime'], shape, form, *times, f'{found["errors"][keys[1]]:.1%}'])
+            times = [spread(case['times'][key], 2) for key in keys]
+            rows.append([case['runtime'], shape, form, *times, f'{case["errors"][keys[1]]:.1%}'])
     head = ['runtime', 'layer', 'form', 'float32, ms', 'int8, ms', 'error of int8']
     return to_markdown(head, rows, left=3) + source_of_spreads(record)
 

@@ -23,8 +23,8 @@ def load(name: str) -> dict:
 @functools.cache
 def on_cpus(name: str) -> list[dict]:
     """The records of a benchmark on CPUs, the latest first."""
-    found = [read(path) for path in sorted(RESULTS.glob(f'{name}-*-x*.json'))]
-    return sorted(found, key=lambda record: record['environment']['date'], reverse=True)
+    records = [read(path) for path in sorted(RESULTS.glob(f'{name}-*-x*.json'))]
+    return sorted(records, key=lambda record: record['environment']['date'], reverse=True)
 
 
 def read(path: Path) -> dict:

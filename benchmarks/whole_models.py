@@ -59,9 +59,9 @@ def samples(cfg: Config, loader: str, most: int | None = None) -> list[Sample]:
     """Of a data set, whole images as in validation: all of them, or as many evenly spaced."""
     pipeline = cfg.val_dataloader.dataset.pipeline
     dataset = DATASETS.build(dict(cfg[loader].dataset, pipeline=pipeline))
-    found = [dataset[int(i)] for i in np.linspace(0, len(dataset) - 1, most or len(dataset))]
-    labels = [sample['data_samples'].gt_sem_seg.data[0].numpy() for sample in found]
-    images = [sample['inputs'].flip(0)[None].float().numpy() for sample in found]
+    packed = [dataset[int(i)] for i in np.linspace(0, len(dataset) - 1, most or len(dataset))]
+    labels = [sample['data_samples'].gt_sem_seg.data[0].numpy() for sample in packed]
+    images = [sample['inputs'].flip(0)[None].float().numpy() for sample in packed]
     return [*zip(images, labels, strict=True)]
 
 
@@ -108,14 +108,14 @@ def miou(model: Model, labelled: list[Sample]) -> float:
 def table(record: dict) -> str:
     rows = [
         [
-            f'`{found["config"]}`',
-            found['checkpoint'] or 'random weights',
-            found['run'],
-            spread(found['times'], 1),
-            f'{1 / found["times"]["p50"]:.1f}',
-            'not measured' if found['miou'] is None else f'{found["miou"]:.2f}',
+            f'`{run["config"]}`',
+            run['checkpoint'] or 'random weights',
+            run['run'],
+            spread(run['times'], 1),
+            f'{1 / run["times"]["p50"]:.1f}',
+            'not measured' if run['miou'] is None else f'{run["miou"]:.2f}',
         ]
-        for found in record['results']['runs']
+        for run in record['results']['runs']
     ]
     head = ['config', 'checkpoint', 'run by', 'ms an image', 'images a second', 'mIoU']
     return to_markdown(head, rows, left=3) + source_of_spreads(record)
