@@ -21,9 +21,16 @@ def voc_colormap() -> np.ndarray:
 
 
 def palette_image(label: np.ndarray, palette: Sequence | np.ndarray) -> Image.Image:
-    """A label map, integers 0..255, (H, W), as a picture of mode P; ``palette`` is RGB, (K, 3)."""
+    """A label map, integers 0..255, (H, W), as a picture of mode P; ``palette`` is RGB, (K, 3).
+
+    Values from K on are black.
+    """
     from PIL import Image  # comes with the plugin, as files are read and written there only
 
     image = Image.fromarray(label.astype(np.uint8))
-    image.putpalette(np.array(palette, np.uint8).tobytes())  # this changes the mode from L to P
+    colours = np.array(palette, np.uint8).tobytes()
+    # A PNG has as many bits as there are colours, and loses those of greater values:
+    # findings/pillow_short_palette.sh.
+    colours = colours.ljust(3 * (int(label.max()) + 1), b'\0')
+    image.putpalette(colours)  # this changes the mode from L to P
     return image

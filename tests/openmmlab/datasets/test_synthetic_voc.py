@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from mmseg_pacbal.datasets import synthetic_scene
-from mmseg_pacbal.datasets.palette import voc_colormap
+from mmseg_pacbal.datasets.palette import palette_image, voc_colormap
 from mmseg_pacbal.datasets.synthetic_scene import CLASSES, PALETTE, render_scene, void_rim
 from mmseg_pacbal.openmmlab.datasets import SyntheticVOCDataset, synthetic_voc
 from mmseg_pacbal.openmmlab.datasets.synthetic_voc import generate_synthetic_voc
@@ -49,6 +49,15 @@ def test_colormap_is_that_of_the_devkit():
     assert PALETTE[4:] == [[0, 0, 128], [128, 0, 128], [0, 128, 128]]
     assert colours[[8, 20, 255]].tolist() == [[64, 0, 0], [0, 64, 128], [224, 224, 192]]
     assert len(CLASSES) == len(PALETTE) == 7
+
+
+@pytest.mark.parametrize('colours', [1, 2, 3, 16, 17])
+def test_values_without_a_colour_survive_a_png(tmp_path, colours):
+    label = np.array([[0, 1, 2, 255]])
+    palette_image(label, voc_colormap()[:colours]).save(tmp_path / 'label.png')
+    with Image.open(tmp_path / 'label.png') as image:
+        np.testing.assert_array_equal(image, label)
+        assert image.getpalette()[: 3 * colours] == voc_colormap()[:colours].ravel().tolist()
 
 
 def test_layout(demo_data):
