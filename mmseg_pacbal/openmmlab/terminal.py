@@ -98,7 +98,14 @@ def open_bars(**options: Any) -> Progress | None:
     # While a bar is shown, rich prints above it what goes to standard output, but on standard
     # error: not what a user has sent to a file.
     shared = sys.stdout.isatty()
-    return Progress(*columns, console=console, redirect_stdout=shared, **options)
+    return Progress(
+        *columns,
+        console=console,
+        redirect_stdout=shared,
+        # By default it looks back 30 seconds, in which slow jobs have nothing to tell.
+        speed_estimate_period=3600,
+        **options,
+    )
 
 
 @contextmanager
@@ -108,8 +115,7 @@ def shown_progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
     Yields:
         A function to be called with how much is done of ``total``.
     """
-    # A study hears of its iterations once a minute or less, too rarely for rich's own 30 seconds.
-    progress = open_bars(speed_estimate_period=3600)
+    progress = open_bars()
     if progress is not None:
         with progress:
             bar = progress.add_task(name, total=total)
