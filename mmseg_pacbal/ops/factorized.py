@@ -172,9 +172,7 @@ class ShiftPattern(NamedTuple):
 
 
 def add_shifted(table: Tensor, pattern: ShiftPattern, transposed: bool = False) -> Tensor:
-    """Outputs from products, by the sums of :func:`forward`.
-
-    Transposed, the gradients of the products from those of the outputs.
+    """Outputs from products, by the sums of :func:`forward`, or transposed, for the gradients.
 
     Args:
         table: Products of n images, (n * H * W * kh * kw, C_out); transposed: gradients of outputs,
@@ -190,15 +188,10 @@ def add_shifted(table: Tensor, pattern: ShiftPattern, transposed: bool = False) 
 # Those of one map of 513x513 at five rates take 104 MB, those of 33x33 take 0.4 MB.
 @cached_tensors(max_bytes=2**27)
 def _bags(pattern: ShiftPattern, length: int, transposed: bool) -> tuple[Tensor, Tensor]:
-    """The rows of one table that each row of the other adds up, as ``F.embedding_bag`` takes them.
+    """The rows of one table that each row of the other adds up, as ``F.embedding_bag`` takes them:
+    the indices of all bags, one bag after another, and where each begins and the last ends.
 
-    Args:
-        pattern: Of one image.
-        length: Of the table that is read, for one image or several.
-        transposed: Whether that is the one of outputs.
-
-    Returns:
-        The indices of all bags, one bag after another, and where each bag begins and the last ends.
+    ``length`` is that of the table that is read, of outputs if ``transposed``, for all images.
     """
     (h, w), (kh, kw), rates, concat, device = pattern
     sign = -1 if transposed else 1
