@@ -65,7 +65,7 @@ class CountMetric(BaseMetric):
                     reject_nan(nan.cpu().numpy() & (maps[1] != len(self.classes)))
             except ValueError as error:
                 raise ValueError(f'{name}: {error}') from error
-            counts = self.count(sample, *maps, len(self.classes))
+            counts = self.count_sample(sample, *maps, len(self.classes))
             self.results.append({name: _packed(count) for name, count in counts.items()})
 
     def compute_metrics(self, results: list[dict[str, Packed]]) -> dict[str, float]:
@@ -78,10 +78,14 @@ class CountMetric(BaseMetric):
                 total.setdefault(name, zeros)[..., used] += values
         return self.scores(total)
 
-    def count(
+    def count_sample(
         self, sample: dict, prediction: np.ndarray, truth: np.ndarray, num_classes: int
     ) -> Counts:
         """Counts in one image; its maps, (H, W), are those of :func:`class_maps`."""
+        return self.count(prediction, truth, num_classes)
+
+    def count(self, prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> Counts:
+        """Counts in one image, of a metric that needs nothing but the maps."""
         raise NotImplementedError
 
     def scores(self, total: Counts) -> dict[str, float]:
@@ -123,10 +127,10 @@ class BoundaryMetric(CountMetric):
         self.widths = tuple(widths)
         self.tolerance = tolerance
 
-    def count(
-        self, sample: dict, prediction: np.ndarray, truth: np.ndarray, num_classes: int
-    ) -> Counts:
-        settings: Any = dict(ratio=self.ratio, widths=self.widths, tolerance=self.tolerance)
+    def count(self, prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> Counts:
+        settings: dict[str, Any] = dict(
+            ratio=self.ratio, widths=self.widths, tolerance=self.tolerance
+        )
         return boundary_quality.boundary_counts(prediction, truth, num_classes, **settings)
 
     def scores(self, total: Counts) -> dict[str, float]:
@@ -167,7 +171,7 @@ class CalibrationMetric(CountMetric):
         self.sizes: dict[str, Any] = dict(bins=bins, width=width)
         check_arguments(dict.fromkeys(self.sizes, POSITIVE_INT), **self.sizes)
 
-    def count(
+    def count_sample(
         self, sample: dict, prediction: np.ndarray, truth: np.ndarray, num_classes: int
     ) -> Counts:
         scores = sample['seg_logits']['data'].float().cpu().numpy()
@@ -217,9 +221,7 @@ class HardRegionMetric(CountMetric):
         self.sizes: dict[str, Any] = dict(width=width, area=area, radius=radius)
         check_arguments(dict.fromkeys(self.sizes, POSITIVE_INT), **self.sizes)
 
-    def count(
-        self, sample: dict, prediction: np.ndarray, truth: np.ndarray, num_classes: int
-    ) -> Counts:
+    def count(self, prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> Counts:
         options: dict[str, Any] = dict(self.sizes)
         if 'background' in self.classes:
             options['background'] = self.classes.index('background')
