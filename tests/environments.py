@@ -1,4 +1,4 @@
-"""Fresh environments beside the current one, for tests of what an installation holds."""
+"""Fresh processes, and fresh environments beside the current one."""
 
 import os
 import shutil
@@ -28,6 +28,34 @@ def build_wheel(folder: Path) -> Path:
     source, out = copy_checkout(folder / 'source'), folder / 'wheel'
     subprocess.run([*PIP, 'wheel', *LOCAL, '-w', out, source], check=True)
     return next(out.glob('*.whl'))
+
+
+def run_python(
+    code: str, *args: object, cwd: Path = ROOT, **variables: str
+) -> subprocess.CompletedProcess:
+    """Run code in a process of its own, which finds this checkout.
+
+    Args:
+        code: Of Python.
+        args: What it finds in ``sys.argv`` behind its name.
+        cwd: The working directory.
+        variables: Of its environment, beside those of this process.
+    """
+    return subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', code, *map(str, args)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        env={**os.environ, 'PYTHONPATH': str(ROOT), **variables},
+    )
+
+
+def printed_by(code: str, *args: object, **options: object) -> str:
+    """What code prints that ends without an error; see :func:`run_python`."""
+    result = run_python(code, *args, **options)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 class Environment:

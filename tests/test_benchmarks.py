@@ -12,14 +12,7 @@ import pytest
 import torch
 
 from benchmarks import __main__ as every
-from benchmarks import (
-    cost_curves,
-    export_runtimes,
-    harness,
-    pyramid_atrous_conv,
-    records,
-    runtimes,
-)
+from benchmarks import cost_curves, export_runtimes, harness, pyramid_atrous_conv, records, runtimes
 from benchmarks.pages import COSTS, PAGES, filled
 from benchmarks.records import RESULTS, ROOT, file_name, read, source, span
 from mmseg_pacbal.layers.deployment import MIN_SAVED

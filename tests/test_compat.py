@@ -128,11 +128,7 @@ def test_models_do_not_import_without_compat():
     [
         ('nms = "compiled"', ['compiled', 'real'], ''),
         # A broken binary keeps its own error.
-        (
-            'raise ImportError("undefined symbol: _Z1x")',
-            [],
-            'ImportError: undefined symbol: _Z1x',
-        ),
+        ('raise ImportError("undefined symbol: _Z1x")', [], 'ImportError: undefined symbol: _Z1x'),
     ],
 )
 def test_sound_stack_is_left_alone(ext, printed, error, tmp_path):

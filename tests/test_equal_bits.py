@@ -1,8 +1,5 @@
 """Bits that are promised to repeat do so wherever the arrays begin in memory."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -13,17 +10,13 @@ from torch import nn
 
 from mmseg_pacbal import BoundaryAwareLoss, boundary_weight_map
 from mmseg_pacbal.datasets.synthetic_scene import render_scene
-from mmseg_pacbal.metrics.boundary_quality import (
-    boundary_iou_counts,
-    contour_counts,
-    trimap_counts,
-)
+from mmseg_pacbal.metrics.boundary_quality import boundary_iou_counts, contour_counts, trimap_counts
 from mmseg_pacbal.metrics.calibration import calibration_counts, confidence
 from mmseg_pacbal.metrics.hard_regions import region_masks
 from mmseg_pacbal.ops import border_weight_map, lean_cross_entropy, pyramid_atrous_conv2d
 from mmseg_pacbal.ops.border_weight import distance_to
 from tests import moved_memory
-from tests.environments import ROOT
+from tests.environments import printed_by
 from tests.needs import needs_mmseg
 
 CLASSES, VOID = 3, 255
@@ -121,8 +114,7 @@ def test_bits_of_equal_calls_are_equal(ipp, names, calls):
     # In a process of its own: where NumPy frees an array while an exception is under way, an
     # allocator in Python loses the exception.
     code = f'from tests.test_equal_bits import check_bits\nfor n in {names}: check_bits(n, {calls})'
-    environment = {**os.environ, **ipp}
-    subprocess.run([sys.executable, '-c', code], cwd=ROOT, env=environment, check=True)
+    printed_by(code, **ipp)
 
 
 @pytest.mark.parametrize('size', [(1, 1), (1, 9), (60, 45), (1100, 1300)])

@@ -196,6 +196,8 @@ def test_predict_and_pictures(variant, tmp_path):
     plain = -both.gather(0, label.where(label != 255, 0))[0].log() * (label[0] != 255)
     assert np.array_equal(row.prediction, variant.predictions[1])
     np.testing.assert_allclose(row.loss, (weight[0] * plain).numpy(), rtol=1e-3, atol=1e-4)
+    row = inspect_sample(variant.model, dataset, 1)
+    np.testing.assert_allclose(row.loss, plain.numpy(), rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(weigh_sample(variant.model, dataset[1]).weight, weight[0], rtol=1e-5)
 
 

@@ -1,11 +1,8 @@
 """In whichever order packages are imported, what configs name is registered in time."""
 
-import subprocess
-import sys
-
 import pytest
 
-from tests.environments import ROOT
+from tests.environments import printed_by
 
 ORDERS = [
     'import mmseg_pacbal; import mmengine',
@@ -29,22 +26,16 @@ assert Config._get_cfg_path('mmseg_pacbal::pac_bal_demo.py', '')[0].endswith('pa
 """
 
 
-def run(code: str) -> None:
-    command = [sys.executable, '-W', 'ignore', '-c', code]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-    assert result.returncode == 0, result.stderr
-
-
 @pytest.mark.parametrize(
     'order', [pytest.param(o, marks=[pytest.mark.slow] if i else []) for i, o in enumerate(ORDERS)]
 )
 def test_is_registered_with_the_first_import(order):
-    run(order + REGISTERED)
+    printed_by(order + REGISTERED)
 
 
 @pytest.mark.slow
 def test_config_of_a_pixel_loss_needs_no_other_import():
-    run(
+    printed_by(
         'from mmseg_pacbal import BoundaryAwareLoss\n'
         "loss = BoundaryAwareLoss(pixel_loss=dict(type='CrossEntropyLoss'))\n"
         'from mmseg.models.losses import CrossEntropyLoss\n'
@@ -53,7 +44,7 @@ def test_config_of_a_pixel_loss_needs_no_other_import():
 
 
 def test_names_need_no_more_than_they_use():
-    run(
+    printed_by(
         'import sys, mmseg_pacbal\n'
         'assert not {"torch", "mmengine", "numpy"} & {*sys.modules}\n'
         'mmseg_pacbal.BoundaryAwareLoss, mmseg_pacbal.ops\n'

@@ -1,7 +1,5 @@
 """The documentation site: built strictly without a network, and used in a browser."""
 
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -9,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from tests.browser import chromium, watch
-from tests.environments import ROOT
+from tests.environments import run_python
 from tests.pages import PAGES, name
 
 pytestmark = pytest.mark.slow
@@ -33,8 +31,7 @@ def site(tmp_path_factory) -> Path:
     for package in ('material', 'mkdocstrings', 'latex2mathml'):
         pytest.importorskip(package, reason='needs mmseg-pacbal[docs]')
     folder = tmp_path_factory.mktemp('site')
-    command = [sys.executable, '-c', BUILD, str(folder)]
-    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    built = run_python(BUILD, folder)
     assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-3000:]
     return folder
 

@@ -30,7 +30,9 @@ DECLARED = {
     'mmsegmentation': '>=1.2.2,<1.3',
 }
 MMCV, LITE = (f'{name}{DECLARED[name]}' for name in ('mmcv', 'mmcv-lite'))
-MMSEG, LITE_COMMAND = 'mmsegmentation>=1.2.2,<1.3', 'pip install "mmcv-lite==2.1.0"'
+MMSEG = 'mmsegmentation>=1.2.2,<1.3', 'pip install "mmsegmentation==1.2.2"'
+MMENGINE = 'mmengine>=0.10.7,<0.11', 'pip install "mmengine==0.10.7"'
+LITE_COMMAND = 'pip install "mmcv-lite==2.1.0"'
 NOT_LITE = {'mmcv-lite': None}
 
 
@@ -68,6 +70,12 @@ def test_unknown_versions_are_not_judged():
 WITH_STOCK = ' is installed with mmsegmentation 1.2.2'
 
 
+def twice(one: str, version: str, other: str, version_of_other: str, module: str) -> tuple:
+    """Of two packages of one module: what was found, what is accepted, what to do."""
+    found = f'{one} {version} and {other} {version_of_other} overwrite each other'
+    return found, f'one of them as {module}', f'pip uninstall -y {one} {other} && '
+
+
 @pytest.mark.parametrize(
     ('change', 'found', 'accepted', 'command'),
     [
@@ -88,33 +96,14 @@ WITH_STOCK = ' is installed with mmsegmentation 1.2.2'
                 ('onedl-mmcv', '2.3.6'),
             ]
         ),
-        (
-            {'mmcv': '2.1.0'},
-            'mmcv 2.1.0 and mmcv-lite 2.1.0 overwrite each other',
-            'one of them as mmcv',
-            f'pip uninstall -y mmcv mmcv-lite && {LITE_COMMAND}',
-        ),
+        ({'mmcv': '2.1.0'}, *twice('mmcv', '2.1.0', 'mmcv-lite', '2.1.0', 'mmcv')),
         (
             {'onedl-mmsegmentation': '1.4.2'},
-            'mmsegmentation 1.2.2 and onedl-mmsegmentation 1.4.2 overwrite each other',
-            'one of them as mmseg',
-            'pip uninstall -y mmsegmentation onedl-mmsegmentation && ',
+            *twice('mmsegmentation', '1.2.2', 'onedl-mmsegmentation', '1.4.2', 'mmseg'),
         ),
-        (
-            {'mmsegmentation': None},
-            'mmsegmentation is not installed',
-            *(MMSEG, 'pip install "mmsegmentation==1.2.2"'),
-        ),
-        (
-            {'mmsegmentation': '0.30.0', **NOT_LITE, 'mmcv': '2.1.0'},
-            'mmsegmentation 0.30.0 is installed',
-            *(MMSEG, 'pip install "mmsegmentation==1.2.2"'),
-        ),
-        (
-            {'mmengine': None},
-            'mmengine is not installed',
-            *('mmengine>=0.10.7,<0.11', 'pip install "mmengine==0.10.7"'),
-        ),
+        ({'mmsegmentation': None}, 'mmsegmentation is not installed', *MMSEG),
+        ({'mmsegmentation': '0.30.0', **NOT_LITE}, 'mmsegmentation 0.30.0 is installed', *MMSEG),
+        ({'mmengine': None}, 'mmengine is not installed', *MMENGINE),
         ({'ftfy': None}, 'ftfy is not installed', 'ftfy', 'pip install ftfy regex'),
         ({'torch': '2.3.1'}, 'torch 2.3.1', 'torch>=2.4', 'pip install "torch>=2.4"'),
     ],

@@ -3,16 +3,15 @@
 import ast
 import inspect
 import json
-import os
 import re
-import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 from mmseg_pacbal.apps import commands, refusals
-from tests.environments import ROOT
+from tests.environments import ROOT, printed_by, run_python
 
 HEAVY = {'torch', 'numpy', 'cv2', 'mmengine', 'mmcv', 'mmseg', 'rich', 'gradio'}
 TOOLS = sorted(path.stem for path in (ROOT / 'tools').glob('*.py'))
@@ -25,36 +24,41 @@ PROGRAMS = {
         for c in commands.COMMANDS.values()
     },
 }
-# Asks each program for help and for what it does not know, and prints what that has imported.
+# Runs programs one after another, and prints the code that each ends with, what has been imported
+# until then, and what it said.
 ASK = """
 import contextlib, io, json, runpy, sys
 from importlib import import_module
 found = {}
 for name, (program, *words) in json.loads(sys.argv[1]).items():
-    for option in ('--help', '--no-such-option'):
-        sys.argv = [program, *words, option]
-        out = io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-            try:
-                if program.endswith('.py'):
-                    runpy.run_path(program, run_name='__main__')
-                elif program.endswith('commands'):
-                    import_module(program).main()
-                else:
-                    runpy.run_module(program, run_name='__main__')
-            except SystemExit as ended:
-                code = ended.code
-        imported = sorted({module.partition('.')[0] for module in sys.modules})
-        found[f'{name} {option}'] = code, imported, out.getvalue()
+    sys.argv = [program, *words]
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        try:
+            if program.endswith('.py'):
+                runpy.run_path(program, run_name='__main__')
+            elif program.endswith('commands'):
+                import_module(program).main()
+            else:
+                runpy.run_module(program, run_name='__main__')
+        except SystemExit as ended:
+            code = ended.code
+    imported = sorted({module.partition('.')[0] for module in sys.modules})
+    found[name] = code, imported, out.getvalue()
 print(json.dumps(found))
 """
+Answers = dict[str, tuple[int, list[str], str]]
+
+
+def ask(calls: dict[str, list[str]], folder: Path = ROOT) -> Answers:
+    return json.loads(printed_by(ASK, json.dumps(calls), cwd=folder))
 
 
 @pytest.fixture(scope='module')
-def asked() -> dict[str, tuple[int, list[str], str]]:
-    command = [sys.executable, '-c', ASK, json.dumps(PROGRAMS)]
-    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    return json.loads(result.stdout)
+def asked() -> Answers:
+    """What each program says to ``--help`` and to what it does not know."""
+    options = ('--help', '--no-such-option')
+    return ask({f'{name} {o}': [*call, o] for name, call in PROGRAMS.items() for o in options})
 
 
 @pytest.mark.parametrize('name', PROGRAMS)
@@ -94,26 +98,10 @@ REFUSED = {
     'convert-lite0 none': 'there is no file none',
     'convert-lite0 a.pth --out out/old.png': 'out/old.png would be overwritten',
 }
-REFUSE = """
-import contextlib, io, json, sys
-from mmseg_pacbal.apps.commands import main
-found = {}
-for words in json.loads(sys.argv[1]):
-    sys.argv = ['pacbal', *words.split()]
-    err = io.StringIO()
-    with contextlib.redirect_stderr(err):
-        try:
-            main()
-        except SystemExit as ended:
-            code = ended.code
-    imported = sorted({module.partition('.')[0] for module in sys.modules})
-    found[words] = code, imported, err.getvalue()
-print(json.dumps(found))
-"""
 
 
 @pytest.fixture(scope='module')
-def refused(tmp_path_factory) -> dict[str, tuple[int, list[str], str]]:
+def refused(tmp_path_factory) -> Answers:
     folder = tmp_path_factory.mktemp('refused')
     files = ('a.py', 'a.pth', 'a.onnx', 'images/a.jpg', 'work/iter_2.pth', 'work/last_checkpoint')
     results = ('old.png', 'masks/a.png', 'regions.md', 'regions.csv', 'vis_data/config.py')
@@ -121,12 +109,7 @@ def refused(tmp_path_factory) -> dict[str, tuple[int, list[str], str]]:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    command = [sys.executable, '-c', REFUSE, json.dumps([*REFUSED])]
-    environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
-    result = subprocess.run(
-        command, capture_output=True, text=True, check=True, cwd=folder, env=environment
-    )
-    return json.loads(result.stdout)
+    return ask({words: ['mmseg_pacbal.apps.commands', *words.split()] for words in REFUSED}, folder)
 
 
 @pytest.mark.parametrize('words', REFUSED)
@@ -191,8 +174,7 @@ def test_completion_in_the_shell(tmp_path):
     line = 'pacbal train a.py --res'
     shell = dict(_ARGCOMPLETE='1', COMP_LINE=line, COMP_POINT=str(len(line)))
     shell |= dict(_ARGCOMPLETE_STDOUT_FILENAME=str(tmp_path / 'words'))
-    command = [sys.executable, '-c', code]
-    subprocess.run(command, check=False, cwd=ROOT, env={**os.environ, **shell})
+    run_python(code, **shell)
     assert (tmp_path / 'words').read_text().split() == ['--resume']
 
 
@@ -211,10 +193,8 @@ def test_what_is_imported_is_spared_garbage_collection():
         '        found = sum(id(thing) in searched for thing in made)\n'
         '        print(sys.modules["torch"], gc.isenabled(), found)\n'
     )
-    command = [sys.executable, '-c', code]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     # A second tool in one process, as in tests, keeps nothing more until the process ends.
-    assert printed.splitlines() == ['False True 0', 'False True 1000']
+    assert printed_by(code).splitlines() == ['False True 0', 'False True 1000']
 
 
 def test_sentences_name_commands_that_a_wheel_has():
@@ -235,5 +215,4 @@ def test_nothing_heavy_is_imported_before_the_garbage_collector_is_spared():
         'commands.run("train")\n'
     )
     given = ['configs/pac_bal_demo.py', '--cfg-options', 'max_iters=1', 'data_root=a b']
-    command = [sys.executable, '-c', code, *given]
-    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+    printed_by(code, *given)

@@ -321,19 +321,6 @@ def test_running_mean_goes_into_checkpoints_and_older_ones_load(crops):
 # Reductions, factors and weights of the caller
 
 
-@pytest.mark.parametrize('default', ['none', 'mean', 'sum'])
-def test_reductions_agree(default, generator):
-    label = random_label(generator)
-    logits = random_logits(generator, label, 3)
-    per_pixel = BoundaryAwareLoss(reduction='none')(logits, label)
-    expected = dict(none=per_pixel, sum=per_pixel.sum(), mean=per_pixel.mean())
-    loss = BoundaryAwareLoss(reduction=default)
-    torch.testing.assert_close(loss(logits, label), expected[default], rtol=1e-7, atol=0)
-    for override, value in expected.items():
-        actual = loss(logits, label, reduction_override=override)
-        torch.testing.assert_close(actual, value, rtol=1e-7, atol=0)
-
-
 def test_avg_factor_takes_the_place_of_n(score):
     for avg_factor in (1, 7.5, torch.tensor(100.0)):
         loss = BoundaryAwareLoss(avg_non_ignore=True, **NO_BLUR)
@@ -578,25 +565,23 @@ def test_error_names_what_pixel_loss_gave(score):
         loss(score, LABEL.clamp(max=1))
 
 
+BAL, THREE_ENTRIES = BoundaryAwareLoss(), 'class_weight has 3 entries, but logits has 2 channels'
+
+
 @pytest.mark.parametrize(
-    ('score_shape', 'label_shape', 'options', 'message'),
+    ('score_shape', 'label_shape', 'loss', 'message'),
     [
-        ((2, 4, 4), (1, 4, 4), {}, r'logits .*\(N, C, H, W\), .* \(2, 4, 4\)'),
-        ((1, 2, 4, 4), (1, 1, 4, 4), {}, r'label .*\(N, H, W\), .* \(1, 1, 4, 4\)'),
-        ((1, 2, 4, 4), (1, 4, 5), {}, r'label must be \(1, 4, 4\) .* \(1, 4, 5\); enlarge them by'),
-        ((1, 2, 4, 4), (2, 4, 4), {}, r'label must be \(1, 4, 4\) .* \(2, 4, 4\)$'),
-        ((1, 1, 4, 4), (1, 4, 4), {}, 'logits has 1 channels with use_sigmoid=False'),
-        ((1, 2, 4, 4), (1, 4, 4), dict(use_sigmoid=True), 'has 2 channels .* exactly 1 channel'),
-        (
-            (1, 2, 4, 4),
-            (1, 4, 4),
-            dict(class_weight=[1.0] * 3),
-            'class_weight has 3 entries, but logits has 2 channels',
-        ),
+        ((2, 4, 4), (1, 4, 4), BAL, r'logits .*\(N, C, H, W\), .* \(2, 4, 4\)'),
+        ((1, 2, 4, 4), (1, 1, 4, 4), BAL, r'label .*\(N, H, W\), .* \(1, 1, 4, 4\)'),
+        ((1, 2, 4, 4), (1, 4, 5), BAL, r'label must be \(1, 4, 4\) .* \(1, 4, 5\); enlarge them'),
+        ((1, 2, 4, 4), (2, 4, 4), BAL, r'label must be \(1, 4, 4\) .* \(2, 4, 4\)$'),
+        ((1, 1, 4, 4), (1, 4, 4), BAL, 'logits has 1 channels with use_sigmoid=False'),
+        ((1, 2, 4, 4), (1, 4, 4), BoundaryAwareLoss(use_sigmoid=True), '2 channels .* exactly 1'),
+        ((1, 2, 4, 4), (1, 4, 4), BoundaryAwareLoss(class_weight=[1.0] * 3), THREE_ENTRIES),
+        ((1, 2, 4, 4), (1, 4, 4), SoftmaxFocalLoss(class_weight=[1.0] * 3), THREE_ENTRIES),
     ],
 )
-def test_error_names_shapes(score_shape, label_shape, options, message):
-    loss = BoundaryAwareLoss(**options)
+def test_error_names_shapes(score_shape, label_shape, loss, message):
     with pytest.raises(ValueError, match=message):
         loss(torch.zeros(score_shape), torch.zeros(label_shape, dtype=torch.long))
 

@@ -1,5 +1,6 @@
-"""Focal, OHEM and U-Net's loss, alone and under the map; what of MMSegmentation is usable."""
+"""What holds for every loss; focal, OHEM and U-Net's loss, alone and under the map."""
 
+import itertools
 import math
 
 import pytest
@@ -20,7 +21,8 @@ RIVALS = {
     OHEMPixelLoss: ('loss_ohem', dict(keep_ratio=1.0)),
     BorderWeightLoss: ('loss_border', dict(w0=0.0)),
 }
-EVERY = pytest.mark.parametrize('loss_class', RIVALS)
+EVERY_RIVAL = pytest.mark.parametrize('loss_class', RIVALS)
+EVERY = pytest.mark.parametrize('loss_class', [*RIVALS, BoundaryAwareLoss])
 
 
 @pytest.fixture
@@ -77,13 +79,13 @@ def test_border_loss_is_cross_entropy_times_the_map(options, case):
     torch.testing.assert_close(loss, total / case[1].numel(), rtol=1e-6, atol=0)
 
 
-@EVERY
+@EVERY_RIVAL
 def test_at_one_end_each_is_cross_entropy(loss_class, case):
     loss = loss_class(**RIVALS[loss_class][1], class_weight=CLASS_WEIGHT, reduction='none')(*case)
     torch.testing.assert_close(loss, cross_entropy(*case, CLASS_WEIGHT))
 
 
-@EVERY
+@EVERY_RIVAL
 def test_under_the_weight_map(loss_class, case):
     logits, label = case
     alone = loss_class(reduction='none')(logits, label)
@@ -113,6 +115,12 @@ def test_gradcheck_void_and_half_precision(loss_class, case):
 def test_weight_avg_factor_and_reductions(loss_class, case):
     logits, label = case
     pixels = loss_class(reduction='none')(logits, label)
+    mean = loss_class()(logits, label)
+    expected = dict(none=pixels, sum=pixels.sum(), mean=mean)
+    for default, override in itertools.product(expected, repeat=2):
+        loss = loss_class(reduction=default)
+        assert torch.equal(loss(logits, label), expected[default])
+        assert torch.equal(loss(logits, label, reduction_override=override), expected[override])
     weight = torch.rand(label.shape)
     total = loss_class()(logits, label, weight=weight, reduction_override='sum')
     torch.testing.assert_close(total, (pixels * weight).sum())
@@ -121,7 +129,7 @@ def test_weight_avg_factor_and_reductions(loss_class, case):
 
 
 @needs_mmseg
-@EVERY
+@EVERY_RIVAL
 def test_trains_in_a_head(loss_class, case, make_samples):
     from mmseg.registry import MODELS
 
@@ -148,19 +156,6 @@ def test_what_of_mmsegmentation_is_usable(case):
     # Why there is a focal loss here: it picks one column of the one-hot labels, on a CPU.
     with pytest.raises((ValueError, RuntimeError)):
         MODELS.build(dict(type='FocalLoss'))(logits, label)
-
-
-@pytest.mark.parametrize('loss_class', [*RIVALS, BoundaryAwareLoss])
-def test_error_names_sizes_and_labels(loss_class, case):
-    logits, label = case
-    with pytest.raises(ValueError, match='class_weight has 2 entries, but logits has 3'):
-        loss_class(class_weight=[1.0, 2.0])(logits, label)
-    with pytest.raises(ValueError, match=r'weight must be \(2, 9, 12\) .* got \(2, 9\)'):
-        loss_class()(logits, label, weight=torch.ones(2, 9))
-    with pytest.raises(ValueError, match=r'label must be \(2, 9, 12\) .* got \(2, 9, 5\)'):
-        loss_class()(logits, label[..., :5])
-    with pytest.raises(ValueError, match=r'label holds 2, but accepted are classes 0\.\.1'):
-        loss_class()(logits[:, :2], label)
 
 
 COMPILED = {

@@ -215,32 +215,30 @@ def test_collection_keeps_other_settings_apart():
 
 
 @pytest.mark.parametrize('per_class', [False, True])
-def test_plot_of_one_result(per_class):
+def test_plot_of_one_result_and_of_a_training(per_class):
+    preds, target = make_batch(3)
     metric = BoundaryQuality(CLASSES, per_class=per_class)
-    metric.update(*make_batch(2))
+    results = [metric(preds[i : i + 1], target[i : i + 1]) for i in range(3)]
     figure, ax = matplotlib.pyplot.subplots()
     _, drawn_on = metric.plot(ax=ax)
     assert drawn_on is ax
     assert (ax.get_xlabel() == 'Class') == per_class
-    drawn = {line.get_label(): line.get_ydata() for line in ax.lines}
-    assert list(drawn) == MEANS
-    for name, values in drawn.items():
+    for name, values in lines_of(ax).items():
         score = metric.compute()[f'{name}_per_class' if per_class else name]
         np.testing.assert_array_equal(values, np.atleast_1d(score))
-    matplotlib.pyplot.close(figure)
+    of_training, ax = metric.plot(results)
+    assert ax.get_xlabel() == 'Step'
+    found = [result['mBIoU'] for result in results]
+    np.testing.assert_array_equal(lines_of(ax)['mBIoU'], found)
+    for drawn in (figure, of_training):
+        matplotlib.pyplot.close(drawn)
 
 
-@pytest.mark.parametrize('per_class', [False, True])
-def test_plot_of_a_training(per_class):
-    preds, target = make_batch(3)
-    metric = BoundaryQuality(CLASSES, per_class=per_class)
-    results = [metric(preds[i : i + 1], target[i : i + 1]) for i in range(3)]
-    figure, ax = metric.plot(results)
+def lines_of(ax) -> dict[str, np.ndarray]:
+    """The curve of every mean, in their order."""
     drawn = {line.get_label(): line.get_ydata() for line in ax.lines}
     assert list(drawn) == MEANS
-    assert ax.get_xlabel() == 'Step'
-    np.testing.assert_array_equal(drawn['mBIoU'], [result['mBIoU'] for result in results])
-    matplotlib.pyplot.close(figure)
+    return drawn
 
 
 # --- mistakes ---

@@ -358,6 +358,7 @@ def test_nothing_is_kept_between_calls():
     assert not [x for x in gc.get_objects() if type(x) is torch.Tensor and id(x) not in held]
 
 
+@pytest.mark.slow  # the loss is compiled with it: tests/losses/test_pixel_losses.py
 def test_compiled_for_all_sizes_in_one_graph(generator):
     torch.compiler.reset()
     compiled = torch.compile(boundary_weight_map, fullgraph=True, dynamic=True, backend='aot_eager')

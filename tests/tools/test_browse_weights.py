@@ -1,4 +1,4 @@
-"""The tool as users run it: pictures of training samples, and one sentence for a mistake."""
+"""The tool as users run it: pictures of training samples."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from PIL import Image
 from mmseg_pacbal import BoundaryAwareLoss, configs
 from mmseg_pacbal.openmmlab.inspection import weigh_sample
 from mmseg_pacbal.visualization import WeightSample, weight_figure
-from tests.running import DEMO, ROOT, mistake, run_tool
+from tests.running import DEMO, run_tool
 
 
 @pytest.mark.slow
@@ -29,18 +29,6 @@ def test_pictures_with_mean_and_range(data, tmp_path):
     # The same crops again.
     again = run_tool('browse_weights', DEMO, '--num', 2, '--out', out, '--overwrite', *options)
     assert again.stdout == result.stdout
-
-
-@pytest.mark.parametrize(
-    ('args', 'expected'),
-    [
-        ((DEMO, '--num', 0), '--num must be 1 or more, but got 0'),
-        (('none.py',), 'config none.py does not exist'),
-        ((ROOT / 'configs/pac_bal_voc.py', '--cfg-options', 'data_root=nowhere'), 'nowhere'),
-    ],
-)
-def test_mistake_is_one_sentence(args, expected, capsys, tmp_path):
-    assert expected in mistake(capsys, 'browse_weights', '--out', tmp_path, *args)
 
 
 def test_sample_is_what_the_pipeline_gives():

@@ -149,16 +149,8 @@ def test_sentence_of_a_worker_is_its_last_line():
 @pytest.mark.parametrize(
     ('split', 'sizes', 'remedy'),
     [
-        (
-            'val',
-            [(40, 50), (48, 64)],
-            'give --cfg-options val_dataloader.batch_size=1 and test',
-        ),
-        (
-            'train',
-            [(48, 64)],
-            'two images or more: give --cfg-options train_dataloader.batch_size=2',
-        ),
+        ('val', [(40, 50), (48, 64)], 'give --cfg-options val_dataloader.batch_size=1 and test'),
+        ('train', [(48, 64)], 'or more: give --cfg-options train_dataloader.batch_size=2'),
     ],
 )
 def test_errors_of_others_get_a_remedy(split, sizes, remedy, capsys, data):

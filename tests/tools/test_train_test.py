@@ -267,11 +267,6 @@ def test_a_signal_before_training_ends_with_75(capsys, data, tmp_path, monkeypat
 # --- options ---
 
 
-def test_bad_crop_size():
-    with pytest.raises(ValueError, match="crop_size must be height,width in pixels, but got 'x'"):
-        configs.load_config(str(DEMO), dict(crop_size='x'))
-
-
 def test_settings_reach_every_place():
     changed = {'data_root': 'elsewhere', 'crop_size': [33, 65], 'max_iters': 7}
     cfg = configs.load_config(str(VOC), {**changed, 'optimizer.lr': 0.02})

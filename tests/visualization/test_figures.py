@@ -1,5 +1,7 @@
 """The panels hold the values they claim to show."""
 
+import itertools
+
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -48,13 +50,45 @@ def sample(seed: int) -> WeightSample:
     return WeightSample(made.name, made.image, made.label, edges, made.weight)
 
 
-def shown(figure) -> list[np.ndarray]:
-    """The pictures of all panels, line by line."""
-    return [ax.get_images()[0].get_array() for ax in figure.axes if ax.get_images()]
+def truth(r: PanelRow | WeightSample) -> np.ndarray:
+    return paint(r.label, PALETTE)
+
+
+def predicted(r: PanelRow) -> np.ndarray:
+    return paint(r.prediction, PALETTE)
+
+
+def assert_shows(figure, *lines: tuple[np.ndarray, ...], titles: list[str]) -> list:
+    """The pictures of all panels are those of the lines; returns the last one of each line."""
+    images = [ax.get_images()[0] for ax in figure.axes if ax.get_images()]
+    expected = [picture for line in lines for picture in line]
+    assert len(images) == len(expected)
+    assert all(map(np.array_equal, [image.get_array() for image in images], expected))
+    assert [ax.get_title() for ax in figure.axes[: len(titles)]] == titles
+    return images[len(lines[0]) - 1 :: len(lines[0])]
 
 
 def legend_of(figure) -> list[str]:
     return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def drawn(figure):
+    """The figure, drawn: its legend lies on the canvas, and on no panel."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    box = figure.legends[0].get_window_extent(canvas.get_renderer())
+    assert all(figure.bbox.containsx(x) for x in (box.x0, box.x1))
+    assert all(figure.bbox.containsy(y) for y in (box.y0, box.y1))
+    assert not any(box.overlaps(ax.get_window_extent()) for ax in figure.axes)
+    return figure
+
+
+def of_many_classes(draw, count: int, name: str = 'class'):
+    """A figure of one row whose label has as many classes."""
+    many = row(0, 30, 40)
+    many.label = np.arange(1200).reshape(30, 40) % count
+    names, palette = [f'{name} {i}' for i in range(count)], [(i,) * 3 for i in range(count)]
+    return draw([many], names, palette)
 
 
 def test_paint():
@@ -78,17 +112,11 @@ def test_legend_has_the_classes_that_occur():
 def test_loss_figure():
     rows = [row(0), row(1, height=10)]
     figure = loss_figure(rows, CLASSES, PALETTE, 'my loss')
-    panels = shown(figure)
-    assert len(panels) == 8
-    for line, r in enumerate(rows):
-        image, truth, prediction, loss = panels[4 * line : 4 * line + 4]
-        assert np.array_equal(image, r.image)
-        assert np.array_equal(truth, paint(r.label, PALETTE))
-        assert np.array_equal(prediction, paint(r.prediction, PALETTE))
-        assert np.array_equal(loss, r.loss)
-    losses = [figure.axes[i].get_images()[0] for i in (3, 7)]
+    titles = ['image', 'ground truth', 'prediction', 'loss']
+    lines = [(r.image, truth(r), predicted(r), r.loss) for r in rows]
+    losses = assert_shows(figure, *lines, titles=titles)
     largest = np.percentile(np.concatenate([r.loss.ravel() for r in rows]), 99.5)
-    assert {image.get_clim() for image in losses} == {(0, largest)}
+    assert [image.get_clim() for image in losses] == [(0, largest)] * 2
     assert figure.axes[-1].get_ylabel() == 'my loss'
     assert legend_of(figure) == ['sky', 'road', 'car', 'void']
 
@@ -96,15 +124,9 @@ def test_loss_figure():
 def test_edge_figure():
     samples = [sample(0), sample(1)]
     figure = edge_figure(samples, CLASSES, PALETTE, 'my weights')
-    panels = shown(figure)
-    for line, s in enumerate(samples):
-        image, label, edges, weight = panels[4 * line : 4 * line + 4]
-        assert np.array_equal(image, s.image)
-        assert np.array_equal(label, paint(s.label, PALETTE))
-        assert np.array_equal(edges, s.edges > 0)
-        assert np.array_equal(weight, s.weight)
-    largest = max(s.weight.max() for s in samples)
-    assert figure.axes[7].get_images()[0].get_clim() == (0, largest)
+    lines = [(s.image, truth(s), s.edges > 0, s.weight) for s in samples]
+    weights = assert_shows(figure, *lines, titles=['image'])
+    assert weights[1].get_clim() == (0, max(s.weight.max() for s in samples))
     assert figure.axes[-1].get_ylabel() == 'my weights'
     assert legend_of(figure) == ['sky', 'road', 'void']
 
@@ -112,16 +134,12 @@ def test_edge_figure():
 def test_comparison_figure():
     first, second = [row(0), row(1)], [row(2), row(3)]
     figure = comparison_figure(first, second, ['one', 'two'], CLASSES, PALETTE, 'my weights')
-    panels = shown(figure)
-    assert len(panels) == 10
-    for line, (a, b) in enumerate(zip(first, second, strict=True)):
-        labels = [paint(label, PALETTE) for label in (a.label, a.prediction, b.prediction)]
-        expected = [a.image, *labels, b.weight]
-        assert all(map(np.array_equal, panels[5 * line : 5 * line + 5], expected))
+    pairs = zip(first, second, strict=True)
+    lines = [(a.image, truth(a), predicted(a), predicted(b), b.weight) for a, b in pairs]
+    titles = ['image', 'ground truth', 'one', 'two', 'boundary weights']
+    weights = assert_shows(figure, *lines, titles=titles)
     largest = max(r.weight.max() for r in second)
-    assert {figure.axes[i].get_images()[0].get_clim() for i in (4, 9)} == {(0, largest)}
-    titles = [ax.get_title() for ax in figure.axes[:5]]
-    assert titles == ['image', 'ground truth', 'one', 'two', 'boundary weights']
+    assert [image.get_clim() for image in weights] == [(0, largest)] * 2
     assert figure.axes[-1].get_ylabel() == 'my weights'
 
 
@@ -129,15 +147,10 @@ def test_comparison_figure():
 def test_qualitative_figure(num, columns):
     rows = [row(i) for i in range(num)]
     figure = qualitative_figure(rows, CLASSES, PALETTE)
-    panels = shown(figure)
-    assert len(panels) == 3 * num
-    for i, r in enumerate(rows):
-        expected = (r.image, paint(r.label, PALETTE), paint(r.prediction, PALETTE))
-        assert all(map(np.array_equal, panels[3 * i : 3 * i + 3], expected))
+    titles = ['image', 'ground truth', 'prediction'] * (columns // 3)
+    assert_shows(figure, *((r.image, truth(r), predicted(r)) for r in rows), titles=titles)
     tops = [round(ax.get_position().y1, 6) for ax in figure.axes]
     assert tops.count(max(tops)) == columns
-    titles = [ax.get_title() for ax in figure.axes[:columns]]
-    assert titles == ['image', 'ground truth', 'prediction'] * (columns // 3)
 
 
 @pytest.mark.parametrize('draw', [loss_figure, qualitative_figure])
@@ -145,17 +158,12 @@ def test_figures_are_a_page_wide_and_nothing_overlaps(draw):
     many = [f'class {i}' for i in range(21)]
     wide, high = row(0, 30, 40), row(1, 40, 30)
     wide.prediction = np.arange(1200).reshape(30, 40) % 21
-    figure = draw([wide, high], many, [(i, i, i) for i in range(21)])
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    figure = drawn(draw([wide, high], many, [(i, i, i) for i in range(21)]))
     assert figure.get_figwidth() == PAGE_WIDTH
-    boxes = [ax.get_window_extent() for ax in figure.axes]
-    legend = figure.legends[0].get_window_extent()
     assert len(legend_of(figure)) == 22
-    for i, box in enumerate(boxes):
-        assert not box.overlaps(legend)
-        assert not any(box.overlaps(other) for other in boxes[i + 1 :])
-    everything = figure.get_tightbbox(canvas.get_renderer())  # in inches
+    boxes = [ax.get_window_extent() for ax in figure.axes]
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+    everything = figure.get_tightbbox(figure.canvas.get_renderer())  # in inches
     assert everything.x0 >= 0
     assert everything.y0 >= 0
     assert everything.x1 <= figure.get_figwidth()
@@ -165,11 +173,8 @@ def test_figures_are_a_page_wide_and_nothing_overlaps(draw):
 def test_panel_figure():
     r = row(3)
     figure = panel_figure([r], CLASSES, PALETTE, 'my loss', 'of mine')
-    expected = (r.image, paint(r.label, PALETTE), r.weight, r.loss, paint(r.prediction, PALETTE))
-    panels = [ax.get_images()[0].get_array() for ax in figure.axes[:5]]
-    assert all(map(np.array_equal, panels, expected))
-    titles = [ax.get_title() for ax in figure.axes[:5]]
-    assert titles == ['image', 'label', 'weights of mine', 'my loss', 'prediction']
+    titles = ['image', 'label', 'weights of mine', 'my loss', 'prediction']
+    assert_shows(figure, (r.image, truth(r), r.weight, r.loss, predicted(r)), titles=titles)
     assert legend_of(figure) == ['sky', 'road', 'car', 'void']
 
 
@@ -177,11 +182,7 @@ def test_panels_keep_their_size_beside_a_legend_of_many_classes():
     """A figure is as much higher as its legend: five lines in place of two."""
     heights = []
     for count in (22, 60):
-        many = row(0, 30, 40)
-        many.label = np.arange(1200).reshape(30, 40) % count
-        figure = panel_figure(
-            [many], [f'class {i}' for i in range(count)], [(i,) * 3 for i in range(count)]
-        )
+        figure = of_many_classes(panel_figure, count)
         assert len(legend_of(figure)) == count
         heights.append(figure.get_figheight())
     assert heights[1] - heights[0] == pytest.approx(3 * 0.17)
@@ -208,17 +209,8 @@ def test_colour_bar_with_its_label_and_ticks_lies_on_the_canvas(shape, top, name
 
 @pytest.mark.parametrize('draw', [loss_figure, panel_figure])
 def test_legend_of_long_names_lies_on_the_canvas(draw):
-    names = [f'a class with a long name {i}' for i in range(21)]
-    many = row(0, 30, 40)
-    many.label = np.arange(1200).reshape(30, 40) % 21
-    figure = draw([many], names, [(i, i, i) for i in range(21)])
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    box = figure.legends[0].get_window_extent(canvas.get_renderer())
+    figure = drawn(of_many_classes(draw, 21, 'a class with a long name'))
     assert len(legend_of(figure)) == 21
-    assert figure.bbox.containsx(box.x0) and figure.bbox.containsx(box.x1)
-    assert box.y0 >= 0
-    assert not any(box.overlaps(ax.get_window_extent()) for ax in figure.axes)
 
 
 def test_entries_that_are_wider_than_half_a_figure_stand_below_each_other():
@@ -231,21 +223,13 @@ def test_legend_of_weights_is_as_wide_as_it_was_measured(length):
     made = sample(0)
     made.label = np.arange(made.label.size).reshape(made.label.shape) % 12
     names = ['m' * length + str(i) for i in range(12)]
-    figure = weight_figure(made, [(i, i, i) for i in range(12)], 255, names)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    box = figure.legends[0].get_window_extent(canvas.get_renderer())
-    assert figure.bbox.containsx(box.x0) and figure.bbox.containsx(box.x1)
+    assert drawn(weight_figure(made, [(i, i, i) for i in range(12)], 255, names))
 
 
 def test_weights_have_a_legend_of_the_classes_in_the_crop():
     made = sample(0)
-    figure = weight_figure(made, PALETTE, classes=CLASSES)
-    FigureCanvasAgg(figure).draw()
+    figure = drawn(weight_figure(made, PALETTE, classes=CLASSES))
     assert legend_of(figure) == ['sky', 'road', 'void']
-    box = figure.legends[0].get_window_extent()
-    assert figure.bbox.containsy(box.y0)
-    assert not any(box.overlaps(ax.get_window_extent()) for ax in figure.axes)
     assert not weight_figure(made, PALETTE).legends
 
 

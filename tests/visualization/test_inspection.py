@@ -66,34 +66,6 @@ def test_inspected_sample_is_what_the_model_computes(model, dataset):
     np.testing.assert_allclose(row.loss, plain[0].numpy(), rtol=1e-6)
 
 
-def test_binary_head_is_inspected_before_its_sigmoid(model, dataset):
-    """MMSegmentation applies a sigmoid to seg_logits of one channel."""
-    torch.manual_seed(0)
-    model.decode_head.conv_seg = nn.Conv2d(192, 1, 1)
-    model.decode_head.out_channels = 1
-    model.decode_head.threshold = 0.5
-    model.out_channels = 1
-    model.decode_head.loss_decode = BoundaryAwareLoss(use_sigmoid=True)
-
-    class TwoClasses:
-        def __getitem__(self, index):
-            sample = dataset[index]
-            label = sample['data_samples'].gt_sem_seg.data
-            label[(label > 0) & (label != 255)] = 1
-            return sample
-
-    row = inspect_sample(model, TwoClasses(), 0)
-    sample = TwoClasses()[0]
-    inputs = model.data_preprocessor(pseudo_collate([sample]))['inputs']
-    with torch.no_grad():
-        logits = model.encode_decode(inputs, [dict(img_shape=inputs.shape[2:])])[0, 0]
-    label = sample['data_samples'].gt_sem_seg.data[0]
-    expected = F.binary_cross_entropy_with_logits(logits, (label == 1).float(), reduction='none')
-    expected[label == 255] = 0
-    np.testing.assert_allclose(row.loss, expected.numpy(), rtol=1e-3, atol=1e-5)
-    assert np.array_equal(row.prediction, (logits > 0).long().numpy())
-
-
 def test_weighed_sample_is_the_label_s_weights(model, dataset):
     model.decode_head.loss_decode = BoundaryAwareLoss(void_edges=False, kernel_size=9)
     sample = weigh_sample(model, dataset[2])

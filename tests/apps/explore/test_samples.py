@@ -113,38 +113,23 @@ def test_uploads_that_are_labels(tmp_path):
     assert read(sixteen, label_map={2: 9})[0, 2] == 9
 
 
-def broken_uploads(folder: Path) -> dict[str, Path]:
-    """What is no label, by what is said of it."""
-    ids = np.arange(300, dtype=np.uint16).reshape(10, 30)
-    whole = save(folder / 'whole.png', np.random.default_rng(0).integers(0, 9, (99, 99), np.uint8))
-    (folder / 'cut.png').write_bytes(whole.read_bytes()[:900])
-    (folder / 'text.png').write_text('no image')
-    (folder / 'empty.png').write_bytes(b'')
-    Image.fromarray(LABEL).save(folder / 'photo.jpg')
-    Image.new('L', (5000, 4000)).save(folder / 'huge.png')
-    Image.new('L', (9000, 2)).save(folder / 'long.png')
-    Image.new('1', (14000, 14000)).save(folder / 'bomb.png')
-    rgb = save(folder / 'rgb.png', np.zeros((2, 2, 3), np.uint8))
-    return {
-        'mask many.png holds values beyond 0..255, up to 299; save the index': save(
-            folder / 'many.png', ids
-        ),
-        'mask rgb.png has mode RGB, but a mask has one channel': rgb,
-        'mask cut.png is damaged': folder / 'cut.png',
-        'mask text.png is not an image': folder / 'text.png',
-        'mask empty.png is empty': folder / 'empty.png',
-        'mask photo.jpg is a JPEG file': folder / 'photo.jpg',
-        'huge.png has 5000 x 4000 pixels, but this page accepts at most 16': folder / 'huge.png',
-        'long.png has 9000 x 2 pixels, but': folder / 'long.png',
-        'mask bomb.png has more than 178,956,970 pixels': folder / 'bomb.png',
-    }
-
-
+# Of what a page alone refuses; what else a mask may be is in tests/openmmlab/data_checks.
 @pytest.mark.filterwarnings('ignore::PIL.Image.DecompressionBombWarning')
 def test_uploads_that_are_none(tmp_path):
-    for sentence, path in broken_uploads(tmp_path).items():
+    Image.new('L', (5000, 4000)).save(tmp_path / 'huge.png')
+    Image.new('L', (9000, 2)).save(tmp_path / 'long.png')
+    Image.new('1', (14000, 14000)).save(tmp_path / 'bomb.png')
+    (tmp_path / 'text.png').write_text('no image')
+    save(tmp_path / 'rgb.png', np.zeros((2, 2, 3), np.uint8))
+    for name, sentence in {
+        'huge.png': 'huge.png has 5000 x 4000 pixels, but this page accepts at most 16',
+        'long.png': 'long.png has 9000 x 2 pixels, but',
+        'bomb.png': 'mask bomb.png has more than 178,956,970 pixels',
+        'text.png': 'mask text.png is not an image',
+        'rgb.png': 'mask rgb.png has mode RGB, but a mask has one channel',
+    }.items():
         with pytest.raises(ValueError) as raised:
-            read(path)
+            read(tmp_path / name)
         assert str(raised.value).startswith(sentence)
         assert str(tmp_path) not in str(raised.value)
     with pytest.raises(ValueError, match=r'^mask rgb.png holds colour 0 0 0 at x=0, y=0'):

@@ -3,8 +3,6 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,6 +14,7 @@ from mmseg.registry import HOOKS
 from torch.utils.data import DataLoader
 
 from mmseg_pacbal.openmmlab.engine import processes
+from tests.environments import run_python
 from tests.openmmlab.engine.tiny_run import assert_same_run, train
 
 PREEMPTION = {'default_hooks.preemption': dict(type='PreemptionHook')}
@@ -65,6 +64,14 @@ def stop_and_resume(folder: Path, iteration: int, options: dict, stopped: dict |
     assert_same_run(train(folder / 'resumed', last, **PREEMPTION, **options), whole)
 
 
+def stopped(folder: Path, iteration: int, **options: object) -> str:
+    """The log of a run that SIGTERM ends after an iteration."""
+    told = {'log_level': 'INFO', **sent(signal.SIGTERM, iteration)}
+    with pytest.raises(SystemExit):
+        train(folder, **PREEMPTION, **options | told)
+    return next(folder.glob('*/*.log')).read_text()
+
+
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_signal_leaves_a_checkpoint_and_code_75(number, handlers, tmp_path):
     stop_and_resume(tmp_path, 6, SPARSE, sent(number, 6))
@@ -87,20 +94,15 @@ def test_whatever_the_checkpoint_hook_writes_it_continues(options, handlers, tmp
 
 
 def test_a_checkpoint_of_the_iteration_is_not_written_twice(handlers, tmp_path):
-    keep = {'default_hooks.checkpoint.max_keep_ckpts': 1, 'log_level': 'INFO'}
-    with pytest.raises(SystemExit):
-        train(tmp_path, **PREEMPTION, **SPARSE, **keep, **sent(signal.SIGTERM, 4))
+    log = stopped(tmp_path, 4, **SPARSE, **{'default_hooks.checkpoint.max_keep_ckpts': 1})
     assert names(tmp_path) == ['iter_4.pth']
-    log = next(tmp_path.glob('*/*.log')).read_text()
     assert log.count('Saving checkpoint') == 1
     assert 'stopped by SIGTERM after iteration 4; resume the run to continue' in log
 
 
 def test_a_name_that_ends_like_another_is_written(handlers, tmp_path):
     names_of_numbers = {'default_hooks.checkpoint.filename_tmpl': '{}.pth', 'max_iters': 12}
-    options = {**SPARSE, **names_of_numbers, 'default_hooks.checkpoint.interval': 10}
-    with pytest.raises(SystemExit):
-        train(tmp_path, **PREEMPTION, **options, **sent(signal.SIGTERM, 11))
+    stopped(tmp_path, 11, **SPARSE | names_of_numbers | {'default_hooks.checkpoint.interval': 10})
     assert names(tmp_path) == ['10.pth', '11.pth']
 
 
@@ -142,19 +144,13 @@ def test_epochs(iteration, written, end, handlers, tmp_path):
 
 def test_iterations_in_a_loop_of_epochs(handlers, tmp_path):
     by_iterations = {**EPOCHS, 'default_hooks.checkpoint': dict(by_epoch=False, interval=9)}
-    with pytest.raises(SystemExit):
-        train(tmp_path, **PREEMPTION, **by_iterations, **sent(signal.SIGTERM, 5))
+    assert 'is lost' not in stopped(tmp_path, 5, **by_iterations)
     assert names(tmp_path) == ['iter_5.pth']
-    assert 'is lost' not in next(tmp_path.glob('*/*.log')).read_text()
 
 
 def test_without_a_checkpoint_hook_it_says_so_before(handlers, tmp_path):
-    without = {'default_hooks.checkpoint': None, 'log_level': 'INFO'}
-    with pytest.raises(SystemExit):
-        train(tmp_path, **PREEMPTION, **without, **sent(signal.SIGTERM, 2))
-    log = next(tmp_path.glob('*/*.log')).read_text()
-    warned, stopped = log.index('no CheckpointHook: if this'), log.index('since its start is lost')
-    assert warned < stopped
+    log = stopped(tmp_path, 2, **{'default_hooks.checkpoint': None})
+    assert log.index('no CheckpointHook: if this') < log.index('since its start is lost')
 
 
 class OwnProcess:
@@ -209,9 +205,7 @@ atexit.register(multiprocessing.util._exit_function)
 @pytest.mark.slow
 def test_workers_end_with_their_process():
     """Not by the alarm, two minutes later."""
-    result = subprocess.run(
-        [sys.executable, '-c', ENDS], capture_output=True, text=True, check=False
-    )
+    result = run_python(ENDS)
     assert result.stdout == '[0, 0]\n'
     assert result.returncode == 0
     assert 'Traceback' not in result.stderr
