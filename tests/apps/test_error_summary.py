@@ -43,13 +43,9 @@ def test_means_differences_and_intervals(tmp_path):
     ]
 
 
-def test_one_seed_has_no_interval(tmp_path):
+def test_one_seed_has_no_interval_and_the_tool_prints_the_table(tmp_path, capsys):
     folder = write(tmp_path / '1', {'ce': (100, 0.9), 'bal': (110, 0.8)})
     assert '| errors | all | 50.00 | 45.00 | -5.00 |  |' in error_table([folder])
-
-
-def test_the_tool_prints_the_table(tmp_path, capsys):
-    folder = write(tmp_path / '1', {'ce': (100, 0.9), 'bal': (110, 0.8)})
     call_tool('compare_errors', folder, folder)
     assert capsys.readouterr().out == error_table([folder, folder]) + '\n'
 

@@ -49,20 +49,6 @@ def test_accelerate(x):
     torch.testing.assert_close(accelerator.unwrap_model(prepared).weight.detach(), expected)
 
 
-def test_lbfgs_finds_the_filter(x):
-    module, target = layer(), by_hand(x, torch.randn(6, 4, 3, 3, dtype=torch.float64))
-    optimizer = torch.optim.LBFGS(module.parameters(), max_iter=100, line_search_fn='strong_wolfe')
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = (module(x) - target).square().mean()
-        loss.backward()
-        return loss
-
-    assert optimizer.step(closure) > 0.1
-    assert closure() < 1e-8
-
-
 def test_vector_of_parameters(x):
     module = layer()
     vector = parameters_to_vector(module.parameters())

@@ -4,9 +4,7 @@ import importlib.util
 import os
 import re
 import signal
-import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,8 +16,11 @@ from PIL import Image
 from mmseg_pacbal import BoundaryAwareLoss
 from mmseg_pacbal.datasets.synthetic_scene import render_scene, void_rim
 from tests.browser import chromium
-from tests.running import DEMO, ROOT, mistake, tool_command
+from tests.running import ROOT, tool_command
 
+missing = importlib.util.find_spec('gradio') is None
+skip = pytest.mark.skipif(missing, reason='needs mmseg-pacbal[explore]')
+pytestmark = [pytest.mark.slow, skip]
 # The tool, with a record of every other machine that its process looks up or connects to.
 RECORDED = """
 import runpy, sys
@@ -184,13 +185,6 @@ def phone(server, browser) -> Iterator[Tab]:
     opened.end()
 
 
-def in_page(test):
-    """Mark a test that needs Gradio and a browser."""
-    missing = importlib.util.find_spec('gradio') is None
-    return pytest.mark.slow(pytest.mark.skipif(missing, reason='needs mmseg-pacbal[explore]')(test))
-
-
-@in_page
 def test_page_as_it_opens(tab, server):
     assert urlsplit(server.address).hostname == '127.0.0.1'
     assert tab.page.get_attribute('.top .image img', 'src').startswith('data:image/jpeg')
@@ -217,7 +211,6 @@ CONTROLS = [
 ]
 
 
-@in_page
 @pytest.mark.parametrize(
     ('name', 'how', 'value', 'text', 'selector'), CONTROLS, ids=[c[0] for c in CONTROLS]
 )
@@ -245,7 +238,6 @@ def test_control_changes_its_side_alone(tab, name, how, value, text, selector):
     assert (loss.normalize, loss.ignore_index) == (expected.normalize, expected.ignore_index)
 
 
-@in_page
 def test_dragging_a_slider(tab):
     before = tab.html('.card.A dl')
     slider = tab.page.locator('#A-beta input[type=range]')
@@ -257,7 +249,6 @@ def test_dragging_a_slider(tab):
     assert tab.page.locator('#A-preset input').input_value() == ''  # no preset any more
 
 
-@in_page
 def test_a_setting_that_is_not_accepted(tab):
     before, problem = tab.html('.card.A'), tab.html('#problem')
     tab.number('A-kernel_size', 8)
@@ -270,7 +261,6 @@ def test_a_setting_that_is_not_accepted(tab):
     assert tab.page.locator('#problem .alert').count() == 0
 
 
-@in_page
 @pytest.mark.parametrize(
     ('name', 'value', 'ends', 'selector', 'shown'),
     [
@@ -290,7 +280,6 @@ def test_a_number_beyond_the_ends_of_a_slider(tab, name, value, ends, selector, 
     assert shown.strip(',').endswith(field.input_value())
 
 
-@in_page
 def test_preset_and_copy(tab):
     before = tab.html('.card.A dl')
     tab.choose('A-preset', 'Table 1: linear d4 k25 b05')
@@ -317,7 +306,6 @@ def test_preset_and_copy(tab):
     assert tab.code('A-config') == text
 
 
-@in_page
 def test_another_label(tab):
     before = tab.html('.top')
     tab.choose('label', 'b.png')
@@ -326,7 +314,6 @@ def test_another_label(tab):
     assert 'over the label' in tab.html('.card.A')
 
 
-@in_page
 def test_profile_follows_slider_direction_and_click(tab):
     def title() -> str:
         return tab.page.locator('.chart figcaption').first.inner_text()
@@ -345,7 +332,6 @@ def test_profile_follows_slider_direction_and_click(tab):
     assert abs(int(title().rpartition(' ')[2]) - 30) <= 1  # a quarter of 120 pixels
 
 
-@in_page
 def test_scale_of_the_colours(tab):
     bars = '.card .weight .bar span:last-child'
     first, second = tab.page.locator(bars).all_inner_texts()
@@ -354,7 +340,6 @@ def test_scale_of_the_colours(tab):
     tab.wait('(([a, b]) => a.innerText !== b.innerText)(document.querySelectorAll(given))', bars)
 
 
-@in_page
 def test_uploads(tab, server, tmp_path):
     Image.fromarray(np.full((30, 40), 4, np.uint8)).save(tmp_path / 'mine.png')
     Image.new('L', (5000, 4000)).save(tmp_path / 'huge.png')
@@ -380,7 +365,6 @@ def test_uploads(tab, server, tmp_path):
     assert server.uploads() == []
 
 
-@in_page
 @pytest.mark.parametrize('width', [360, 1300])
 @pytest.mark.parametrize('scheme', ['light', 'dark'])
 def test_page_fits_the_screen(server, browser, width, scheme):
@@ -392,7 +376,6 @@ def test_page_fits_the_screen(server, browser, width, scheme):
     tab.end()
 
 
-@in_page
 def test_panel_of_a_phone(phone):
     """It leaves two thirds of the screen, and nothing of the page lies over it."""
     panel = phone.box('.controls')
@@ -412,7 +395,6 @@ def test_panel_of_a_phone(phone):
         assert covering == []
 
 
-@in_page
 def test_table_of_offsets_of_a_phone(phone):
     before = phone.html('.offsets.A')
     phone.number('A-downsample', 16)
@@ -426,7 +408,6 @@ def test_table_of_offsets_of_a_phone(phone):
     assert rows.nth(1).locator('td').evaluate_all(weight) == ['700', '400'] * 2  # antialias is on
 
 
-@in_page
 @pytest.mark.parametrize('width', [360, 1300])
 def test_pictures_are_level(server_with_loss, browser, width):
     """Whatever room their captions take, and whether a bar lies below."""
@@ -447,34 +428,3 @@ def test_pictures_are_level(server_with_loss, browser, width):
     if width == 1300:
         assert len(heights('.card.A .edges', '.card.A .weighted')) == 1
     tab.end()
-
-
-def test_mistakes_are_one_sentence(capsys, tmp_path):
-    pytest.importorskip('gradio')
-    folder = mistake(capsys, 'explore_weights', '--labels', tmp_path / 'nowhere')
-    assert folder.endswith('nowhere does not exist; give a folder of label maps')
-    both = mistake(capsys, 'explore_weights', DEMO, '--labels', tmp_path)
-    assert both.startswith('--labels needs no config')
-    assert 'config none.py does not exist' in mistake(capsys, 'explore_weights', 'none.py')
-
-
-@pytest.mark.slow
-def test_port_in_use(capsys, labels):
-    pytest.importorskip('gradio')
-    with socket.create_server(('127.0.0.1', 0)) as other:
-        port = other.getsockname()[1]
-        sentence = mistake(capsys, 'explore_weights', '--labels', labels, '--port', port)
-    assert sentence == (
-        f'nothing can listen at 127.0.0.1:{port}; give another --port, or a --host of this machine'
-    )
-
-
-def test_error_says_that_gradio_is_missing(capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'gradio', None)
-    find = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, 'find_spec', lambda name, *a: None if name == 'gradio' else find(name, *a)
-    )
-    assert mistake(capsys, 'explore_weights') == (
-        'this page needs Gradio, which is not installed; to install it: pip install "gradio>=6"'
-    )

@@ -1,5 +1,8 @@
-"""What a tab sees of its label, of uploads and of settings."""
+"""What a tab sees of its label, of uploads and of settings, and mistakes of the tool."""
 
+import importlib.util
+import socket
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +12,7 @@ from PIL import Image
 from mmseg_pacbal.apps.explore.answers import Answers, message
 from mmseg_pacbal.apps.explore.samples import folder_source
 from mmseg_pacbal.apps.explore.settings import settings_of, values_of
+from tests.running import DEMO, mistake
 
 SKIP = object()
 FAKE = SimpleNamespace(skip=lambda: SKIP, Slider=lambda **slider: slider)
@@ -62,3 +66,34 @@ def test_a_tab_without_a_label(answers):
 def test_names_of_files_are_no_html():
     assert message('<img src=x>', mistake=True).count('<') == 2
     assert 'role="alert"' in message('x', mistake=True)
+
+
+# --- the tool ---
+
+
+def test_config_and_labels(capsys, tmp_path):
+    pytest.importorskip('gradio')
+    both = mistake(capsys, 'explore_weights', DEMO, '--labels', tmp_path)
+    assert both.startswith('--labels needs no config')
+
+
+@pytest.mark.slow
+def test_port_in_use(capsys, answers, tmp_path):
+    pytest.importorskip('gradio')
+    with socket.create_server(('127.0.0.1', 0)) as other:
+        port = other.getsockname()[1]
+        sentence = mistake(capsys, 'explore_weights', '--labels', tmp_path, '--port', port)
+    assert sentence == (
+        f'nothing can listen at 127.0.0.1:{port}; give another --port, or a --host of this machine'
+    )
+
+
+def test_error_says_that_gradio_is_missing(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'gradio', None)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, 'find_spec', lambda name, *a: None if name == 'gradio' else find(name, *a)
+    )
+    assert mistake(capsys, 'explore_weights') == (
+        'this page needs Gradio, which is not installed; to install it: pip install "gradio>=6"'
+    )
