@@ -18,12 +18,14 @@ def boundary_iou_reference(
     def band(mask: np.ndarray) -> np.ndarray:
         return mask & ~ndimage.binary_erosion(mask, SQUARE, iterations=d, border_value=0)
 
-    counts = []
-    for c in range(num_classes):
-        predicted = band((prediction == c) & (truth != ignore_index))
-        true = band(truth == c)
-        counts.append([(predicted & true).sum(), predicted.sum(), true.sum()])
-    return np.array(counts).T
+    inside = truth != ignore_index
+    pairs = [(band((prediction == c) & inside), band(truth == c)) for c in range(num_classes)]
+    return overlaps(pairs)
+
+
+def overlaps(pairs: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Of the predicted and the true mask of each class, (3, C)."""
+    return np.array([[(p & t).sum(), p.sum(), t.sum()] for p, t in pairs]).T
 
 
 def trimap_reference(
@@ -36,11 +38,7 @@ def trimap_reference(
         if not own.all():
             distance[own] = ndimage.distance_transform_cdt(own, 'chessboard')[own]
     band = (distance <= width) & (truth != ignore_index)
-    counts = []
-    for c in range(num_classes):
-        predicted, true = band & (prediction == c), band & (truth == c)
-        counts.append([(predicted & true).sum(), predicted.sum(), true.sum()])
-    return np.array(counts).T
+    return overlaps([(band & (prediction == c), band & (truth == c)) for c in range(num_classes)])
 
 
 def contour_reference(

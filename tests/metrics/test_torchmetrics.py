@@ -93,19 +93,19 @@ def test_scores_are_those_of_the_slow_independent_forms():
         assert found[name].item() == pytest.approx(np.nanmean(score), rel=1e-12)
 
 
-@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_logits_are_the_classes_of_their_greatest(dtype):
-    preds, target = make_batch(2)
-    logits = logits_of(preds).to(dtype).requires_grad_()
-    assert_same(scores(logits, target), scores(preds, target))
+INTEGERS = [torch.uint8, torch.int16, torch.int32, torch.bool]
+FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
 
-@pytest.mark.parametrize('dtype', [torch.uint8, torch.int16, torch.int32, torch.bool])
-def test_integers_of_every_kind(dtype):
+@pytest.mark.parametrize('dtype', [*INTEGERS, *FLOATS])
+def test_integers_of_every_kind_and_logits(dtype):
     preds, target = make_batch(2)
     if dtype == torch.bool:
         preds, target = (preds == 1).long(), (target == 1).long()
-    assert_same(scores(preds.to(dtype), target.to(dtype)), scores(preds, target))
+    given = preds.to(dtype), target.to(dtype)
+    if dtype in FLOATS:
+        given = logits_of(preds).to(dtype).requires_grad_(), target
+    assert_same(scores(*given), scores(preds, target))
 
 
 def test_absent_classes_and_no_classes():
