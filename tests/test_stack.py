@@ -34,6 +34,7 @@ MMSEG = 'mmsegmentation>=1.2.2,<1.3', 'pip install "mmsegmentation==1.2.2"'
 MMENGINE = 'mmengine>=0.10.7,<0.11', 'pip install "mmengine==0.10.7"'
 LITE_COMMAND = 'pip install "mmcv-lite==2.1.0"'
 NOT_LITE = {'mmcv-lite': None}
+FULL = {'mmcv': '2.1.0', **NOT_LITE}
 
 
 def test_accepted_versions_are_those_of_the_metadata(monkeypatch):
@@ -51,7 +52,7 @@ def test_accepted_versions_are_those_of_the_metadata(monkeypatch):
     [
         {},
         FORK,
-        {'mmcv': '2.1.0', **NOT_LITE},
+        FULL,
         {'mmcv': '2.0.0rc4+cu118', **NOT_LITE},
         {'mmengine-lite': '0.10.7'},
         {'onedl-mmengine': '0.10.12', 'mmengine': None},
@@ -102,7 +103,7 @@ def twice(one: str, version: str, other: str, version_of_other: str, module: str
             *twice('mmsegmentation', '1.2.2', 'onedl-mmsegmentation', '1.4.2', 'mmseg'),
         ),
         ({'mmsegmentation': None}, 'mmsegmentation is not installed', *MMSEG),
-        ({'mmsegmentation': '0.30.0', **NOT_LITE}, 'mmsegmentation 0.30.0 is installed', *MMSEG),
+        ({'mmsegmentation': '0.30.0', **FULL}, 'mmsegmentation 0.30.0 is installed', *MMSEG),
         ({'mmengine': None}, 'mmengine is not installed', *MMENGINE),
         ({'ftfy': None}, 'ftfy is not installed', 'ftfy', 'pip install ftfy regex'),
         ({'torch': '2.3.1'}, 'torch 2.3.1', 'torch>=2.4', 'pip install "torch>=2.4"'),

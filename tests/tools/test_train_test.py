@@ -201,8 +201,8 @@ def test_mistakes_in_config_and_options(capsys, data, tmp_path):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
-def test_float16_without_gpu(capsys, tmp_path):
-    options = ['--cfg-options', 'optim_wrapper.dtype=float16']
+def test_float16_without_gpu(capsys, data, tmp_path):
+    options = small(data, 'optim_wrapper.dtype=float16')
     sentence = mistake(capsys, 'train', DEMO, '--work-dir', tmp_path, '--amp', *options)
     assert sentence == (
         "optim_wrapper.dtype is 'float16', but mixed precision without a gradient scaler, as on a "
