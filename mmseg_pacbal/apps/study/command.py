@@ -29,8 +29,8 @@ def main(args: argparse.Namespace) -> None:
     work_dir = Path(args.work_dir or Path('work_dirs/studies') / place).absolute()
     paths = StudyPaths(study, work_dir, results, tools_folder(), Path.cwd())
     if args.dry_run:
-        amp = get_device() if args.amp else None
-        runs, (base, *_) = (planned(args, study, amp, rows) for rows in (None, [study.baseline]))
+        runs = planned(args, study, get_device() if args.amp else None)
+        base = next((run for run in runs if run.row == study.baseline), runs[0])
         print(f'{list_runs(runs, paths)}\n\n{list_settings(runs, base)}')
         return
     if not args.report:
@@ -56,10 +56,8 @@ def run_all(args: argparse.Namespace, paths: StudyPaths) -> None:
         ) from runner.first_error
 
 
-def planned(
-    args: argparse.Namespace, study: Study, amp: str | None, rows: list[str] | None = None
-) -> list[Run]:
-    rows, seeds = rows or args.rows or [*study.rows], args.seeds or study.seeds
+def planned(args: argparse.Namespace, study: Study, amp: str | None) -> list[Run]:
+    rows, seeds = args.rows or study.rows, args.seeds or study.seeds
     return plan_runs(study, rows, seeds, args.cfg_options or {}, args.processes, amp)
 
 
@@ -82,7 +80,7 @@ def list_runs(runs: list[Run], paths: StudyPaths) -> str:
 
 
 def list_settings(runs: list[Run], base: Run) -> str:
-    """A line for each row with its settings that the baseline, of the same seed, does not have."""
+    """A line for each row with its settings that ``base`` does not have, of the same seed."""
 
     def settings(run: Run) -> dict[str, object]:
         nodes = walk(decisive_settings(run.cfg))

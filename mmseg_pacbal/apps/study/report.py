@@ -111,14 +111,14 @@ def origin(records: Sequence[dict]) -> str:
 
 
 def changed(records: Sequence[dict]) -> str:
-    """A line that says which options of a command changed rows; empty if none did."""
+    """A line that says by which options a command changed its rows; empty if it did not."""
     given = Counter(
         ' '.join(f'{name}={value}' for name, value in record['options'].items())
         for record in records
         if record.get('options')
     )
-    runs = [f'{n} of {len(records)} runs with {options}' for options, n in given.items()]
-    return f'Not with the settings of the rows alone: {"; ".join(runs)}.\n' if runs else ''
+    runs = [f'{options} ({n} of {len(records)} runs)' for options, n in given.items()]
+    return f'Settings changed on the command line: {"; ".join(runs)}.\n' if runs else ''
 
 
 def missing(study: Study, records: Iterable[dict], seeds: Iterable[int]) -> str:

@@ -130,8 +130,8 @@ def test_changed_settings_are_said():
         record['options'] = {'train_cfg.max_iters': 20, '--amp': 'cpu'}
     some[2]['options'] = {'crop_size': [33, 33]}
     line = (
-        'Not with the settings of the rows alone: 2 of 6 runs with train_cfg.max_iters=20 '
-        '--amp=cpu; 1 of 6 runs with crop_size=[33, 33].\n'
+        'Settings changed on the command line: train_cfg.max_iters=20 --amp=cpu (2 of 6 runs); '
+        'crop_size=[33, 33] (1 of 6 runs).\n'
     )
     assert changed(some) == line
     assert line in full_report(STUDY, some, range(3))
