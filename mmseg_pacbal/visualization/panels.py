@@ -176,12 +176,12 @@ def with_legend(
     handles = class_patches(classes, palette, [label], ignore_index)
     dots = max(width, NARROWEST) / PAGE_WIDTH  # per inch
     columns = fitting_columns(handles, 7, width / dots)
-    inches = 0.1 + LEGEND_LINE * math.ceil(len(handles) / columns)
-    figure = Figure(figsize=(width / dots, inches), dpi=dots)
+    figure = Figure(figsize=(width / dots, 1), dpi=dots)
     box = figure.legend(handles=handles, loc='center', ncols=columns, frameon=False, **LEGEND)
     canvas = FigureCanvasAgg(figure)
-    needed = math.ceil(box.get_window_extent(canvas.get_renderer()).width)
-    figure.set_figwidth((max(width, needed) + 0.5) / dots)  # the canvas has whole pixels
+    needed = box.get_window_extent(canvas.get_renderer())
+    # The canvas has whole pixels.
+    figure.set_size_inches((max(width, needed.width) + 0.5) / dots, needed.height / dots)
     canvas.draw()
     legend = np.asarray(canvas.buffer_rgba())[..., :3]
     whole = np.full((height + len(legend), legend.shape[1], 3), 255, np.uint8)

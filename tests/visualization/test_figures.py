@@ -255,3 +255,10 @@ def test_picture_narrower_than_a_name_gets_white_beside_it():
     assert np.array_equal(whole[:60, :30], picture)
     assert (whole[:60, 30:] == 255).all()
     assert (whole[60:, -1] == 255).all()  # the name ends before the picture does
+
+
+def test_legend_of_many_lines_lies_below_the_picture():
+    names, palette = [f'class {i}' for i in range(21)], [(9 * i, 0, 0) for i in range(21)]
+    whole = with_legend(np.zeros((40, 120, 3), np.uint8), np.arange(21), names, palette)
+    assert whole.shape[1] == 120
+    assert (whole[[40, -1]] == 255).all()  # the first and the last line are whole
