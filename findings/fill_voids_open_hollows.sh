@@ -2,8 +2,8 @@
 # fill_voids fills background that reaches the boundary of a volume.
 #
 # Versions:  fill_voids 2.1.2, scipy 1.17.1, numpy 2.4.6
-# Input:     a volume of 2 x 2 x 3 voxels, all of which lie on its boundary, with three background voxels; 400 random volumes
-#            of 12 x 12 x 12 and as many random images of 12 x 12, between half and three quarters foreground
+# Input:     a volume of 2 x 2 x 3 voxels, all of which lie on its boundary, with three background voxels; 400 random
+#            volumes of 12 x 12 x 12 and as many random images of 12 x 12, between half and three quarters foreground
 # Expected:  what scipy.ndimage.binary_fill_holes gives: a void is background without a way to the boundary along faces,
 #            so nothing can be filled in the first volume
 # Seen:      one background voxel of the first volume is filled. Of the 400 volumes 47 differ from SciPy: up to 7 voxels are
