@@ -74,14 +74,9 @@ def check_features(model: Any) -> None:
 
 
 def _check_head(path: str, head: BaseDecodeHead, features: Sequence[Any]) -> None:
-    count = len(features)
     several = isinstance(head.in_index, (list, tuple))
     for index in head.in_index if several else [head.in_index]:
-        if not -count <= index < count:
-            raise ValueError(
-                f'{path}.in_index must select from the {count} features of the backbone, '
-                f'{-count}..{count - 1}, but got {head.in_index}'
-            )
+        check_index(path, index, len(features))
         if not isinstance(features[index], Tensor) or features[index].dim() != 4:
             return
     if problem := channels_problem(path, head, features):
@@ -92,6 +87,15 @@ def _check_head(path: str, head: BaseDecodeHead, features: Sequence[Any]) -> Non
             f'{path}.c1_in_channels is {low_level.conv.in_channels}, but the first feature of the '
             f'backbone has {features[0].shape[1]} channels; set '
             f'{path}.c1_in_channels={features[0].shape[1]}'
+        )
+
+
+def check_index(path: str, index: int, count: int) -> None:
+    """Raise ValueError unless the backbone of a head, named by its path, has such a feature."""
+    if not -count <= index < count:
+        raise ValueError(
+            f'{path}.in_index must select from the {count} features of the backbone, '
+            f'{-count}..{count - 1}, but got {index}'
         )
 
 

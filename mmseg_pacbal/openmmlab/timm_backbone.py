@@ -11,6 +11,7 @@ from mmengine.config import Config, ConfigDict
 
 from ..configs import get_setting, heads, set_values, type_name
 from ..errors import torchvision_for_torch
+from .feature_checks import check_index
 
 # Arguments that MMSegmentation's TIMMBackbone does not pass on to timm under the same name.
 _NOT_TIMM = (
@@ -138,9 +139,5 @@ def _channels(path: str, in_index: Any, features: Sequence[Feature]) -> Any:
     """The channels of the feature, or of the list of features, that ``in_index`` selects."""
     if isinstance(in_index, (list, tuple)):
         return [_channels(path, index, features) for index in in_index]
-    if not -len(features) <= in_index < len(features):
-        raise ValueError(
-            f'{path}.in_index must select from the {len(features)} features of the backbone, '
-            f'{-len(features)}..{len(features) - 1}, but got {in_index}'
-        )
+    check_index(path, in_index, len(features))
     return features[in_index].channels

@@ -178,15 +178,20 @@ def with_legend(
     columns = fitting_columns(handles, 7, width / dots)
     figure = Figure(figsize=(width / dots, 1), dpi=dots)
     box = figure.legend(handles=handles, loc='center', ncols=columns, frameon=False, **LEGEND)
-    canvas = FigureCanvasAgg(figure)
-    needed = box.get_window_extent(canvas.get_renderer())
+    needed = box.get_window_extent(FigureCanvasAgg(figure).get_renderer())
     # The canvas has whole pixels.
     figure.set_size_inches((max(width, needed.width) + 0.5) / dots, needed.height / dots)
-    canvas.draw()
-    legend = np.asarray(canvas.buffer_rgba())[..., :3]
+    legend = rendered(figure)
     whole = np.full((height + len(legend), legend.shape[1], 3), 255, np.uint8)
     whole[:height, :width], whole[height:] = picture, legend
     return whole
+
+
+def rendered(figure: Figure) -> np.ndarray:
+    """A figure as a picture, RGB, uint8 (H, W, 3)."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
 def labels_of(rows: Iterable[PanelRow]) -> list[np.ndarray]:

@@ -7,12 +7,9 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from mmengine.visualization.utils import img_from_canvas
 from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
 from torch import nn
@@ -22,6 +19,7 @@ from ....metrics.label_counts import mean_outside_void
 from ....ops import boundary_weight_map
 from ....ops.arguments import POSITIVE_INT, check_arguments
 from ....visualization import panel_figure
+from ....visualization.panels import rendered
 from ...inspection import (
     boundary_loss,
     inspect_sample,
@@ -124,10 +122,3 @@ def preserve_state(model: nn.Module) -> Iterator[None]:
         np.random.set_state(states[1])
         for module, training in modes:
             module.training = training
-
-
-def rendered(figure: Figure) -> np.ndarray:
-    """Render a figure as a picture, (H, W, 3) uint8."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return img_from_canvas(canvas)

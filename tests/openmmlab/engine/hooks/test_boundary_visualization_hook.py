@@ -14,10 +14,10 @@ from mmseg_pacbal import BoundaryVisualizationHook, boundary_weight_map
 from mmseg_pacbal.openmmlab.engine.hooks.boundary_visualization_hook import (
     mean_weight,
     preserve_state,
-    rendered,
 )
 from mmseg_pacbal.openmmlab.inspection import boundary_loss, inspect_sample
 from mmseg_pacbal.visualization import panel_figure
+from mmseg_pacbal.visualization.panels import rendered
 from tests.visualization.tiny import write_config
 
 BAL = dict(type='BoundaryAwareLoss', kernel_size=15, downsample=2, normalize='mean')
