@@ -89,7 +89,7 @@ def module_file(program: str) -> Path:
 
 def check_pip(words: list[str]) -> None:
     """The files that pip is given exist, and so do the extras of this project."""
-    assert words[0] in ('check', 'install', 'wheel')
+    assert words[0] in ('check', 'install', 'uninstall', 'wheel')
     for option, value in itertools.pairwise(words):
         if option == '-c':
             assert (ROOT / value).is_file(), value

@@ -83,8 +83,8 @@ def execute(tool: str, args: argparse.Namespace) -> None:
 
 
 def say_that_it_loads() -> None:
-    """On a terminal, name what the first seconds of a command are spent on."""
-    if sys.stderr.isatty() and is_first_process():
+    """Name what the first seconds of a command are spent on."""
+    if is_first_process():
         print('loading PyTorch and MMSegmentation ...', file=sys.stderr, flush=True)
 
 

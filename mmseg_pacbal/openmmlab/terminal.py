@@ -54,6 +54,8 @@ def hide_harmless_warnings() -> None:
     """For tools: hide :data:`HARMLESS`, unless Python was told what to do with warnings."""
     for message, module in HARMLESS if not sys.warnoptions else ():
         warnings.filterwarnings('ignore', message, module=module)
+    # torch.onnx misses operators of torchvision, which no model of MMSegmentation has.
+    logging.getLogger('torch.onnx._internal.exporter._registration').setLevel(logging.ERROR)
     # mmengine has FUNCTIONS, MMSegmentation no child of it: each predictor would warn twice,
     # "Failed to search registry". What an empty child lacks is looked up in its parent.
     if 'mmseg' not in FUNCTIONS.children:
@@ -121,7 +123,8 @@ def shown_progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
             bar = progress.add_task(name, total=total)
             yield lambda done: progress.update(bar, completed=done)
         return
-    begin = last = time.monotonic()
+    begin = time.monotonic()
+    last = begin - PAUSE / 2  # the first line comes sooner
     first: int | None = None  # more than 1 for a study that continues
 
     def tell(done: int) -> None:

@@ -1,6 +1,7 @@
 """What is shown while a job runs, on a terminal and elsewhere."""
 
 import io
+import logging
 import re
 
 import pytest
@@ -28,12 +29,12 @@ def screen(monkeypatch) -> Screen:
 
 
 def test_plain_lines_where_there_is_no_terminal(monkeypatch, capsys):
-    clock = iter([0.0, 5.0, 10.0, 14.0, 25.0])
+    clock = iter([0.0, 2.0, 6.0, 14.0, 25.0])
     monkeypatch.setattr(terminal.time, 'monotonic', lambda: next(clock))
     assert list(terminal.track('abcd', 'Reading', 4)) == [*'abcd']
     out, err = capsys.readouterr()
-    # A line after 10 s or more: 1 more done in 10 s, 2 to go; 3 more in 25 s, none to go.
-    assert err.splitlines() == ['Reading: 2 of 4, 0:00:20 left', 'Reading: 4 of 4, 0:00:00 left']
+    # A line after 5 s, then after 10 or more: 1 more done in 6 s, 2 to go; 3 in 25 s, none to go.
+    assert err.splitlines() == ['Reading: 2 of 4, 0:00:12 left', 'Reading: 4 of 4, 0:00:00 left']
     assert out == ''
 
 
@@ -96,6 +97,13 @@ def test_long_blocks_and_accuracies_are_in_the_log_file_alone(tmp_path, capsys, 
         assert block in log.read_text()
         assert block.split(':')[0] not in out
     assert re.search(r'Iter\(train\) \[1/1\].*  decode\.loss_ce: \S+\n', out)
+
+
+def test_operators_of_torchvision_are_not_missed(caplog):
+    terminal.hide_harmless_warnings()
+    logger = logging.getLogger('torch.onnx._internal.exporter._registration')
+    logger.warning('torchvision is not installed. Skipping torchvision::nms')
+    assert caplog.text == ''
 
 
 def test_mmsegmentation_has_functions_to_search():

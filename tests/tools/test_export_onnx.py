@@ -53,9 +53,15 @@ def exported(config_and_checkpoint) -> Path:
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(said):
         call_tool('export_onnx', *config_and_checkpoint, *image)
     assert printed.getvalue().count('logits differ by') == 2
-    phases = 'loading ', 'running it in PyTorch', 'tracing and ', 'comparing it in onnxruntime'
+    phases = (
+        'loading PyTorch',
+        'loading ',
+        'running it in PyTorch',
+        'tracing and ',
+        'comparing it in onnxruntime',
+    )
     lines = [line for line in said.getvalue().splitlines() if line.endswith(' ...')]
-    assert [*map(str.startswith, lines, phases)] == [True] * 4
+    assert [*map(str.startswith, lines, phases)] == [True] * 5
     return config_and_checkpoint[1].with_suffix('.onnx')
 
 
