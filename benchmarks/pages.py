@@ -9,6 +9,7 @@ from types import ModuleType
 from benchmarks import (
     boundary_metric,
     boundary_weight,
+    busy_cores,
     cost_curves,
     earlier_build,
     export_runtimes,
@@ -70,6 +71,7 @@ def costs() -> dict[str, str]:
         rates=cost_curves.table(load('cost_curves')),
         earlier=earlier_build.table(load('earlier_build')),
         startup=startup.table(load('startup')),
+        busy_cores=busy_cores.table(load('busy_cores')),
     )
 
 
