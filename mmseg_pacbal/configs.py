@@ -238,9 +238,12 @@ def is_first_process() -> bool:
 
 
 def _propagate(cfg: Config, options: dict) -> None:
-    """Copy those variables of PROPAGATED that were overridden to the places that use them."""
+    """Copy those variables of PROPAGATED that were overridden to the places that use them.
+
+    A config, say of a test alone, need not have all of these.
+    """
     for name in options:
-        if name.split('.')[0] == 'optimizer':
+        if name.split('.')[0] == 'optimizer' and cfg.get('optim_wrapper'):
             place, _, key = f'optim_wrapper.{name}'.rpartition('.')
             set_values([(place, get_setting(cfg, place))], key, get_setting(cfg, name))
     for key in _OF_DATASETS:
@@ -248,12 +251,12 @@ def _propagate(cfg: Config, options: dict) -> None:
             set_values(datasets(cfg, f'{name}_dataloader'), key, cfg[key])
     if 'crop_size' in options:
         cfg.crop_size = _pair(cfg.crop_size)
-        nodes = walk(cfg.train_dataloader, 'train_dataloader')
+        nodes = walk(cfg.get('train_dataloader'), 'train_dataloader')
         crops = [place for place in nodes if 'crop_size' in place[1]]
         set_values(crops, 'crop_size', cfg.crop_size)
-        preprocessor = ('model.data_preprocessor', cfg.model.data_preprocessor)
-        set_values([preprocessor], 'size', cfg.crop_size)
-    if 'max_iters' in options:
+        if preprocessor := (cfg.get('model') or {}).get('data_preprocessor'):
+            set_values([('model.data_preprocessor', preprocessor)], 'size', cfg.crop_size)
+    if 'max_iters' in options and cfg.get('train_cfg'):
         _follow_max_iters(cfg)
 
 

@@ -30,6 +30,7 @@ _REMEDIES = {
     'test_dataloader.batch_size=1 for images of several sizes, or resize them in the pipeline',
     'Expected more than 1 value per channel when training': 'a batch norm after global pooling '
     'needs two images or more: set train_dataloader.batch_size=2',
+    ' has no argument ': 'where the base has it, _delete_=True beside type leaves it out',
     "but is of type <class 'NoneType'> in base config": 'then give all of it, also its type',
     "but is of type <class 'list'> in base config": 'a list is replaced as a whole: copy it '
     'whole, or name one of it by its number in an option',

@@ -9,6 +9,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from textwrap import shorten
+from types import NoneType
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
@@ -77,13 +78,19 @@ def check_parts(cfg: Config) -> None:
     A config that adds to a part that its base lacks, or deletes what it means to replace, would
     end in a bare KeyError.
     """
-    if not isinstance(cfg.get('model'), dict):
+    if not isinstance(cfg.get('model'), dict) or 'type' not in cfg.model:
         raise ValueError(f'{cfg.filename} has no model; inherit one, or set model=dict(type=...)')
     for path, node in walk(cfg.model, 'model'):
         if type_name(node) in ('EncoderDecoder', 'CascadeEncoderDecoder'):
             for name in ('backbone', 'decode_head'):
                 if not node.get(name):
                     raise ValueError(f'{path}.{name} is missing; set {path}.{name}=dict(type=...)')
+        for name in PARTS:
+            if not isinstance(part := node.get(name), (dict, list, tuple, NoneType)):
+                raise ValueError(
+                    f'{path}.{name} must be a dict with a type, a list of them or None, but got '
+                    f'{part!r}'
+                )
         name = next(key for key in reversed(path.split('.')) if not key.isdigit())
         if name in PARTS and 'type' not in node:
             has = f'has no type, only {", ".join(map(str, node))}' if node else 'is empty'

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmseg_pacbal import configs
 from mmseg_pacbal.openmmlab import completion
 from mmseg_pacbal.openmmlab.completion import load_complete_config, only_here
-from tests.running import DEMO
+from tests.running import DEMO, mistake
 
 STOCK = "_base_ = 'mmseg::fcn/fcn_r50-d8_4xb4-20k_voc12aug-512x512.py'"
 CITIES = "_base_ = 'mmseg::fcn/fcn_r50-d8_4xb2-40k_cityscapes-512x1024.py'"
@@ -45,6 +45,12 @@ def write(tmp_path):
         ),
         ('model = dict(decode_head=None)', 'model.decode_head is missing; set model.decode_head=d'),
         ('model = dict(_delete_=True, type="EncoderDecoder")', 'model.backbone is missing; set '),
+        (
+            'model = dict(auxiliary_head=False)',
+            'auxiliary_head must be a dict with a type, a list of them or None, but got False',
+        ),
+        ("model = dict(decode_head='PACHead')", "or None, but got 'PACHead'"),
+        ('model = dict(_delete_=True)', 'has no model; inherit one, or set model=dict(type=...)'),
         ('model = None', 'has no model; inherit one, or set model=dict(type=...)'),
     ],
 )
@@ -54,6 +60,24 @@ def test_part_that_cannot_be_built(settings, sentence, write):
             write(SEGFORMER if 'only loss_decode' in sentence else SHIPPED, settings)
         )
     assert sentence in str(error.value)
+
+
+def test_arguments_of_another_head(write, capsys):
+    path = write(STOCK)
+    options = '--check', '--cfg-options', 'model.decode_head.type=PACHead'
+    sentence = mistake(capsys, 'train', path, *options)
+    assert 'PACHead has no argument num_convs (got 2); ' in sentence
+    assert sentence.endswith('where the base has it, _delete_=True beside type leaves it out')
+
+
+def test_options_are_copied_as_far_as_there_are_places(write):
+    path = write("_base_ = 'mmseg::_base_/datasets/cityscapes.py'")
+    options = {'crop_size': 64, 'max_iters': 5, 'optimizer.lr': 0.1, 'data_root': 'mine'}
+    cfg = configs.load_config(path, options)
+    assert cfg.train_dataloader.dataset.pipeline[3].crop_size == (64, 64)
+    assert cfg.val_dataloader.dataset.data_root == 'mine'
+    with pytest.raises(ValueError, match='has no model; inherit one'):
+        load_complete_config(path, options)
 
 
 @pytest.mark.parametrize(
