@@ -112,7 +112,7 @@ def _check_one_meaning(
         return
     for value, other in zip(used.tolist(), classes, strict=True):
         if value != other:
-            marks = "append '= 255' to its line if 255 marks it, " if value == VOID else ''
+            marks = f"append '= {other} 255' to its line if 255 marks it, " * (value == VOID)
             raise ValueError(
                 f'mask {path} holds value {value} in the colour that classes.txt gives to '
                 f'{"void" if other == VOID else f"class {other}"}; save it as RGB if its colours '

@@ -289,6 +289,9 @@ def test_grey_that_is_black_and_white_of_classes_is_refused(tmp_path):
     table = {(0, 0, 0): 0, (255, 255, 255): 1}
     sentence = f'mask {path} holds value 255 in the colour that classes.txt gives to class 1;'
     assert sentence in refusal(path, table)
+    assert "append '= 1 255' to its line if 255 marks it, or remove the colours" in refusal(
+        path, table
+    )
     assert set(np.unique(read(path))) == {0, 255}
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(path)  # black of a later class says nothing
     assert read(path, {(255, 0, 0): 0, (0, 0, 0): 255}).max() == 0
