@@ -23,9 +23,9 @@ KERNELS: dict[str, Callable[[Tensor, int, float], list[tuple[Tensor, Tensor]]]] 
     gaussian=lambda d, n, sigma: [(torch.exp(-(d**2) / (n * sigma)),) * 2],
     linear=lambda d, n, sigma: [(torch.ones_like(d), 1 - d / n), (-d / n, torch.ones_like(d))],
 )
-# Pixels of which edges are found, and widened to float64, at a time: 24 MiB. What is larger than
-# 32 MiB glibc gets from the kernel, page by page, in every call.
-PART = 3 * 2**20
+# Pixels of which edges are found, and widened to float64, at a time: 4 MiB, which caches hold and
+# glibc keeps between calls.
+PART = 2**19
 ACCEPTED = dict(
     kernel=one_of(*KERNELS),
     kernel_size=Accepted(
@@ -191,15 +191,20 @@ def boundary_weight_map(
     if downsample == 1:
         return _blur(edges.float(), kernel, kernel_size, sigma).add_(beta)
     size = edges.shape[1:]
-    small = [-(-length // downsample) for length in size]
+    small = _shrink(edges, [-(-length // downsample) for length in size], antialias)
+    return _enlarge(_blur(small, kernel, kernel_size, sigma), size).add_(beta)
+
+
+def _shrink(edges: Tensor, size: Sequence[int], antialias: bool) -> Tensor:
+    """Bilinear: bytes (N, H, W) -> float32 (N, *size)."""
     # In float64: torch places pixels by coordinates in the dtype of the map, and those of float32
     # are off by 1e-5 of a pixel from 375 pixels on. One axis at a time, see _resize. Columns in
     # parts, since each is on its own.
-    columns = max(1, PART // (len(edges) * size[0])) if _eager_on_cpu(edges) else size[1]
+    n, height, width = edges.shape
+    columns = max(1, PART // (n * height)) if _eager_on_cpu(edges) else width
     parts = edges.split(columns, dim=2)
-    rows = [_resize(p.double(), (small[0], p.shape[2]), antialias) for p in parts]
-    edges = _resize(torch.cat(rows, dim=2), small, antialias).float()
-    return _enlarge(_blur(edges, kernel, kernel_size, sigma), size).add_(beta)
+    rows = [_resize(p.double(), (size[0], p.shape[2]), antialias) for p in parts]
+    return _resize(torch.cat(rows, dim=2), size, antialias).float()
 
 
 def _narrow(label: Tensor) -> Tensor:

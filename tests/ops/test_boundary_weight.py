@@ -13,6 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from mmseg_pacbal.ops import boundary_edges, boundary_weight, boundary_weight_map
 from mmseg_pacbal.ops.boundary_weight import KERNELS
 from mmseg_pacbal.ops.reference import boundary_weight_map_reference
+from tests.needs import needs_mmseg
 from tests.reference import boundary_edges_reference
 
 VOID = 255
@@ -265,6 +266,15 @@ def test_parts_of_a_large_label_are_those_of_the_whole(generator, monkeypatch):
             actual = boundary_weight_map(label, **chosen)
             torch.testing.assert_close(actual, weights, rtol=1e-6, atol=0)
             assert torch.equal(actual, weights) or part != 2 * 33 * 10
+
+
+@needs_mmseg
+def test_memory_is_little_more_than_label_and_weights(generator):
+    from benchmarks.harness import peak_memory
+
+    label = random_label(generator, (1, 1024, 2048)).byte()
+    needed = label.numel() * (1 + 4)  # bytes of the label and of its weights in float32
+    assert peak_memory(lambda: boundary_weight_map(label)) <= 1.3 * needed
 
 
 @pytest.mark.parametrize(
