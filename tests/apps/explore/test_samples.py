@@ -75,6 +75,9 @@ def test_a_folder_gives_its_labels_with_images_and_colours(tmp_path):
     assert source.rules['value_of_colour'] == {(1, 2, 3): 0, (4, 5, 6): 1, (7, 8, 9): 2}
     save(tmp_path / 'labels' / 'train' / 'a.png', np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8))
     assert source.load(0).label.tolist() == [[0, 1]]
+    save(tmp_path / 'labels' / 'train' / 'a.png', np.array([[0, 255, 1]], np.uint8))
+    (tmp_path / 'classes.txt').write_text('x\ny = 1 255\n')
+    assert folder_source(tmp_path / 'labels').load(0).label.tolist() == [[0, 1, 1]]
 
 
 def test_mistakes_of_a_folder(tmp_path):
