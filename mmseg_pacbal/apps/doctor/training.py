@@ -62,32 +62,37 @@ def check_autocast(device: torch.device) -> str:
 
 
 def check_compile(device: torch.device) -> str:
-    """Loss and gradients of a compiled network, which enlarges its logits, against the plain one.
+    """Loss and gradients of a compiled step, in which logits are enlarged, against the plain one.
 
-    In float64: what a GPU computes in TF32, one of the two may compute in float32.
+    In float64: what a GPU computes in TF32, one of the two may compute in float32. Network, size
+    and the loss within the step show findings/torch_compile_zero_gradients.sh.
     """
     if problem := compiler_problem(device.type):
         raise Skip(f'compile=True {problem}')  # which our runner refuses
     model, images, label = small_problem(device)
-    plain = nn.Sequential(model, nn.Upsample(label.shape[1:], mode='bilinear')).double()
-    images, loss = images.double()[..., ::4, ::4], BoundaryAwareLoss().to(device)
+    label, images = label[:, :48, :48], images[..., :48:4, :48:4].double()
+    network = nn.Sequential(model, nn.Upsample(label.shape[1:], mode='bilinear')).double()
+    loss = BoundaryAwareLoss().to(device)
 
-    def step(network: Callable[[Tensor], Tensor]) -> tuple[Tensor, ...]:
-        value = loss(network(images), label)
-        return value.detach(), *torch.autograd.grad(value, [*plain.parameters()])
+    def forward(images: Tensor) -> Tensor:
+        return loss(network(images), label)
+
+    def step(forward: Callable[[Tensor], Tensor]) -> tuple[Tensor, ...]:
+        value = forward(images)
+        return value.detach(), *torch.autograd.grad(value, [*network.parameters()])
 
     try:
-        compiled = step(torch.compile(plain))
+        compiled = step(torch.compile(forward))
     except Exception as error:
         missing = [name for name in ('InvalidCxxCompiler', 'TritonMissing') if name in repr(error)]
         if missing:
             raise Skip(f'torch.compile finds no compiler here ({missing[0]})') from error
         raise
-    names = 'the loss', *(f'the gradient of {name}' for name, _ in plain.named_parameters())
+    names = 'the loss', *(f'the gradient of {name}' for name, _ in network.named_parameters())
     # The compiler may reorder sums, some of which cancel; what half of the digits differ by is no
     # rounding.
     bound = torch.finfo(images.dtype).eps ** 0.5
-    for name, ours, exact in zip(names, compiled, step(plain), strict=True):
+    for name, ours, exact in zip(names, compiled, step(forward), strict=True):
         compare(f'compiled, {name}', ours, exact, bound)
     return 'loss and gradients'
 
