@@ -98,8 +98,8 @@ def check_bits(name: str, calls: int) -> None:
 
 @needs_mmseg
 @pytest.mark.parametrize(
-    'calls',  # the first ten times at every place in a line of memory
-    [160, pytest.param(1500, marks=pytest.mark.slow)],
+    'calls',  # the first three times at every place in a line of memory
+    [48, pytest.param(1500, marks=pytest.mark.slow)],
 )
 @pytest.mark.parametrize(
     ('ipp', 'names'),

@@ -161,7 +161,7 @@ ODD_SIZES = ((1, 1), (1, 7), (33, 1), (5, 3), (37, 53))
 
 
 @pytest.mark.parametrize('downsample', [1, 2, 3, 4, 8])
-@pytest.mark.parametrize('kernel_size', [1, 3, 15, 35])
+@pytest.mark.parametrize('kernel_size', [1, 3, 15, pytest.param(35, marks=pytest.mark.slow)])
 @pytest.mark.parametrize('kernel', KERNELS)
 def test_map_against_reference(kernel, kernel_size, downsample, generator):
     labels = [random_label(generator, (2, *size)) for size in ODD_SIZES]

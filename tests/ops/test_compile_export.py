@@ -44,8 +44,15 @@ def test_compiled_once_for_all_sizes(concat, layout):
 @pytest.mark.skipif(
     not hasattr(torch.compiler, 'is_exporting'), reason='torch tells from 2.7 on that it exports'
 )
-@CONCAT
-@pytest.mark.parametrize('training', [False, True], ids=['inference', 'training'])
+@pytest.mark.parametrize(
+    ('concat', 'training'),
+    [
+        (False, False),
+        (True, True),
+        pytest.param(False, True, marks=pytest.mark.slow),
+        pytest.param(True, False, marks=pytest.mark.slow),
+    ],
+)
 def test_exported_for_all_sizes(concat, training):
     model = Pyramid(concat)
     free = torch.export.Dim.DYNAMIC
@@ -92,8 +99,16 @@ def test_traceable_equals_forward(concat, kernel, generator):
         torch.testing.assert_close(actual, factorized.forward(x, weight, rates, concat))
 
 
-@CONCAT
-@LAYOUT
+@pytest.mark.parametrize(
+    ('concat', 'layout'),
+    [
+        (False, torch.contiguous_format),
+        (True, torch.channels_last),
+        pytest.param(False, torch.channels_last, marks=pytest.mark.slow),
+        pytest.param(True, torch.contiguous_format, marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
 def test_custom_ops(concat, layout):
     x = torch.randn(2, 6, 7, 5).contiguous(memory_format=layout)
     weight, rates = torch.randn(4, 6, 3, 3), [1, 3, 9]
