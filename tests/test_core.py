@@ -57,6 +57,7 @@ def test_it_computes_the_same(tmp_path):
     torch.testing.assert_close(torch.load(tmp_path / 'values.pt'), names['values'])
 
 
+@pytest.mark.slow
 def test_tests_of_the_core_are_collected():
     rooms = [f'tests/{room}' for room in ('ops', 'losses', 'layers', 'metrics')]
     printed = without_openmmlab(
