@@ -6,8 +6,8 @@
 #            volumes of 12 x 12 x 12 and as many random images of 12 x 12, between half and three quarters foreground
 # Expected:  what scipy.ndimage.binary_fill_holes gives: a void is background without a way to the boundary along faces,
 #            so nothing can be filled in the first volume
-# Seen:      one background voxel of the first volume is filled. Of the 400 volumes 47 differ from SciPy: up to 7 voxels are
-#            filled that have a way out; no void is missed. All 400 images agree
+# Seen:      one background voxel of the first volume is filled. Of the 400 volumes 47 differ from SciPy: up to 7 voxels
+#            are filled that have a way out; no void is missed. All 400 images agree
 # Matters:   the cleaning of 3D masks closes channels and pockets that are open, at the rim of a crop most of all
 set -euo pipefail
 folder=$(mktemp -d)

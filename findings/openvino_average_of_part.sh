@@ -25,9 +25,8 @@ from onnx.reference import ReferenceEvaluator
 
 def pooled(size, count):
     """The pooled ones of OpenVINO, of ONNX Runtime and of ONNX's reference."""
-    node = helper.make_node(
-        'AveragePool', ['x'], ['y'], kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4, ceil_mode=1, count_include_pad=count
-    )
+    settings = dict(kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4, ceil_mode=1, count_include_pad=count)
+    node = helper.make_node('AveragePool', ['x'], ['y'], **settings)
     x = helper.make_tensor_value_info('x', onnx.TensorProto.FLOAT, (1, 1, *size))
     y = helper.make_tensor_value_info('y', onnx.TensorProto.FLOAT, None)
     graph = helper.make_graph([node], 'pool', [x], [y])

@@ -2,8 +2,8 @@
 # Pillow: a PNG loses the high bits of indices that have no colour, so that the void label becomes a class.
 #
 # Versions:  pillow 13.0.0, numpy 2.4.6
-# Input:     a mask of the classes 0, 1, 2 and void 255; putpalette with the colours of the classes alone, as data sets list
-#            them (2, 3, 5 and 17 colours); saved as PNG and, for comparison, as TIFF, BMP, PCX and TGA
+# Input:     a mask of the classes 0, 1, 2 and void 255; putpalette with the colours of the classes alone, as data sets
+#            list them (2, 3, 5 and 17 colours); saved as PNG and, for comparison, as TIFF, BMP, PCX and TGA
 # Expected:  the indices as they are, as the other four formats keep them, or an error
 # Seen:      no message; the PNG has as many bits as the number of colours needs, so that 255 becomes 3 with 3 colours and
 #            15 with 5; with 2 colours 255 and 2 both become class 1. With 17 colours everything is kept. The image in
