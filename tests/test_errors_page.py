@@ -61,3 +61,18 @@ def test_batch_of_one_image_is_as_the_page_says():
     with pytest.raises(ValueError, match='more than 1 value per channel') as raised:
         torch.nn.BatchNorm2d(4)(torch.zeros(1, 4, 1, 1))
     assert any(str(raised.value) in row for row in ROWS)
+
+
+@pytest.mark.skipif(not installed_versions().get('mmsegmentation'), reason='needs MMSegmentation')
+def test_configs_that_add_to_what_is_not_there_are_as_the_page_says():
+    from mmengine.config import Config
+    from mmseg.registry import MODELS
+
+    with pytest.raises(KeyError) as missing:
+        MODELS.build(dict(loss_decode=dict(loss_weight=0.4)))
+    said = str(missing.value).partition(' {')[0]
+    assert any(said in row for row in ROWS), said
+    with pytest.raises(TypeError) as raised:
+        Config._merge_a_into_b(dict(auxiliary_head=dict(a=1)), dict(auxiliary_head=[]))
+    said = str(raised.value).partition("{'a': 1}")[2].partition(' You may')[0]
+    assert any(said in row for row in ROWS), said
