@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import functools
 import os
@@ -132,7 +133,8 @@ def change_settings(cfg: Config, options: dict) -> None:
     """Change settings of a parsed config in place, as ``load_config`` does."""
     _check_keys(cfg, options)
     try:
-        cfg.merge_from_dict(options)
+        # A copy, as mmengine takes _delete_ out of it: findings/mmengine_merge_takes_delete.sh.
+        cfg.merge_from_dict(copy.deepcopy(options))
     except (KeyError, TypeError, AssertionError) as error:
         raise ValueError(f'settings do not fit {cfg.filename}: {one_sentence(error)}') from error
     _propagate(cfg, options)

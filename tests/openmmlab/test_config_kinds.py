@@ -74,6 +74,13 @@ def test_a_config_may_import_its_classes(pure, tmp_path, capsys):
     assert (tmp_path / 'out' / 'masks' / f'{image.stem}.png').is_file()
 
 
+def test_options_can_be_used_again():
+    options = dict(optimizer=dict(_delete_=True, type='SGD', lr=0.1))
+    first, second = (load_config('configs/pac_bal_demo.py', options) for _ in range(2))
+    assert first.optimizer == second.optimizer == dict(type='SGD', lr=0.1)
+    assert options == dict(optimizer=dict(_delete_=True, type='SGD', lr=0.1))
+
+
 # --- a cascade ---
 
 
