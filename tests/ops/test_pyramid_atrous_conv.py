@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mmseg_pacbal.ops import available_backends, pyramid_atrous_conv2d
 from mmseg_pacbal.ops import pyramid_atrous_conv as pac
+from mmseg_pacbal.ops.pyramid_atrous_conv import check_pyramid_args
 from mmseg_pacbal.ops.reference import pyramid_atrous_conv2d_reference
 
 PAPER_RATES = (1, 3, 5, 7, 9)
@@ -104,6 +105,17 @@ def test_error_names_shapes(shapes, expected):
         pyramid_atrous_conv2d(*map(torch.zeros, shapes), (1, 2))
     for part in expected:
         assert part in str(error.value)
+
+
+def test_error_names_the_backends_of_the_device():
+    x, weight = torch.zeros(1, 2, 5, 5), torch.zeros(3, 2, 3, 3)
+    message = r"^backend 'cudnn' cannot run here, on cpu; available are \('auto', 'reference', 'fac"
+    for check in (
+        lambda: pyramid_atrous_conv2d(x, weight, (1,), backend='cudnn'),
+        lambda: check_pyramid_args((1,), 'sum', 'cudnn', device='cpu'),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check()
 
 
 def test_error_names_dtypes():
