@@ -169,12 +169,14 @@ def only_here(cfg: Config, path: str, options: dict | None) -> list[str]:
     """
     stock = Config.fromfile(find_config(path))
     bases = [name for name in ('mmseg', 'mmseg_pacbal') if re.search(rf'\b{name}::', stock.text)]
+    if re.search(r'__import__\(.mmseg_pacbal', stock.text):  # which prepares both
+        bases = []
     stock.merge_from_dict(copy.deepcopy(options or {}))
     if stock.get('runner_type') == 'CheckedRunner':  # which completes the config there, too
         with redirect_stdout(io.StringIO()), suppress(OSError, ValueError):
             infer_settings(stock)
-    theirs = dict(_leaves(stock))
-    settings = [name for name, value in _leaves(cfg) if theirs.get(name, ...) != value]
+    theirs = {name: _plain(value) for name, value in _leaves(stock)}
+    settings = [name for name, value in _leaves(cfg) if theirs.get(name, ...) != _plain(value)]
     if 'mmseg' in bases and getattr(find_spec('pkg_resources'), 'origin', None):
         bases.remove('mmseg')  # mmengine finds it by a pkg_resources that is not ours
     return [*(f'the base {name}::...' for name in bases), *settings]

@@ -165,6 +165,7 @@ def test_variable_that_is_set_in_vain(lines, options, said, write, capsys):
         ([STOCK], {'train_cfg.max_iters': 5}, []),
         ([STOCK], {'max_iters': 5}, ['param_scheduler.0.end', 'train_cfg.max_iters']),
         ([SHIPPED], {}, ['the base mmseg_pacbal::...']),
+        (["_base_ = __import__('mmseg_pacbal').config('pac_bal_demo.py')"], {}, []),
         ([f'_base_ = {str(DEMO)!r}', "data_root = 'mine'"], {}, []),  # our runner copies it, too
         (
             [f'_base_ = {str(DEMO)!r}', "data_root = 'mine'", "runner_type = 'Runner'"],

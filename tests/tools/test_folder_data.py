@@ -242,6 +242,12 @@ def test_check_of_sound_data(kind, capsys, tmp_path):
         'No problem found: the model, 3 classes, 3 images of train_dataloader and '
         '3 images of val_dataloader'
     )
+    ours = out.splitlines()[-2]  # but not data_root, which our runner copies there, too
+    assert ours.startswith("only with our tools, not with MMSegmentation's own: ")
+    assert ours.removesuffix(
+        'model.data_preprocessor.size, train_dataloader.dataset.pipeline.3.crop_size, '
+        'param_scheduler.1.end, train_cfg.max_iters'
+    ).endswith(('own: ', 'the base mmseg::..., '))
 
 
 def test_one_of_two_classes_that_never_occurs_is_a_problem(data, capsys):
