@@ -111,7 +111,8 @@ def results() -> dict[str, str]:
 
 def study_records() -> dict[str, str]:
     joint = ('joint_losses/camvid_mini', 'joint_losses_beside_lovasz/camvid_mini')
-    return studies(*joint, 'accumulation/camvid_mini', 'pretrained_long/camvid_lite0')
+    pretrained = ('pretrained_losses/camvid_lite0', 'pretrained_long/camvid_lite0')
+    return studies(*joint, 'accumulation/camvid_mini', *pretrained)
 
 
 PAGES: dict[str, Callable[[], dict[str, str]]] = {
