@@ -79,7 +79,9 @@ def check_parts(cfg: Config) -> None:
     end in a bare KeyError.
     """
     if not isinstance(cfg.get('model'), dict) or 'type' not in cfg.model:
-        raise ValueError(f'{cfg.filename} has no model; inherit one, or set model=dict(type=...)')
+        lack = 'a model has no type' if cfg.get('model') else 'there is no model'
+        where = f' in {cfg.filename}' if cfg.filename else ''
+        raise ValueError(f'{lack}{where}; inherit one, or set model=dict(type=...)')
     for path, node in walk(cfg.model, 'model'):
         if type_name(node) in ('EncoderDecoder', 'CascadeEncoderDecoder'):
             for name in ('backbone', 'decode_head'):

@@ -50,8 +50,9 @@ def write(tmp_path):
             'auxiliary_head must be a dict with a type, a list of them or None, but got False',
         ),
         ("model = dict(decode_head='PACHead')", "or None, but got 'PACHead'"),
-        ('model = dict(_delete_=True)', 'has no model; inherit one, or set model=dict(type=...)'),
-        ('model = None', 'has no model; inherit one, or set model=dict(type=...)'),
+        ('model = dict(_delete_=True)', 'there is no model in'),
+        ('model = None', 'there is no model in'),
+        ('model = dict(_delete_=True, backbone=None)', 'a model has no type in'),
     ],
 )
 def test_part_that_cannot_be_built(settings, sentence, write):
@@ -76,7 +77,7 @@ def test_options_are_copied_as_far_as_there_are_places(write):
     cfg = configs.load_config(path, options)
     assert cfg.train_dataloader.dataset.pipeline[3].crop_size == (64, 64)
     assert cfg.val_dataloader.dataset.data_root == 'mine'
-    with pytest.raises(ValueError, match='has no model; inherit one'):
+    with pytest.raises(ValueError, match='there is no model'):
         load_complete_config(path, options)
 
 

@@ -29,7 +29,8 @@ def settings(root: Path, **options: object) -> Config:
         return dict(dataset=dict(dataset, metainfo=metainfo, pipeline=[]))
 
     cfg = Config({f'{part}_dataloader': loader(part) for part in ('train', 'val', 'test')})
-    cfg.model = dict(decode_head=dict(num_classes=2))
+    head = dict(type='FCNHead', num_classes=2)
+    cfg.model = dict(type='EncoderDecoder', backbone=dict(type='ResNet'), decode_head=head)
     cfg.test_evaluator = [dict(type='IoUMetric')]
     cfg.merge_from_dict(options)
     return cfg
