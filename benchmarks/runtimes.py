@@ -152,7 +152,8 @@ def quantised_by_nncf(path: Path, calibration: list[np.ndarray]) -> Any:
     import nncf
     import openvino
 
-    return nncf.quantize(openvino.Core().read_model(str(path)), nncf.Dataset(calibration))
+    # Core.read_model leaves a ReLU6 as two comparisons, around which NNCF sets wrong ranges.
+    return nncf.quantize(openvino.convert_model(path), nncf.Dataset(calibration))
 
 
 # What quantises an ONNX file, and what runs it or the result.
