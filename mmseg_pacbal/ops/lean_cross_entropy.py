@@ -94,16 +94,17 @@ class _LeanCrossEntropy(torch.autograd.Function):
         tiles = itertools.product(range(len(logits)), down, across)
         for n, (row_out, row_in, rows), (column_out, column_in, columns) in tiles:
             out, read = (n, row_out, column_out), (n, slice(None), row_in, column_in)
+            classes, weights = target[out][None], weight[out]
             large = rows @ logits[read] @ columns.T  # (C, R, S)
             large -= large.amax(dim=0)
-            at_label = large.gather(0, target[out][None])[0]
+            at_label = large.gather(0, classes)[0]
             correct += ((at_label == 0) & valid[out]).sum()
             total = large.exp_().sum(dim=0)
-            loss += ((total.log() - at_label) * weight[out]).sum()
+            loss += ((total.log() - at_label) * weights).sum()
             if grad is not None:
                 # w (p - onehot), in place of the exponentials, then back through both matrices
-                large *= weight[out] / total
-                large.scatter_add_(0, target[out][None], -weight[out][None])
+                large *= weights / total
+                large.scatter_add_(0, classes, -weights[None])
                 grad[read] += rows.T @ (large @ columns)
         if grad is not None:
             ctx.save_for_backward(grad)

@@ -224,9 +224,7 @@ def _decisive_options(options: dict, processes: int, amp: str | None) -> dict:
 def _config(row: Row, seed: int, options: dict, amp: str | None) -> Config:
     taken = {name: get_setting(_load(place), name) for name, place in row.takes.items()}
     cfg = copy.deepcopy(_load(row.config))  # parsing takes longer than all else here
-    changes = options | taken | row.options | {'randomness.seed': seed}
-    # A copy, since mmengine removes `_delete_` from the options that it merges.
-    change_settings(cfg, copy.deepcopy(changes))
+    change_settings(cfg, options | taken | row.options | {'randomness.seed': seed})
     metrics = evaluators(cfg)
     if all(type_name(metric) != 'BoundaryMetric' for metric in metrics):
         metrics.append(dict(type='BoundaryMetric'))
