@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from mmseg_pacbal import BoundaryAwareLoss
+from mmseg_pacbal.apps.explore.settings import NAMES
 from mmseg_pacbal.datasets.synthetic_scene import render_scene, void_rim
 from tests.browser import chromium
 from tests.running import ROOT, tool_command
@@ -139,6 +140,9 @@ class Tab:
 
     def side(self, side: str) -> None:
         self.page.get_by_role('tab', name=side, exact=True).click()
+        self.page.wait_for_selector(f'#{side}-beta')
+        # Gradio builds the controls of a tab when it is opened, and gives them their values next.
+        self.page.evaluate('new Promise(done => requestIdleCallback(done))')
 
     def number(self, name: str, value: object) -> None:
         box = self.page.locator(f'#{name} input[type=number]')
@@ -304,6 +308,19 @@ def test_preset_and_copy(tab):
     tab.wait_until_changed('.card.B dl', other)
     assert 'beta=2.0' in tab.code('B-config')
     assert tab.code('A-config') == text
+
+
+def test_copy_draws_nothing_halfway(tab):
+    """Several sliders change at once; a drawing of some of them could be the last to arrive."""
+    asked = []
+    tab.page.on('request', lambda r: asked.append(r.post_data_json if r.post_data else {}))
+    card = 'document.querySelector(".card.%s dl").innerHTML'
+    assert tab.html('.card.A dl') != tab.html('.card.B dl')
+    tab.page.locator('#copy').click()
+    tab.wait(f'{card % "A"} === {card % "B"}')
+    count = len(NAMES)
+    drawn = [each['data'][1:] for each in asked if len(each.get('data', [])) > 2 * count]
+    assert [values[:count] == values[count : 2 * count] for values in drawn] == [True]
 
 
 def test_another_label(tab):

@@ -90,14 +90,17 @@ class Page:
             outputs=[self.picture, *self.texts, self.problem],
             **quiet,
         )
-        # While a slider is dragged, only its last place counts.
+        # While a slider is dragged, only its last place counts. Its change is not asked for: it
+        # comes of answers, too, and of several at once the one with values of before may be last.
         controls = [*settings, self.same, self.position]
         moved = [control.input for control in controls]
-        # When the field of a slider is left, a number beyond its ends changes to an end.
-        moved += [control.change for control in controls if isinstance(control, self.gr.Slider)]
         self.gr.on(moved, trigger_mode='always_last', **draw)
         # What follows another answer is never dropped.
         draw['trigger_mode'] = 'multiple'
+        # A number beyond the ends of a slider changes to an end right after its field was left.
+        sliders = [control for control in controls if isinstance(control, self.gr.Slider)]
+        left = self.gr.on([slider.release for slider in sliders], None, js='() => []', **quiet)
+        left.then(**draw)
         picked = [self.shown, self.position, self.choice, self.note]
         for event in (self.blocks.load, self.choice.input):
             event(answers.pick, [self.choice, self.way], picked, **quiet).then(**draw)
