@@ -8,7 +8,7 @@ import pytest
 from mmseg_pacbal.apps.study.plan import load_study, plan_runs
 from mmseg_pacbal.apps.study.records import read_records
 from mmseg_pacbal.apps.study.report import full_report, to_csv
-from mmseg_pacbal.apps.study.statistics import metrics_of, summarise
+from mmseg_pacbal.apps.study.statistics import summaries
 from tests.environments import ROOT
 
 # Run by configs that have changed since.
@@ -38,8 +38,7 @@ def test_studies_are_committed():
 def test_tables_are_those_of_the_records(folder):
     study = load_study(folder.parent.name, folder.name)
     records = read_records(folder)
-    summaries = {metric: summarise(study, records, metric) for metric in metrics_of(records)}
-    every = [summary for rows in summaries.values() for summary in rows]
+    every = [summary for rows in summaries(study, records).values() for summary in rows]
     assert (folder / 'table.csv').read_text() == to_csv(every)
     seeds = {*study.seeds, *(record['seed'] for record in records)}
     assert (folder / 'table.md').read_text() == full_report(study, records, seeds)

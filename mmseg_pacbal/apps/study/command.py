@@ -42,8 +42,8 @@ def main(args: argparse.Namespace) -> None:
 
 def run_all(args: argparse.Namespace, paths: StudyPaths) -> None:
     pool, device = open_pool(args)
-    runs, problems = examine(planned(args, paths.study, device if args.amp else None))
-    runner = StudyRunner(runs, paths, pool, problems)
+    runs = examine(planned(args, paths.study, device if args.amp else None))
+    runner = StudyRunner(runs, paths, pool)
     for number in (*SIGNALS, signal.SIGINT):  # after Ray has set its own
         signal.signal(number, stop)
     try:

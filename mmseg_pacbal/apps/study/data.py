@@ -19,25 +19,19 @@ from ...openmmlab.data_checks.samples import base_datasets, sample_of
 from .plan import Run
 
 
-def examine(runs: Iterable[Run]) -> tuple[list[Run], dict[str, Exception]]:
-    """The runs with what they read, and an error for each, by name, whose data has a problem.
-
-    Runs that read the same data are checked once.
-    """
-    examined: dict[str, dict | Exception] = {}
-    known, problems = [], {}
+def examine(runs: Iterable[Run]) -> list[Run]:
+    """The runs with what they read or its problem; runs that read the same are checked once."""
+    found: dict[str, dict] = {}
+    examined = []
     for run in runs:
         key = _reads(run.cfg)
-        if key not in examined:
+        if key not in found:
             try:
-                examined[key] = data_of(run.cfg)
+                found[key] = dict(data=data_of(run.cfg))
             except Exception as error:  # whatever a data set of the user's raises
-                examined[key] = error
-        data = examined[key]
-        if isinstance(data, Exception):
-            problems[run.name] = data
-        known.append(run if isinstance(data, Exception) else replace(run, data=data))
-    return known, problems
+                found[key] = dict(problem=error)
+        examined.append(replace(run, **found[key]))
+    return examined
 
 
 def data_of(cfg: Config) -> dict[str, dict]:

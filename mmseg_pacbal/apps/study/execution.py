@@ -59,9 +59,9 @@ class StudyPaths:
         if not path.exists():
             return False
         record = read_record(path)
-        other = '' if record['fingerprint'] == run.fingerprint else 'with other settings'
-        other = other or ('' if is_same_data(record, run) else 'on other data')
-        if other:
+        same_settings = record['fingerprint'] == run.fingerprint
+        if not same_settings or not is_same_data(record, run):
+            other = 'on other data' if same_settings else 'with other settings'
             raise ValueError(
                 f'{path} is the record of a run {other}; give the same --cfg-options as for that '
                 'run or another --results, or move the file away'
@@ -73,13 +73,9 @@ class StudyPaths:
 
         Of several, one measured on the same kind of device, since rounding differs between devices.
         """
-        same = [
-            record
-            for record in records
-            if record['fingerprint'] == run.fingerprint and is_same_data(record, run)
-        ]
+        same = [r for r in records if r['fingerprint'] == run.fingerprint and is_same_data(r, run)]
         kind = torch.device(get_device()).type
-        of_kind = [r for r in same if r['environment']['device'].partition(':')[0] == kind]
+        of_kind = [r for r in same if r['environment']['device'].startswith(kind)]
         return next(iter(of_kind + same), None)
 
     def iteration(self, run: Run) -> int:
@@ -190,7 +186,6 @@ def _measured(run: Run, paths: StudyPaths, gpus: str | None) -> dict:
     metrics = json.loads(max((folder / 'test').glob('*/*.json'), key=os.path.getmtime).read_text())
     seconds = [entry['time'] for entry in logged_scalars(folder) if 'loss' in entry]
     gpu = f'cuda:{(gpus or "0").partition(",")[0]}'
-    beside = dict(options=run.options, data=run.data)
     return dict(
         study=paths.study.name,
         dataset=paths.study.dataset,
@@ -202,7 +197,8 @@ def _measured(run: Run, paths: StudyPaths, gpus: str | None) -> dict:
         metrics={k: v for k, v in metrics.items() if k not in ('data_time', 'time')},
         environment=provenance(gpu if torch.cuda.is_available() else 'cpu'),
         fingerprint=run.fingerprint,
-        **{name: value for name, value in beside.items() if value},
+        options=run.options,
+        data=run.data,
     )
 
 
@@ -212,10 +208,9 @@ def _reuse_record(run: Run, paths: StudyPaths) -> bool:
     record = paths.reusable(run, readable_records(paths.sibling_records(), tell=lambda _: None))
     if record is None:
         return False
-    record = dict(record, study=paths.study.name, row=run.row, options=run.options)
-    if not run.options:
-        del record['options']  # those of the other study's command may be this row's own settings
-    write_record(paths.record(run), record)
+    # The options of the other study's command may be this row's own settings.
+    own = dict(study=paths.study.name, row=run.row, options=run.options)
+    write_record(paths.record(run), record | own)
     return True
 
 

@@ -84,7 +84,7 @@ class Run:
     """A row trained with one seed; every process reads batches of the config's size.
 
     ``options`` are those of the study's command that can change a score, ``data`` is what the run
-    reads, :func:`.data.data_of`; None if that is not known.
+    reads, :func:`.data.data_of`; None if that is not known, or has a ``problem``.
     """
 
     row: str
@@ -93,6 +93,7 @@ class Run:
     processes: int = 1
     options: dict = field(default_factory=dict)
     data: dict | None = None
+    problem: Exception | None = None
 
     @property
     def name(self) -> str:

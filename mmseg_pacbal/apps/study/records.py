@@ -53,7 +53,8 @@ def is_same_data(record: dict, run: Run) -> bool:
 
 
 def write_record(path: Path, record: dict) -> None:
-    """Write a record so that no reader sees half of it."""
+    """Write a record, without options and data if it has none; no reader sees half of it."""
+    record = {k: v for k, v in record.items() if v or k not in ('options', 'data')}
     partial = path.with_suffix('.partial')
     partial.write_text(json.dumps(record, indent=1) + '\n')
     partial.replace(path)

@@ -10,7 +10,7 @@ from ...markdown import to_markdown
 from ...metrics import label_counts
 from .plan import Study
 from .records import read_records
-from .statistics import Comparison, Summary, metrics_of, rank_sentence, summarise, verdict
+from .statistics import Comparison, Summary, rank_sentence, summaries, verdict
 
 # docs/study_plan.md: the others decide nothing. A phone shows the first columns only.
 PRIMARY = ('mBF1', 'mIoU', 'trimap_mIoU@4')
@@ -26,12 +26,12 @@ def write_report(study: Study, results: Path, seeds: Iterable[int] | None = None
     records = read_records(results)
     if not records:
         raise FileNotFoundError(f'{results} holds no finished run; run the study without --report')
-    summaries = {metric: summarise(study, records, metric) for metric in metrics_of(records)}
-    plotted = {metric: summaries[metric] for metric in REPORTED if metric in summaries}
+    found = summaries(study, records)
+    plotted = {metric: found[metric] for metric in REPORTED if metric in found}
     text = full_report(study, records, seeds or {*study.seeds, *(r['seed'] for r in records)})
     table, lines, plot = (results / name for name in WRITTEN)
     table.write_text(text)
-    lines.write_text(to_csv([s for rows in summaries.values() for s in rows]))
+    lines.write_text(to_csv([s for rows in found.values() for s in rows]))
     study_figure(plotted, study.baseline).savefig(plot, dpi=150)
     return text
 
@@ -40,24 +40,23 @@ def full_report(study: Study, records: Sequence[dict], seeds: Iterable[int]) -> 
     """An overview of the ``PRIMARY`` metrics, the tables of the ``REPORTED`` ones, those of
     ``PRIMARY`` with their verdicts, and then which commit ran the study and which runs are missing.
     """
-    measured = metrics_of(records)
-    parts = [overview(study, records)] if set(PRIMARY) <= set(measured) else []
-    for metric in [name for name in REPORTED if name in measured]:
-        summaries = summarise(study, records, metric)
-        parts.append(metric_table(study, summaries))
-        if metric in PRIMARY and len(summaries) > 1:
-            parts.append(verdicts(study, summaries))
+    found = summaries(study, records)
+    parts = [overview(study, found)] if set(PRIMARY) <= set(found) else []
+    for metric in [name for name in REPORTED if name in found]:
+        parts.append(metric_table(study, found[metric]))
+        if metric in PRIMARY and len(found[metric]) > 1:
+            parts.append(verdicts(study, found[metric]))
     parts += [origin(records), changed(records), missing(study, records, seeds)]
     return '\n'.join(part for part in parts if part)
 
 
-def overview(study: Study, records: Sequence[dict]) -> str:
+def overview(study: Study, found: dict[str, list[Summary]]) -> str:
     """One table of all ``PRIMARY`` metrics: means, and differences to the baseline with their
-    intervals, in bold where they decide. Records hold all of these metrics.
+    intervals, in bold where they decide.
     """
     head = [f'row of {study.name}', 'seeds', *(cell for m in PRIMARY for cell in (m, 'difference'))]
     rows = []
-    for columns in zip(*(summarise(study, records, metric) for metric in PRIMARY), strict=True):
+    for columns in zip(*(found[metric] for metric in PRIMARY), strict=True):
         cells = [columns[0].row, str(columns[0].seeds)]
         for summary in columns:
             gain, interval = _signed(summary.paired.difference), _interval(summary.paired)

@@ -5,7 +5,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from queue import SimpleQueue
 from typing import Any
@@ -90,17 +91,10 @@ class StudyRunner:
     A run is finished when its JSON file exists, and it is never repeated; one whose training was
     stopped continues from its last checkpoint. A run that another process works on is left to that
     process for as long as it is alive. All processes that work on a study share its ``paths``.
-    ``problems`` are errors, by the names of the runs that cannot be trained for them.
     """
 
-    def __init__(
-        self,
-        runs: list[Run],
-        paths: StudyPaths,
-        pool: DevicePool | RayPool,
-        problems: Mapping[str, Exception] | None = None,
-    ) -> None:
-        self.runs, self.paths, self.pool, self.problems = runs, paths, pool, problems or {}
+    def __init__(self, runs: list[Run], paths: StudyPaths, pool: DevicePool | RayPool) -> None:
+        self.runs, self.paths, self.pool = runs, paths, pool
         self.failed: list[str] = []  # a sentence for each run that failed
         self.first_error: BaseException | None = None
         self._pending: dict[Future, Run] = {}
@@ -111,7 +105,7 @@ class StudyRunner:
 
     def iterations_left(self) -> int:
         """Iterations that are still to be done; those of runs that failed are not."""
-        return self._left_in(list(self._pending.values()))
+        return self._left_in(self._pending.values())
 
     def runs_finished(self) -> int:
         return sum(self.paths.record(run).exists() for run in self.runs)
@@ -121,7 +115,7 @@ class StudyRunner:
 
         Files beside the records of any study on this data set that hold no record are named.
         ValueError: a record belongs to a run with other settings or data, or its file holds none.
-        If no run that is left can be trained, the first of their ``problems`` is raised.
+        If the data of all runs that are left has problems, the first is raised.
         """
         records = readable_records(self.paths.sibling_records())
         missing = [run for run in self.runs if not self.paths.finished(run)]
@@ -129,17 +123,18 @@ class StudyRunner:
         reusable = [run for run in missing if self.paths.reusable(run, records)]
         taken = [run for run in reusable if execute(run, self.paths)]
         left = [run for run in missing if run not in taken]
-        broken: dict[str, list[Run]] = {}
-        for run in left:
-            if run.name in self.problems:
-                broken.setdefault(one_sentence(self.problems[run.name]), []).append(run)
-        if left and sum(map(len, broken.values())) == len(left):
-            raise self.problems[left[0].name]
+        problems = [run.problem for run in left if run.problem]
+        if problems and len(problems) == len(left):
+            raise problems[0]
         print(self._overview(left, len(taken)), flush=True)
-        for sentence, runs in broken.items():
-            self._fail(runs, sentence, self.problems[runs[0].name])
+        broken: dict[str, list[Run]] = defaultdict(list)
         for run in left:
-            if run.name not in self.problems:
+            if run.problem:
+                broken[one_sentence(run.problem)].append(run)
+        for sentence, runs in broken.items():
+            self._fail(runs, sentence, runs[0].problem)
+        for run in left:
+            if not run.problem:
                 self._submit(run)
 
     def wait(self, seconds: float) -> bool:
@@ -166,8 +161,8 @@ class StudyRunner:
 
     def _overview(self, left: Sequence[Run], taken: int) -> str:
         """The cost of the study in runs and iterations."""
-        lengths = sorted({run.iterations for run in self.runs})
-        each = ' to '.join(f'{length:,}' for length in dict.fromkeys((lengths[0], lengths[-1])))
+        lengths = [run.iterations for run in self.runs]
+        each = ' to '.join(f'{length:,}' for length in sorted({min(lengths), max(lengths)}))
         count, finished = len(self.runs), len(self.runs) - len(left) - taken
         return (
             f'{count} run{"s" * (count > 1)} of {each} iterations: {finished} finished, {taken} '
@@ -175,10 +170,10 @@ class StudyRunner:
             'iterations'
         )
 
-    def _left_in(self, runs: Sequence[Run]) -> int:
+    def _left_in(self, runs: Iterable[Run]) -> int:
         return sum(run.iterations - self.paths.iteration(run) for run in runs)
 
-    def _fail(self, runs: Sequence[Run], sentence: str, error: BaseException) -> None:
+    def _fail(self, runs: Sequence[Run], sentence: str, error: BaseException | None) -> None:
         self.failed += [f'{run.name}: {sentence}' for run in runs]
         more = f' and {len(runs) - 1} more' if len(runs) > 1 else ''
         print(f'failed: {runs[0].name}{more}: {sentence}', flush=True)

@@ -46,8 +46,7 @@ class Comparison:
     @property
     def decides(self) -> bool:
         """Whether the interval excludes 0 and, with several comparisons, p_holm is below 0.05."""
-        adjusted = self.p_holm if self.comparisons > 1 else None
-        return self.excludes_zero and (adjusted is None or adjusted < 1 - LEVEL)
+        return self.excludes_zero and (self.comparisons == 1 or (self.p_holm or 0) < 1 - LEVEL)
 
 
 @dataclass(frozen=True)
@@ -64,10 +63,10 @@ class Summary:
     reported_difference: float | None
 
 
-def metrics_of(records: Iterable[dict]) -> list[str]:
-    """Names of the metrics that all records hold, as the first orders them."""
-    records = list(records)
-    return [m for m in records[0]['metrics'] if all(m in r['metrics'] for r in records)]
+def summaries(study: Study, records: Sequence[dict]) -> dict[str, list[Summary]]:
+    """Of each metric that all records hold, as the first orders them, :func:`summarise`."""
+    held = [m for m in records[0]['metrics'] if all(m in r['metrics'] for r in records)]
+    return {metric: summarise(study, records, metric) for metric in held}
 
 
 def summarise(study: Study, records: Iterable[dict], metric: str) -> list[Summary]:
@@ -126,11 +125,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
     The k-th smallest of m is multiplied by m - k + 1; none is below a smaller one, or above 1.
     """
-    m, least = len(p_values), 0.0
-    adjusted = [0.0] * m
-    for k, index in enumerate(sorted(range(m), key=p_values.__getitem__)):
-        least = adjusted[index] = min(1.0, max(least, (m - k) * p_values[index]))
-    return adjusted
+    p, order = np.array(p_values), np.argsort(p_values)
+    grown = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    p[order] = np.minimum(1, grown)
+    return p.tolist()
 
 
 def verdict(comparison: Comparison) -> str:
@@ -158,11 +156,9 @@ def verdict(comparison: Comparison) -> str:
 
 def seeds_needed(difference: float, deviation: float) -> int | None:
     """The least number of pairs, up to ``MOST_SEEDS``, whose interval would exclude 0."""
-
-    def half(n: int) -> float:
-        return t.ppf((1 + LEVEL) / 2, n - 1) * deviation / math.sqrt(n)
-
-    return next((n for n in range(2, MOST_SEEDS + 1) if half(n) < abs(difference)), None)
+    n = np.arange(2, MOST_SEEDS + 1)
+    half = t.ppf((1 + LEVEL) / 2, n - 1) * deviation / np.sqrt(n)
+    return next(map(int, n[half < abs(difference)]), None)
 
 
 def in_words(number: int) -> str:

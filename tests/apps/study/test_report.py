@@ -16,7 +16,7 @@ from mmseg_pacbal.apps.study.report import (
     study_figure,
     to_csv,
 )
-from mmseg_pacbal.apps.study.statistics import Comparison, metrics_of, summarise
+from mmseg_pacbal.apps.study.statistics import Comparison, summaries, summarise
 
 STUDY = Study(
     'mine',
@@ -51,14 +51,15 @@ def test_only_seeds_that_both_have_are_paired():
 def test_one_seed_or_none():
     _, ours = summarise(STUDY, records([40.0], [41.0]), 'mIoU')
     assert (ours.mean, ours.deviation, ours.paired) == (41.0, None, Comparison(1, 1.0))
-    one = records([40.0], [41.0], **{'trimap_mIoU@4': 3.0, 'mBF1': 1.0})
+    one = summaries(STUDY, records([40.0], [41.0], **{'trimap_mIoU@4': 3.0, 'mBF1': 1.0}))
     assert '| ours | 1 | 1.00 | +0.00 | 41.00 | +1.00 | 3.00 | +2.00 |' in overview(STUDY, one)
     assert [s.row for s in summarise(STUDY, records(ours=[]), 'mIoU')] == ['base']
 
 
 def test_metrics_that_all_records_hold():
-    some = [dict(metrics=dict(mIoU=1.0, mBF1=2.0)), dict(metrics=dict(mIoU=1.0))]
-    assert metrics_of(some) == ['mIoU']
+    some = records(mBF1=2.0)
+    del some[-1]['metrics']['mBF1']
+    assert summaries(STUDY, some) == dict(mIoU=summarise(STUDY, some, 'mIoU'))
 
 
 def test_full_report():

@@ -291,15 +291,16 @@ def test_a_record_of_other_data_is_not_taken_over(tools, tmp_path, recorded, rea
 
 
 def test_runs_that_cannot_be_trained_are_said_once(tools, tmp_path, capsys):
-    runs, place = plan('base', 'bad', seeds=2), workplace(tmp_path, tools)
+    place = workplace(tmp_path, tools)
     problem = FileNotFoundError('test_dataloader: data_root x does not exist')
-    problems = {run.name: problem for run in runs if run.row == 'bad'}
-    runner = run_all(StudyRunner(runs, place, DevicePool([None]), problems))
+    bad = [replace(run, problem=problem) for run in plan('bad', seeds=2)]
+    runs = plan('base', seeds=2) + bad
+    runner = run_all(StudyRunner(runs, place, DevicePool([None])))
     assert capsys.readouterr().out.splitlines()[1] == f'failed: bad-seed0 and 1 more: {problem}'
     assert runner.failed == [f'bad-seed{seed}: {problem}' for seed in (0, 1)]
     assert (runner.first_error, runner.runs_finished()) == (problem, 2)
     with pytest.raises(FileNotFoundError, match='data_root x does not exist'):
-        StudyRunner(runs, place, DevicePool([None]), problems).start()
+        StudyRunner(runs, place, DevicePool([None])).start()
     assert capsys.readouterr().out == ''
     assert {call['run'] for call in calls(tools)} == {'base-seed0', 'base-seed1'}
 
