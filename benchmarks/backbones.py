@@ -125,16 +125,17 @@ def network(pair: Pair) -> nn.Module:
 
 def cells(pair: Pair) -> list[str]:
     """What a row says besides figures: network, config, settings, output stride, rates."""
-    settings = [] if pair.backbone is None else [('backbone', f'dict({written(pair.backbone)})')]
-    settings += [(key, repr(value)) for key, value in (pair.reads or {}).items()]
-    lines = ', '.join(f'`{key}={value}`' for key, value in settings)
+    settings = written(pair.reads or {})
+    if pair.backbone is not None:
+        settings.insert(0, f'backbone=dict({", ".join(written(pair.backbone))})')
+    lines = ', '.join(f'`{setting}`' for setting in settings)
     rates = NONE if pair.reads is None else f'`{pair.rates}`'
     base = pair.base.removeprefix(MODELS).removesuffix('.py')
     return [pair.name, f'`{base}`', lines or NONE, str(pair.stride), rates]
 
 
-def written(settings: dict[str, Any]) -> str:
-    return ', '.join(f'{key}={value!r}' for key, value in settings.items())
+def written(settings: dict[str, Any]) -> list[str]:
+    return [f'{key}={value!r}' for key, value in settings.items()]
 
 
 def row(pair: Pair) -> list[str]:

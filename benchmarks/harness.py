@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -42,16 +43,16 @@ def main(
     file: str,
     description: str,
     measure: Callable[[argparse.Namespace], list | dict],
-    *tables: Callable[[dict], str],
+    table: Callable[[dict], str],
     **defaults: int | str,
 ) -> None:
-    """The command line of a subject: measure, write the record, print its tables.
+    """The command line of a subject: measure, write the record, print its table.
 
     Args:
         file: Of the subject; its stem is the name of the benchmark.
         description: The subject's docstring.
         measure: What gives the results.
-        tables: Each makes Markdown of the record.
+        table: Makes Markdown of the record.
         defaults: Of the options, and of options that only this subject has.
     """
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
@@ -65,7 +66,7 @@ def main(
     path = Path(args.out or RESULTS / file_name(record))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + '\n')
-    print(*(table(record) for table in tables), f'written to {path}', sep='\n\n')
+    print(f'{table(record)}\n\nwritten to {path}')
 
 
 def environment(args: argparse.Namespace) -> dict:
@@ -151,9 +152,7 @@ def synchronize(device: str) -> None:
 
 def quantiles(values: list[float], percent: tuple[int, ...] = (20, 50, 80)) -> dict[str, float]:
     """Such as ``{'p20': ..., 'p50': ..., 'p80': ...}``."""
-    seconds, shares = (torch.tensor(v, dtype=torch.float64) for v in (values, percent))
-    levels = seconds.quantile(shares / 100).tolist()
-    return {f'p{share}': value for share, value in zip(percent, levels, strict=True)}
+    return {f'p{share}': float(np.percentile(values, share)) for share in percent}
 
 
 def measure_both(candidates: dict[str, Run], args: argparse.Namespace) -> dict[str, dict]:
@@ -188,7 +187,10 @@ def peak_memory(run: Run, device: str = 'cpu', warm: bool = False) -> int:
     return peak
 
 
-def relative_error(actual: Tensor, expected: Tensor) -> float:
-    """Norm of the difference over that of what is expected."""
+def agree(what: str, actual: Tensor, expected: Tensor, most: float = 1e-5) -> float:
+    """Norm of the difference over that of what is expected; ValueError unless at most ``most``."""
     actual, expected = actual.double(), expected.double()
-    return ((actual - expected).norm() / expected.norm()).item()
+    error = ((actual - expected).norm() / expected.norm()).item()
+    if not error <= most:
+        raise ValueError(f'{what} differ by {error:.1e}, more than {most}')
+    return error

@@ -32,7 +32,6 @@ COSTS = dict(
     boundary_metric=boundary_metric,
     losses=losses,
 )
-ON_A_GPU = ('pac_head',)
 PICTURE = ROOT / 'docs' / 'images' / 'cost_of_rates.png'
 # What the page of results shows of the table of errors: the rest decides nothing more.
 SHOWN_ERRORS = (
@@ -61,13 +60,9 @@ def costs() -> dict[str, str]:
         for record in on_cpus(name)
         for what, measured in subject.summary(record).items()
     ]
-    on_a_gpu = (
-        f'`{name}`\n\n{COSTS[name].table(read(RESULTS / f"{name}-nvidia-h200.json"))}'
-        for name in ON_A_GPU
-    )
     return dict(
         benchmarks=to_markdown(['what', 'measured', 'on', 'by'], rows, left=4),
-        gpu='\n\n'.join(on_a_gpu),
+        gpu='`pac_head`\n\n' + pac_head.table(read(RESULTS / 'pac_head-nvidia-h200.json')),
         rates=cost_curves.table(load('cost_curves')),
         earlier=earlier_build.table(load('earlier_build')),
         startup=startup.table(load('startup')),

@@ -4,59 +4,47 @@ python -m benchmarks.quantised_layer
 """
 
 import argparse
-import tempfile
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch import nn
 
-from benchmarks.export_runtimes import FORMS, MAX_ERROR, problem
-from benchmarks.harness import InTurn, main, measure_times, relative_error
+from benchmarks.export_runtimes import FORMS, Models, case, place
+from benchmarks.harness import main
 from benchmarks.records import source_of_spreads, spread
-from benchmarks.runtimes import INT8, INT8_PACKAGES, to_onnx, versions
+from benchmarks.runtimes import INT8, INT8_PACKAGES, Model, to_onnx, versions
 from mmseg_pacbal.apps.refusals import require_packages
-from mmseg_pacbal.layers import prepare_export
 from mmseg_pacbal.markdown import to_markdown
 
 CASES = ((2048, 256, 33), (512, 256, 33), (128, 64, 33))  # C_in, C_out, side of the feature
-ACCEPTED = dict(float32=MAX_ERROR, int8=0.1)
 
 
 def measure(args: argparse.Namespace) -> dict:
     require_packages(*INT8_PACKAGES)
-    cases = [case(args, runtime, *shape) for runtime in INT8 for shape in CASES]
+    cases = [case(args, name, shape, in_both(name)) for name in INT8 for shape in CASES]
     return dict(versions=versions(INT8_PACKAGES), cases=cases)
 
 
-def case(args: argparse.Namespace, runtime: str, c_in: int, c_out: int, size: int) -> dict:
-    """Times of both forms in both precisions, and their errors against PyTorch."""
-    layer, features, x, expected = problem(c_in, c_out, size)
+def in_both(runtime: str) -> Models:
     quantised, start = INT8[runtime]
-    runs, errors = {}, {}
-    with tempfile.TemporaryDirectory() as folder:
-        for form, layer.backend in FORMS.items():
-            path = to_onnx(prepare_export(layer, runtime).eval(), x, Path(folder) / f'{form}.onnx')
-            for precision, most in ACCEPTED.items():
-                graph = path if precision == 'float32' else quantised(path, features)
-                model, key = start(graph, args.threads), f'{form}, {precision}'
-                errors[key] = relative_error(torch.from_numpy(model(features[0])), expected)
-                if not errors[key] <= most:
-                    raise ValueError(
-                        f'{key} in {runtime} differs from PyTorch by {errors[key]:.1e}'
-                    )
-                runs[key] = InTurn(model, features)
-        times = measure_times(runs, args.repeats)
-    print(runtime, *x.shape, {key: taken['p50'] for key, taken in times.items()}, flush=True)
-    return dict(runtime=runtime, c_in=c_in, c_out=c_out, size=size, errors=errors, times=times)
+
+    def models(
+        layer: nn.Module, features: list[np.ndarray], stem: Path, threads: int
+    ) -> dict[str, Model]:
+        path = to_onnx(layer, torch.from_numpy(features[0]), stem.with_suffix('.onnx'))
+        return dict(float32=start(path, threads), int8=start(quantised(path, features), threads))
+
+    return models
 
 
 def table(record: dict) -> str:
     rows = []
-    for case in record['results']['cases']:
-        shape = '{c_in} -> {c_out}, {size}x{size}'.format(**case)
+    for one in record['results']['cases']:
         for form in FORMS:
-            keys = [f'{form}, {precision}' for precision in ACCEPTED]
-            times = [spread(case['times'][key], 2) for key in keys]
-            rows.append([case['runtime'], shape, form, *times, f'{case["errors"][keys[1]]:.1%}'])
+            keys = [f'{form}, {precision}' for precision in ('float32', 'int8')]
+            times = [spread(one['times'][key], 2) for key in keys]
+            rows.append([*place(one), form, *times, f'{one["errors"][keys[1]]:.1%}'])
     head = ['runtime', 'layer', 'form', 'float32, ms', 'int8, ms', 'error of int8']
     return to_markdown(head, rows, left=3) + source_of_spreads(record)
 

@@ -43,8 +43,8 @@ def to_onnx(module: nn.Module, x: Tensor, path: Path) -> Path:
     return path
 
 
-def in_onnxruntime(module: nn.Module, x: Tensor, stem: Path, threads: int) -> Model:
-    return session(to_onnx(module, x, stem.with_suffix('.onnx')), threads)
+def from_onnx(start: Callable[[Path, int], Model]) -> Opener:
+    return lambda module, x, stem, n: start(to_onnx(module, x, stem.with_suffix('.onnx')), n)
 
 
 def session(path: Path, threads: int) -> Model:
@@ -55,10 +55,6 @@ def session(path: Path, threads: int) -> Model:
     run = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
     name = run.get_inputs()[0].name
     return lambda x: run.run(None, {name: x})[0]
-
-
-def in_openvino(module: nn.Module, x: Tensor, stem: Path, threads: int) -> Model:
-    return compiled(to_onnx(module, x, stem.with_suffix('.onnx')), threads)
 
 
 def compiled(model: Any, threads: int) -> Model:
@@ -123,8 +119,8 @@ def in_executorch(module: nn.Module, x: Tensor, stem: Path, threads: int) -> Mod
 
 
 OPENERS: dict[str, Opener] = dict(
-    onnxruntime=in_onnxruntime,
-    openvino=in_openvino,
+    onnxruntime=from_onnx(session),
+    openvino=from_onnx(compiled),
     litert=in_litert,
     ncnn=in_ncnn,
     executorch=in_executorch,
