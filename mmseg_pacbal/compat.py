@@ -1,4 +1,4 @@
-"""What stock OpenMMLab needs on today's torch, numpy and setuptools, applied on import.
+"""What stock OpenMMLab needs on today's torch and numpy, applied on import.
 
 Each function fixes one thing, says until which version it is needed, and changes nothing if the
 stack works without it. OpenMMLab, torch and numpy are imported inside the functions, after
@@ -7,63 +7,22 @@ stack works without it. OpenMMLab, torch and numpy are imported inside the funct
 
 import _codecs
 import functools
-import importlib.abc
 import importlib.util
 import os
 import pickle
-import pkgutil
 import re
 import sys
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
 from .errors import RefusedCheckpointError
 from .files import require_checkpoint
-from .stack import FULL_MMCV, MMSEG, check_versions, declared_versions, installed_versions
+from .stack import FULL_MMCV, check_versions, declared_versions, installed_versions
 
 # What was fixed here, and why; `python -m mmseg_pacbal.doctor` lists it.
 fixed: dict[str, str] = {}
-
-
-def provide_pkg_resources() -> None:
-    """Provide the part of `pkg_resources` with which mmengine finds an `mmseg::` base config.
-
-    Needed with setuptools 82, which removed it, while mmengine reads it (0.10.7, but not the fork).
-    """
-    if importlib.util.find_spec('pkg_resources') is None:
-        sys.meta_path.append(_PkgResources())
-        fixed['pkg_resources'] = 'mmengine uses it, and setuptools 82 removed it'
-
-
-class _PkgResources(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """A finder, since mmengine reloads `pkg_resources`; it comes last, so a real module wins."""
-
-    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
-        return ModuleSpec(fullname, self) if fullname == 'pkg_resources' else None
-
-    def exec_module(self, module: ModuleType) -> None:
-        vars(module).update(
-            DistributionNotFound=metadata.PackageNotFoundError,
-            get_distribution=_get_distribution,
-            declare_namespace=_declare_namespace,
-            fixup_namespace_packages=lambda path, parent=None: None,  # pytest calls it
-        )
-
-
-def _get_distribution(name: str) -> metadata.Distribution:
-    distribution: Any = metadata.distribution(name)
-    distribution.location = str(distribution.locate_file(''))
-    distribution.has_metadata = lambda file: distribution.read_text(file) is not None
-    distribution.get_metadata = distribution.read_text
-    return distribution
-
-
-def _declare_namespace(name: str) -> None:
-    # Old namespace packages call it; they use pkgutil only if pkg_resources cannot be imported.
-    sys.modules[name].__path__ = pkgutil.extend_path(sys.modules[name].__path__, name)
 
 
 def provide_compiled_ops() -> None:
@@ -96,19 +55,6 @@ class _MissingOps(ModuleType):
             )
 
         return op
-
-
-def name_mmsegmentation() -> None:
-    """Let mmengine find `mmseg::` configs in the fork, whose distribution has another name.
-
-    Needed while mmengine's table has only the stock name (as in onedl-mmengine 0.10.12).
-    """
-    from mmengine.config.utils import MODULE2PACKAGE
-
-    stock, fork = map(installed_versions().get, MMSEG)
-    if fork and not stock:
-        MODULE2PACKAGE['mmseg'] = MMSEG[1]
-        fixed['mmseg:: configs'] = f'mmengine does not know the distribution {MMSEG[1]}'
 
 
 def load_checkpoints_safely() -> None:
@@ -251,11 +197,8 @@ def load_yaml_safely() -> None:
 
 
 def prepare() -> None:
-    """Check the stack, and fix what OpenMMLab needs when it is imported."""
-    installed = installed_versions()
-    check_versions(installed, declared_versions())
-    if not installed.get('onedl-mmengine'):
-        provide_pkg_resources()
+    """Check the stack, before OpenMMLab fails on it with a less clear message."""
+    check_versions(installed_versions(), declared_versions())
 
 
 def apply() -> None:
@@ -263,6 +206,5 @@ def apply() -> None:
     prepare()
     if not installed_versions().get('onedl-mmsegmentation'):
         provide_compiled_ops()
-    name_mmsegmentation()
     load_checkpoints_safely()
     load_yaml_safely()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 import functools
+import importlib.util
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -63,30 +64,36 @@ def config(name: str) -> str:
 
 
 def register_scheme() -> None:
-    """Make ``_base_ = 'mmseg_pacbal::pac_bal_voc.py'`` refer to a shipped config.
+    """Find ``_base_ = 'mmseg_pacbal::pac_bal_voc.py'``, and bases of other packages by folder.
 
-    mmengine accepts this form for the packages in its own table. Adding an entry would not work:
-    mmengine expects a folder in the name, a distribution whose files are in site-packages (those
-    of an editable install are not), and a registry with the name of the package.
+    mmengine (0.10.7) knows the packages in its own table only. It looks for them by
+    ``pkg_resources``, which setuptools 82 removed, and by stock names of distributions, and reads
+    MMSegmentation's 52 metafiles, more work than all else in a config, to end at the same path.
     """
-    from mmengine.config import Config
-    from mmengine.utils import get_installed_path
+    from mmengine.config import config as module
 
-    resolve = Config._get_cfg_path
+    resolve = module.Config._get_cfg_path
 
     def get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
         package, _, name = cfg_path.partition('::')
         if package == 'mmseg_pacbal':
             return config_path(name), None
-        if package == 'mmseg':
-            # mmengine reads MMSegmentation's 52 metafiles, more work than all else in a config,
-            # and finds no name that ends in .py in them: then it takes this path.
-            path = Path(get_installed_path(package), '.mim', 'configs', name)
-            if path.is_file():
-                return str(path), package
-        return resolve(cfg_path, filename)
+        if not name:
+            return resolve(cfg_path, filename)
+        path = Path(_package_folder(package), '.mim', 'configs', name)
+        if not path.is_file():
+            raise FileNotFoundError(f'{cfg_path} does not exist; {path.parent} has what there is')
+        return str(path), package
 
-    Config._get_cfg_path = staticmethod(get_cfg_path)
+    module.Config._get_cfg_path = staticmethod(get_cfg_path)
+    module.get_installed_path = _package_folder  # for `with read_base(): from mmseg.configs...`
+
+
+def _package_folder(name: str) -> str:
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f'{name} is not installed; install it, or use another base')
+    return str(Path(spec.origin).parent)
 
 
 def load_config(path: str, options: dict | None = None) -> Config:

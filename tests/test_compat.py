@@ -2,7 +2,6 @@
 should leave alone."""
 
 import functools
-import importlib.util
 import json
 import os
 import pathlib
@@ -35,10 +34,6 @@ needs_lite = pytest.mark.skipif(
     'mmcv.ops' not in compat.fixed,
     reason='mmcv has its compiled ops, or this is the fork, which needs none',
 )
-needs_new_setuptools = pytest.mark.skipif(
-    'pkg_resources' not in compat.fixed,
-    reason='setuptools still has pkg_resources, or this is the fork, which does not read it',
-)
 
 
 def run_python(code: str, *path: object) -> subprocess.CompletedProcess:
@@ -55,7 +50,6 @@ def after(*calls: str, code: str) -> str:
         package = sys.modules['mmseg_pacbal'] = types.ModuleType('mmseg_pacbal')
         package.__path__ = [{str(pathlib.Path(compat.__file__).parent)!r}]
         from mmseg_pacbal import compat
-        finders = list(sys.meta_path)
         """
     parts = [textwrap.dedent(loading), *(f'compat.{call}()' for call in calls)]
     return '\n'.join([*parts, textwrap.dedent(code)])
@@ -63,17 +57,15 @@ def after(*calls: str, code: str) -> str:
 
 # --- the fork ------------------------------------------------------------------------------
 
-FOR_BOTH = ['name_mmsegmentation', 'load_checkpoints_safely']
+FIXES = ['provide_compiled_ops', 'load_checkpoints_safely', 'load_yaml_safely']
 
 
 @pytest.mark.parametrize(
-    ('installed', 'fixes'),
-    [(STOCK, ['provide_pkg_resources', 'provide_compiled_ops', *FOR_BOTH]), (FORK, FOR_BOTH)],
-    ids=['stock', 'fork'],
+    ('installed', 'fixes'), [(STOCK, FIXES), (FORK, FIXES[1:])], ids=['stock', 'fork']
 )
 def test_the_fork_is_not_given_what_it_does_without(installed, fixes, monkeypatch):
     called: list[str] = []
-    for name in ('provide_pkg_resources', 'provide_compiled_ops', *FOR_BOTH):
+    for name in FIXES:
         monkeypatch.setattr(compat, name, functools.partial(called.append, name))
     monkeypatch.setattr(compat, 'installed_versions', lambda: installed)
     compat.apply()
@@ -96,7 +88,6 @@ CALL_AN_OP = """
         'heads': 'ASPPHead' in mmseg.models.HEADS or 'ASPPHead' in dir(mmseg.models),
         'full': mmcv_full_available(),
         'compiler': collect_env()['MMCV Compiler'],
-        'finders': sum(isinstance(f, compat._PkgResources) for f in sys.meta_path),
     }))
 """
 
@@ -111,7 +102,6 @@ def test_models_import_and_a_called_op_names_itself():
     assert found['heads']
     assert found['full'] is False  # the stand-in does not pass for compiled ops
     assert found['compiler'] == 'n/a'
-    assert found['finders'] <= 1  # after two calls of apply
     assert not hasattr(compat._MissingOps('mmcv._ext'), '__file__')
 
 
@@ -125,7 +115,7 @@ def test_models_do_not_import_without_compat():
 @pytest.mark.parametrize(
     ('ext', 'printed', 'error'),
     [
-        ('nms = "compiled"', ['compiled', 'real'], ''),
+        ('nms = "compiled"', ['compiled'], ''),
         # A broken binary keeps its own error.
         ('raise ImportError("undefined symbol: _Z1x")', [], 'ImportError: undefined symbol: _Z1x'),
     ],
@@ -134,40 +124,14 @@ def test_sound_stack_is_left_alone(ext, printed, error, tmp_path):
     (tmp_path / 'mmcv').mkdir()
     (tmp_path / 'mmcv' / '__init__.py').touch()
     (tmp_path / 'mmcv' / '_ext.py').write_text(ext)
-    (tmp_path / 'pkg_resources.py').write_text('get_distribution = "real"')
     code = """
-        assert sys.meta_path == finders and 'mmcv._ext' not in sys.modules
-        import mmcv._ext, pkg_resources
-        print(mmcv._ext.nms, pkg_resources.get_distribution)
+        assert 'mmcv._ext' not in sys.modules
+        import mmcv._ext
+        print(mmcv._ext.nms)
     """
-    result = run_python(after('provide_pkg_resources', 'provide_compiled_ops', code=code), tmp_path)
+    result = run_python(after('provide_compiled_ops', code=code), tmp_path)
     assert result.stdout.split() == printed
     assert result.stderr.endswith(f'{error}\n' if error else ''), result.stderr
-
-
-# --- pkg_resources ----------------------------------------------------------------------------
-
-
-@needs_new_setuptools
-def test_pkg_resources_stand_in_answers_what_mmengine_asks(monkeypatch, tmp_path):
-    pkg_resources = importlib.reload(importlib.import_module('pkg_resources'))
-    distribution = pkg_resources.get_distribution('mmengine')
-    assert distribution.version == importlib.metadata.version('mmengine')
-    assert pathlib.Path(distribution.location, 'mmengine', '__init__.py').is_file()
-    assert distribution.has_metadata('top_level.txt')
-    assert distribution.get_metadata('top_level.txt').split() == ['mmengine']
-    assert not distribution.has_metadata('no_such_file.txt')
-    with pytest.raises(pkg_resources.DistributionNotFound):
-        pkg_resources.get_distribution('no-such-distribution')
-    for part in ('one', 'two'):  # a namespace package spans two folders
-        package = tmp_path / part / 'namespace_of_test'
-        package.mkdir(parents=True)
-        declare = "__import__('pkg_resources').declare_namespace(__name__)"
-        (package / '__init__.py').write_text(declare)
-        (package / f'{part}.py').touch()
-        monkeypatch.syspath_prepend(str(tmp_path / part))
-    importlib.import_module('namespace_of_test.one')
-    importlib.import_module('namespace_of_test.two')
 
 
 # --- checkpoints ------------------------------------------------------------------------------

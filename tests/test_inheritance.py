@@ -2,18 +2,16 @@
 
 import re
 import sys
-from importlib import metadata
 from pathlib import Path
 
+import mmseg
 import pytest
 from mmengine.config import Config, utils
 from mmengine.config import config as config_module
-from mmengine.config.utils import MODULE2PACKAGE, _get_external_cfg_base_path
-from mmengine.utils import get_installed_path
 from yapf.yapflib import yapf_api
 
 import mmseg_pacbal
-from mmseg_pacbal import compat, configs, registration
+from mmseg_pacbal import configs, registration
 from tests.environments import LOCAL, Environment, build_wheel, copy_checkout
 
 FORMS = {
@@ -91,14 +89,29 @@ def test_an_unknown_name_lists_what_there_is(tmp_path):
             find()
 
 
-def test_a_config_of_mmsegmentation_is_found_without_reading_its_metafiles(monkeypatch):
-    name = 'fcn/fcn_r50-d8_4xb2-40k_cityscapes-512x1024.py'
-    expected = _get_external_cfg_base_path(get_installed_path('mmseg'), name), 'mmseg'
+def test_a_base_of_mmsegmentation_is_found_by_its_folder(tmp_path, monkeypatch):
+    """Without its metafiles, the name of its distribution, or the gone pkg_resources."""
     monkeypatch.setattr(utils, '_get_cfg_metainfo', lambda *_: pytest.fail('reads metafiles'))
+    folder = Path(mmseg.__file__).parent
+    name = 'fcn/fcn_r50-d8_4xb2-40k_cityscapes-512x1024.py'
+    expected = str(folder / '.mim' / 'configs' / name), 'mmseg'
     assert Config._get_cfg_path(f'mmseg::{name}', 'mine.py') == expected
-    monkeypatch.undo()
-    with pytest.raises(FileNotFoundError, match=r'fcn/nothing\.py'):
+    mine = tmp_path / 'mine.py'
+    other = tmp_path / 'other_package'
+    other.mkdir()
+    (other / '__init__.py').touch()
+    (other / 'base.py').write_text('max_iters = 7\n')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(sys.modules, 'pkg_resources', None)
+    mine.write_text(
+        'from mmengine.config import read_base\n'
+        'with read_base():\n    from other_package.base import *\n'
+    )
+    assert Config.fromfile(mine).max_iters == 7
+    with pytest.raises(FileNotFoundError, match=r'mmseg::fcn/nothing\.py does not exist'):
         Config._get_cfg_path('mmseg::fcn/nothing.py', 'mine.py')
+    with pytest.raises(ModuleNotFoundError, match='mmnothing is not installed'):
+        Config._get_cfg_path('mmnothing::fcn.py', 'mine.py')
 
 
 def test_an_unchanged_config_is_formatted_once(monkeypatch):
@@ -117,19 +130,6 @@ def test_an_unchanged_config_is_formatted_once(monkeypatch):
     assert (cfg.pretty_text, len(formatted)) == ('model = dict(a=3)\n', 2)
     monkeypatch.delattr(config_module, 'FormatCode')  # as in the maintained fork
     registration.format_once()
-
-
-@pytest.mark.parametrize('distribution', ['mmsegmentation', 'onedl-mmsegmentation'])
-def test_the_fork_is_found_under_its_own_name(distribution, monkeypatch):
-    def version(name: str) -> str:
-        if name != distribution:
-            raise metadata.PackageNotFoundError(name)
-        return '1.4'
-
-    monkeypatch.setattr(metadata, 'version', version)
-    monkeypatch.setitem(MODULE2PACKAGE, 'mmseg', 'mmsegmentation')  # as mmengine has it
-    compat.name_mmsegmentation()
-    assert MODULE2PACKAGE['mmseg'] == distribution
 
 
 @pytest.fixture(scope='module')

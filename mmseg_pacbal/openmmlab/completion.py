@@ -179,8 +179,8 @@ def only_here(cfg: Config, path: str, options: dict | None) -> list[str]:
             infer_settings(stock)
     theirs = {name: _plain(value) for name, value in _leaves(stock)}
     settings = [name for name, value in _leaves(cfg) if theirs.get(name, ...) != _plain(value)]
-    if 'mmseg' in bases and getattr(find_spec('pkg_resources'), 'origin', None):
-        bases.remove('mmseg')  # mmengine finds it by a pkg_resources that is not ours
+    if 'mmseg' in bases and find_spec('pkg_resources'):
+        bases.remove('mmseg')  # which mmengine finds by it
     return [*(f'the base {name}::...' for name in bases), *settings]
 
 

@@ -1,7 +1,6 @@
 """What a config leaves out, sets in vain, or has from our tools alone, in one sentence each."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from mmengine.config import Config
@@ -182,9 +181,7 @@ def test_variable_that_is_set_in_vain(lines, options, said, write, capsys):
     ids=str,
 )
 def test_what_holds_under_our_tools_alone(lines, options, names, write, monkeypatch, capsys):
-    monkeypatch.setattr(
-        completion, 'find_spec', lambda name: SimpleNamespace(origin='site-packages')
-    )
+    monkeypatch.setattr(completion, 'find_spec', lambda name: name)
     path = write(*lines)
     cfg = load_complete_config(path, options)
     capsys.readouterr()
@@ -193,7 +190,7 @@ def test_what_holds_under_our_tools_alone(lines, options, names, write, monkeypa
 
 
 def test_bases_of_mmsegmentation_without_pkg_resources(write, monkeypatch):
-    monkeypatch.setattr(completion, 'find_spec', lambda name: SimpleNamespace(origin=None))
+    monkeypatch.setattr(completion, 'find_spec', lambda name: None)
     path = write(STOCK)
     assert only_here(load_complete_config(path), path, None) == ['the base mmseg::...']
 
