@@ -24,6 +24,12 @@ def copy_checkout(folder: Path) -> Path:
     return shutil.copytree(ROOT, folder, ignore=skipped)
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    files = (path for path in sorted(folder.rglob('*')) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
 def build_wheel(folder: Path) -> Path:
     source, out = copy_checkout(folder / 'source'), folder / 'wheel'
     subprocess.run([*PIP, 'wheel', *LOCAL, '-w', out, source], check=True)

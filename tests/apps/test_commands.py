@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mmseg_pacbal.apps import commands, refusals
-from tests.environments import ROOT, printed_by, run_python
+from tests.environments import ROOT, contents, printed_by, run_python
 
 HEAVY = {'torch', 'numpy', 'cv2', 'mmengine', 'mmcv', 'mmseg', 'rich', 'gradio'}
 TOOLS = sorted(path.stem for path in (ROOT / 'tools').glob('*.py'))
@@ -70,45 +70,74 @@ def test_arguments_come_before_heavy_imports(asked, name):
 
 
 # Arguments that a command refuses, below a folder with what they name, and what it says.
+OVERWRITTEN = 'would be overwritten; add --overwrite or give another'
+READ = 'a.pth is a file that this tool reads; give another --out'
 REFUSED = {
     'train none.py': 'config none.py does not exist',
-    'train a.py --work-dir work': 'work holds checkpoints of an earlier run',
+    'train a.py --work-dir work': (
+        'work holds checkpoints of an earlier run, which a new one would overwrite; add --resume to'
+    ),
     'check none.py': 'config none.py does not exist',
     'test a.py none.pth': 'checkpoint none.pth does not exist',
-    'test a.py a.pth --out out': 'out/masks/a.png and 1 more would be overwritten',
-    'test a.py a.pth --show-dir out': 'out/vis_data/config.py would be overwritten',
+    'test a.py a.pth --out out': f'out/masks/a.png and 1 more {OVERWRITTEN} --out',
+    'test a.py a.pth --show-dir out': f'out/vis_data/config.py {OVERWRITTEN} --show-dir',
+    'test a.py a.pth --opacity 0.5': (
+        '--opacity is of the pictures in --show-dir, which was not given'
+    ),
     'predict a.py a.pth none --out new': 'none does not exist; give an image or a folder',
-    'predict a.py a.pth images --out out': 'out/masks/a.png would be overwritten',
-    'visualize a.py a.pth --figure loss --out out/old.png': 'out/old.png would be overwritten',
+    'predict a.py a.pth images --out out': f'out/masks/a.png {OVERWRITTEN} --out',
+    'predict a.py a.pth images --out new --opacity -0.1': (
+        '--opacity must be from 0 to 1, but got -0.1'
+    ),
+    'predict a.py a.pth images --out new --opacity nan': (
+        '--opacity must be from 0 to 1, but got nan'
+    ),
+    'visualize a.py a.pth --figure loss --out out/old.png': f'out/old.png {OVERWRITTEN} --out',
+    'visualize a.py a.png --figure loss --out a.png --overwrite': READ.replace('pth', 'png'),
     'visualize a.py a.pth --figure comparison --out b.png --compare a.py none.pth': (
         'checkpoint none.pth does not exist'
     ),
     'weights browse a.py --num 0': '--num must be 1 or more, but got 0',
     'weights statistics none': 'none holds no label map *.png',
     'weights explore --labels none': '--labels none does not exist',
-    'analyze a.py a.pth --out out': 'out/regions.md and 1 more would be overwritten',
+    'weights explore a.py --labels images': '--labels needs no config',
+    'analyze a.py a.pth --out done': f'done/regions.md and 1 more {OVERWRITTEN} --out',
+    'analyze a.py a.pth --out new --compare a.py none.pth': 'checkpoint none.pth does not exist',
     'compare out': 'out/calibration.csv does not exist',
-    'export a.py a.pth': 'a.onnx would be overwritten',
+    'compare images': 'images/regions.csv does not exist',
+    'export a.py a.pth': f'a.onnx {OVERWRITTEN} --out',
+    'export a.py a.pth --out b.onnx': f'b.onnx.data {OVERWRITTEN} --out',
+    'export a.py a.pth --out a.pth --overwrite': READ,
     'study none': 'there is no study ',
-    'demo --work-dir work': 'work/last_checkpoint and 1 more would be overwritten',
-    'doctor --json out/old.png': 'out/old.png would be overwritten',
+    'demo --work-dir work': f'work/last_checkpoint and 1 more {OVERWRITTEN} --work-dir',
+    'demo --work-dir done': f'done/panels.png {OVERWRITTEN} --work-dir',
+    'doctor --json out/old.png': f'out/old.png {OVERWRITTEN} --json',
     'prepare-voc --voc none': 'none does not exist; give the path of a file or an http(s) URL',
-    'prepare-voc --check --out out': 'out holds no VOC2012',
+    'prepare-voc --voc a.pth --sbd none': 'none does not exist; give the path of a file or an htt',
+    'prepare-voc --check --out out': 'out holds no VOC2012; give the VOCdevkit folder as --out',
     'convert-lite0 none': 'there is no file none',
-    'convert-lite0 a.pth --out out/old.png': 'out/old.png would be overwritten',
+    'convert-lite0 a.pth --out out/old.png': f'out/old.png {OVERWRITTEN} --out',
+    'convert-lite0 a.pth --out a.pth --overwrite': READ,
 }
 
 
 @pytest.fixture(scope='module')
 def refused(tmp_path_factory) -> Answers:
     folder = tmp_path_factory.mktemp('refused')
-    files = ('a.py', 'a.pth', 'a.onnx', 'images/a.jpg', 'work/iter_2.pth', 'work/last_checkpoint')
-    results = ('old.png', 'masks/a.png', 'regions.md', 'regions.csv', 'vis_data/config.py')
-    for name in (*files, *(f'out/{name}' for name in results)):
+    for name in (
+        *('a.py', 'a.pth', 'a.png', 'a.onnx', 'b.onnx.data', 'images/a.jpg'),
+        *('work/iter_2.pth', 'work/last_checkpoint', 'done/panels.png'),
+        *('done/regions.md', 'done/calibration.csv', 'out/regions.csv'),
+        *('out/old.png', 'out/masks/a.png', 'out/vis_data/config.py'),
+    ):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return ask({words: ['mmseg_pacbal.apps.commands', *words.split()] for words in REFUSED}, folder)
+        path.write_text('mine')
+    before = contents(folder)
+    calls = {words: ['mmseg_pacbal.apps.commands', *words.split()] for words in REFUSED}
+    said = ask(calls, folder)
+    assert contents(folder) == before
+    return said
 
 
 @pytest.mark.parametrize('words', REFUSED)

@@ -58,5 +58,3 @@ def test_a_mistake_is_one_sentence(tmp_path, capsys):
         _, sentence = failure(capsys, 'compare_errors', good, folder)
         assert sentence.startswith(f'{folder} holds the errors of ce'), sentence
         assert 'the same two models' in sentence
-    _, sentence = failure(capsys, 'compare_errors', tmp_path)
-    assert sentence.startswith(f'{tmp_path / "regions.csv"} does not exist'), sentence

@@ -71,14 +71,12 @@ class Code:
         (b'<html>404</html>', '{path} could not be read as a checkpoint'),
         (Code(), '{path} was not loaded, as it carries '),
         ([torch.zeros(1)], '{path} holds no weights; give the .pth file of the package'),
-        (None, 'no file {path}'),
     ],
 )
 def test_what_holds_no_weights(content, sentence, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / 'a.pth'
-    if content is not None:
-        path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
+    path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
     before = [p.name for p in tmp_path.iterdir()]
     message = mistake(capsys, 'convert_lite0', path, '--out', tmp_path / 'b.pth')
     assert sentence.format(path=path) in message

@@ -71,8 +71,6 @@ def test_tool(tmp_path, capsys):
         assert f'| {tmp_path} | 1 | {mean} |' in capsys.readouterr().out
     wrong = mistake(capsys, 'weight_statistics', tmp_path, '--loss', 'kernal_size=9')
     assert 'kernel_size' in wrong
-    (tmp_path / 'a.png').unlink()
-    assert mistake(capsys, 'weight_statistics', tmp_path).startswith(f'{tmp_path} holds no label')
 
 
 def test_squares_of_the_page_on_antialiasing():

@@ -122,9 +122,3 @@ class Archives:
     def prepare(self, root: Path) -> None:
         with contextlib.redirect_stdout(io.StringIO()):
             voc_archives.prepare(self.voc, self.sbd, root)
-
-
-def tree(root: Path) -> dict[str, bytes]:
-    """Content of every file below a folder."""
-    files = (path for path in sorted(root.rglob('*')) if path.is_file())
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -18,6 +17,7 @@ from PIL import Image
 from mmseg_pacbal import BoundaryAwareLoss, configs
 from mmseg_pacbal.apps import cli
 from mmseg_pacbal.openmmlab.engine import CheckedRunner, build_runner
+from tests.environments import contents
 from tests.running import DEMO, call_tool, mistake, small
 from tests.tools.test_hostile_checkpoints import Payload
 
@@ -91,78 +91,39 @@ def test_place_that_cannot_be_written_to(tmp_path, monkeypatch):
 # --- every tool that writes ---
 
 
-def test_no_tool_overwrites_unasked(tiny, data, tmp_path, capsys):
-    Image.new('RGB', (8, 8)).save(tmp_path / 'a.png')
-    weights = tmp_path / 'weights.pth'
-    torch.save({}, weights)
-    out = tmp_path / 'out'
+def test_no_tool_overwrites_unasked(tiny, tmp_path, capsys):
+    """Nor those that can tell so early only what is in test_commands.py."""
+    picture, out = tmp_path / 'a.png', tmp_path / 'out'
+    Image.new('RGB', (8, 8)).save(picture)
     # tool and arguments -> the file of the user's where the result would be
     cases = {
-        ('predict', *tiny, tmp_path / 'a.png', '--out', out): 'masks/a.png',
-        ('visualize', tiny[0], '--figure', 'weights', '--out', out / 'f.pdf'): 'f.pdf',
-        ('analyze_errors', *tiny, '--out', out): 'calibration.csv',
-        ('export_onnx', *tiny, '--out', out / 'a.onnx'): 'a.onnx.data',
+        ('predict', *tiny, picture, '--out', out, '--probabilities', 8): 'probabilities/6/a.png',
         ('browse_weights', tiny[0], '--out', out): '00000_2012_000001.png',
-        ('demo', '--work-dir', out, *small(data)): 'panels.png',
-        ('test', *tiny, '--work-dir', tmp_path, '--out', out): 'other.png',
-        ('test', *tiny, '--work-dir', tmp_path, '--show-dir', out): 'vis_data/config.py',
         ('run_study', 'table3', '--results', out): 'table.csv',
-        ('convert_lite0', weights, '--out', out / 'a.pth'): 'a.pth',
     }
     for command, name in cases.items():
         mine = out / name
         mine.parent.mkdir(parents=True)
         mine.write_text(MINE)
         sentence = mistake(capsys, *command)
-        option = next(o for o in ('--show-dir', '--results', '--out', '--work-dir') if o in command)
+        option = '--results' if 'run_study' in command else '--out'
         expected = f'{mine} would be overwritten; add --overwrite or give another {option}'
         assert sentence == expected, command
-        assert [path for path in out.rglob('*') if path.is_file()] == [mine]
-        assert mine.read_text() == MINE
+        assert contents(out) == {name: MINE.encode()}
         shutil.rmtree(out)
 
 
-def test_demo_does_not_overwrite_checkpoints(data, tmp_path, capsys):
-    (tmp_path / 'iter_600.pth').write_text(MINE)
-    sentence = mistake(capsys, 'demo', '--work-dir', tmp_path, *small(data))
-    assert sentence.startswith(f'{tmp_path}/iter_600.pth would be overwritten')
-
-
-def test_doctor_does_not_overwrite_its_report(monkeypatch, tmp_path, capsys):
-    from mmseg_pacbal.apps import commands, doctor
-
-    path = tmp_path / 'found.json'
-    path.write_text(MINE)
-    monkeypatch.setattr(doctor, 'CHECKS', [])
-    monkeypatch.setattr('sys.argv', ['doctor', '--json', str(path)])
-    with pytest.raises(SystemExit):
-        commands.run('doctor')
-    assert f'{path} would be overwritten; add --overwrite' in capsys.readouterr().err
-    assert path.read_text() == MINE
-    monkeypatch.setattr('sys.argv', ['doctor', '--json', str(path), '--overwrite'])
-    commands.run('doctor')
-    assert path.read_text() != MINE
-
-
-@pytest.mark.parametrize('tool', ['export_onnx', 'visualize', 'convert_lite0'])
-def test_no_tool_destroys_what_it_reads(tool, tiny, tmp_path, capsys):
-    """Even when it is asked to overwrite."""
-    checkpoint = shutil.copy(tiny[1], tmp_path / 'model.pdf')
-    before = checkpoint.read_bytes()
-    given = (checkpoint,) if tool == 'convert_lite0' else (tiny[0], checkpoint)
-    options = ('--figure', 'loss') if tool == 'visualize' else ()
-    sentence = mistake(capsys, tool, *given, *options, '--out', checkpoint, '--overwrite')
-    assert sentence == f'{checkpoint} is a file that this tool reads; give another --out'
-    assert checkpoint.read_bytes() == before
-
-
 def test_results_are_replaced_on_request(tiny, tmp_path):
-    Image.new('RGB', (8, 8)).save(tmp_path / 'a.png')
-    mask = tmp_path / 'out' / 'masks' / 'a.png'
-    mask.parent.mkdir(parents=True)
-    mask.write_text(MINE)
-    call_tool('predict', *tiny, tmp_path / 'a.png', '--out', tmp_path / 'out', '--overwrite')
-    assert Image.open(mask).mode == 'P'
+    Image.new('RGB', (8, 9)).save(tmp_path / 'a.png')
+    results = {'masks': 'P', 'probabilities/6': 'L'}
+    for folder in results:
+        (tmp_path / 'out' / folder).mkdir(parents=True)
+        (tmp_path / 'out' / folder / 'a.png').write_text(MINE)
+    options = ('--out', tmp_path / 'out', '--probabilities', 8, '--overwrite')
+    call_tool('predict', *tiny, tmp_path / 'a.png', *options)
+    for folder, mode in results.items():
+        image = Image.open(tmp_path / 'out' / folder / 'a.png')
+        assert (image.mode, image.size) == (mode, (8, 9))
 
 
 # --- the config in a work dir ---

@@ -82,15 +82,6 @@ def test_opacity_and_legend(opacity, tiny, picture, tmp_path):
     assert overlay[height:].std() > 5  # names and colours
 
 
-@pytest.mark.parametrize('opacity', [-0.1, 'nan'])
-def test_opacity_out_of_range(opacity, tiny, tmp_path, capsys):
-    expected = f'--opacity must be from 0 to 1, but got {opacity}'
-    options = ['--out', tmp_path, '--opacity', opacity]
-    assert failure(capsys, 'predict', *tiny, tmp_path, *options)[1] == expected
-    expected = '--opacity is of the pictures in --show-dir, which was not given'
-    assert failure(capsys, 'test', *tiny, '--opacity', 0.5)[1] == expected
-
-
 def test_amp_predicts_under_autocast(tiny, inferencer, picture, tmp_path):
     picture.save(tmp_path / 'a.png')
     call_tool('predict', *tiny, tmp_path / 'a.png', '--out', tmp_path, '--amp', '--device', 'cpu')

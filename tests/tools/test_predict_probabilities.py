@@ -12,7 +12,7 @@ from PIL import Image
 from mmseg_pacbal.apps import export_onnx
 from mmseg_pacbal.apps.predict import find_jobs
 from mmseg_pacbal.datasets.synthetic_scene import render_scene
-from tests.running import call_tool, mistake
+from tests.running import call_tool
 from tests.visualization.tiny import write_checkpoint, write_config
 
 
@@ -65,19 +65,6 @@ def test_probabilities(channels, bits, picture, tmp_path, capsys):
     steps = written - p * (2**bits - 1)
     assert np.abs(steps).max() <= 0.5 + 2**bits * 1e-5  # rounding, and that of float32 logits
     assert abs(steps.mean()) < 0.01  # neither up nor down
-
-
-def test_probabilities_are_not_overwritten(picture, tmp_path, tiny, capsys):
-    picture.save(tmp_path / 'a.png')
-    kept, out = tmp_path / 'out' / 'probabilities' / '6' / 'a.png', tmp_path / 'out'
-    kept.parent.mkdir(parents=True)
-    kept.write_text('mine')
-    arguments = (*tiny, tmp_path / 'a.png', '--out', out, '--probabilities', 8)
-    assert f'{kept} would be overwritten' in mistake(capsys, 'predict', *arguments)
-    assert [path for path in out.rglob('*') if path.is_file()] == [kept]
-    assert kept.read_text() == 'mine'
-    call_tool('predict', *arguments, '--overwrite')
-    assert mmcv.imread(str(kept), 'unchanged').shape == (64, 80)
 
 
 @pytest.mark.parametrize('threshold', [0.33, pytest.param(None, marks=pytest.mark.slow)])

@@ -18,6 +18,7 @@ from mmseg_pacbal.apps.voc import layout as voc_layout
 from mmseg_pacbal.datasets.palette import voc_colormap
 from mmseg_pacbal.openmmlab.data_checks.loaders import check_data, verify_data
 from tests.conftest import DATA
+from tests.environments import contents
 from tests.running import ROOT, call_tool, failure, mistake
 from tests.tools.small_voc import (
     AUG,
@@ -32,7 +33,6 @@ from tests.tools.small_voc import (
     mat,
     member,
     sbd_label,
-    tree,
     voc_label,
 )
 
@@ -95,9 +95,9 @@ def test_makes_masks_and_lists_that_our_configs_read(capsys, archives, root):
 
 def test_second_run_changes_nothing(archives, made):
     (made / 'JPEGImages' / 'of_mine.jpg').write_bytes(b'mine')
-    before, content = state(made.parent), tree(made)
+    before, content = state(made.parent), contents(made)
     archives.prepare(made)
-    assert (state(made.parent), tree(made)) == (before, content)
+    assert (state(made.parent), contents(made)) == (before, content)
 
 
 def killed_after(files: int, archives: Archives, root: Path) -> None:
@@ -120,14 +120,14 @@ def killed_after(files: int, archives: Archives, root: Path) -> None:
 
 
 def test_continues_after_being_killed_at_any_file(archives, made, tmp_path):
-    expected = tree(made)
+    expected = contents(made)
     root = tmp_path / 'killed' / 'VOC2012'
     for _ in range((len(expected) - 1) // 3):
         killed_after(3, archives, root)
-        whole = {name: data for name, data in tree(root).items() if not name.endswith('.part')}
+        whole = {name: data for name, data in contents(root).items() if not name.endswith('.part')}
         assert whole.items() <= expected.items()
     archives.prepare(root)
-    assert tree(root) == expected
+    assert contents(root) == expected
 
 
 @pytest.mark.parametrize(
@@ -171,15 +171,12 @@ def test_two_at_once(capsys, archives, root):
 
 
 @pytest.mark.parametrize('which', ['voc', 'sbd'])
-def test_archive_with_a_wrong_checksum_or_none(capsys, archives, root, which):
+def test_archive_with_a_wrong_checksum(capsys, archives, root, which):
     path = getattr(archives, which)
     path.write_bytes(path.read_bytes()[:-1])
     sentence = mistake(capsys, 'prepare_voc', *arguments(archives, root))
     assert sentence.startswith(f'{path} is damaged or a different file: its md5 checksum is ')
     assert sentence.endswith('give the path of an intact copy, or its URL')
-    path.unlink()
-    sentence = mistake(capsys, 'prepare_voc', *arguments(archives, root))
-    assert sentence == f'{path} does not exist; give the path of a file or an http(s) URL'
     assert not root.exists()
 
 
@@ -208,7 +205,7 @@ def test_regular_files_below_the_folder_alone_are_written(archives, made, tmp_pa
     archives.write()
     root = tmp_path / 'other' / 'VOC2012'
     archives.prepare(root)
-    assert tree(root) == tree(made)
+    assert contents(root) == contents(made)
     written = [path for path in root.parent.rglob('*') if not path.is_dir()]
     assert all(stat.S_ISREG(path.lstat().st_mode) for path in written)
     assert not list(tmp_path.rglob('outside'))
@@ -271,11 +268,6 @@ def test_check_of_lists(capsys, made, name, content, sentence):
     if content is not None:
         path.write_text(content)
     assert sentence.format(path=path) in check(capsys, made)[0]
-
-
-def test_check_without_tree(capsys, tmp_path):
-    sentence = mistake(capsys, 'prepare_voc', '--check', '--out', tmp_path)
-    assert sentence == f'{tmp_path} holds no VOC2012; give the VOCdevkit folder as --out'
 
 
 def test_check_of_the_real_sample(capsys):

@@ -182,7 +182,6 @@ def test_mistakes_in_config_and_options(capsys, data, tmp_path):
     orphan.write_text("_base_ = './nothing.py'\n")
     nowhere = f'data_root={tmp_path}/none'
     cases: list[tuple[list, list[str]]] = [
-        (['configs/no_such.py'], ['config configs/no_such.py does not exist']),
         ([broken], [f'config {broken} does not parse']),
         ([orphan], [f'config {orphan} does not parse', 'nothing.py']),
         ([DEMO, *small(data, 'model.decode_head.ratez=1')], ['ratez']),
@@ -223,14 +222,6 @@ def test_incomplete_data(capsys, tmp_path):
         (lists / f'{name}.txt').write_text('2007_000032\n2007_000039\n')
     sentence = mistake(capsys, 'train', VOC, *options)
     assert '2007_000032.jpg is missing, and so are 3 more files; complete' in sentence
-
-
-def test_earlier_run_is_not_overwritten(capsys, trained, data):
-    before = (trained / 'last_checkpoint').read_text()
-    sentence = mistake(capsys, 'train', DEMO, '--work-dir', trained, *small(data))
-    assert f'{trained} holds checkpoints of an earlier run' in sentence
-    assert '--resume' in sentence
-    assert (trained / 'last_checkpoint').read_text() == before
 
 
 def test_a_second_training_is_refused(capsys, data, tmp_path):

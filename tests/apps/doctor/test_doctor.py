@@ -319,7 +319,9 @@ def test_exit_code_and_precision(fails, monkeypatch, tmp_path):
     precision = lambda device: torch.get_float32_matmul_precision()  # noqa: E731
     check = Check('one', raise_error if fails else precision, 'Ask')
     monkeypatch.setattr(doctor, 'CHECKS', [check])
-    monkeypatch.setattr(sys, 'argv', ['doctor', '--json', str(tmp_path / 'found.json')])
+    (tmp_path / 'found.json').write_text('of another day')
+    options = ['--json', str(tmp_path / 'found.json'), '--overwrite']
+    monkeypatch.setattr(sys, 'argv', ['doctor', *options])
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision('high')
     try:

@@ -12,7 +12,7 @@ from PIL import Image
 from mmseg_pacbal.apps.explore.answers import Answers, message
 from mmseg_pacbal.apps.explore.samples import folder_source
 from mmseg_pacbal.apps.explore.settings import settings_of, values_of
-from tests.running import DEMO, mistake
+from tests.running import mistake
 
 SKIP = object()
 FAKE = SimpleNamespace(skip=lambda: SKIP, Slider=lambda **slider: slider)
@@ -69,12 +69,6 @@ def test_names_of_files_are_no_html():
 
 
 # --- the tool ---
-
-
-def test_config_and_labels(capsys, tmp_path):
-    pytest.importorskip('gradio')
-    both = mistake(capsys, 'explore_weights', DEMO, '--labels', tmp_path)
-    assert both.startswith('--labels needs no config')
 
 
 @pytest.mark.slow

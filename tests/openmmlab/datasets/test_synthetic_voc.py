@@ -13,6 +13,7 @@ from mmseg_pacbal.datasets.palette import palette_image, voc_colormap
 from mmseg_pacbal.datasets.synthetic_scene import CLASSES, PALETTE, render_scene, void_rim
 from mmseg_pacbal.openmmlab.datasets import SyntheticVOCDataset, synthetic_voc
 from mmseg_pacbal.openmmlab.datasets.synthetic_voc import generate_synthetic_voc
+from tests.environments import contents
 
 SMALL = dict(num_train=4, num_val=2, size=(64, 72))
 DISK, BOX, RING, BAR, STAR, TRIANGLE = range(1, 7)
@@ -24,11 +25,6 @@ def read_list(root: Path, title: str) -> list[str]:
 
 def read_mask(root: Path, folder: str, name: str) -> np.ndarray:
     return np.asarray(Image.open(root / folder / f'{name}.png'))
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob('*') if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 @pytest.fixture(scope='module')
@@ -104,16 +100,16 @@ def test_rim_of_a_square_by_hand():
 
 
 def test_same_seed_same_bytes_and_another_seed_other_bytes(tmp_path):
-    one = snapshot(generate_synthetic_voc(tmp_path / 'one', **SMALL))
-    assert snapshot(generate_synthetic_voc(tmp_path / 'two', **SMALL)) == one
+    one = contents(generate_synthetic_voc(tmp_path / 'one', **SMALL))
+    assert contents(generate_synthetic_voc(tmp_path / 'two', **SMALL)) == one
     # 6 images, 2 + 2 masks with rims, 4 without, 5 lists, 1 record
     assert len(one) == 6 + 4 + 4 + 5 + 1
-    other = snapshot(generate_synthetic_voc(tmp_path / 'other', **SMALL, seed=1))
+    other = contents(generate_synthetic_voc(tmp_path / 'other', **SMALL, seed=1))
     assert other.keys() == one.keys()
     pictures = [path for path in one if path.endswith(('jpg', 'png'))]
     assert all(other[path] != one[path] for path in pictures)
     more = {**SMALL, 'num_train': 7, 'num_val': 3}
-    many = snapshot(generate_synthetic_voc(tmp_path / 'many', **more))
+    many = contents(generate_synthetic_voc(tmp_path / 'many', **more))
     assert all(one[path] == many[path] for path in pictures)
 
 
@@ -153,10 +149,10 @@ def test_what_is_not_ours_is_refused(tmp_path, file):
     else:
         (root / file).parent.mkdir(parents=True, exist_ok=True)
         (root / file).write_text('mine')
-    before = snapshot(tmp_path)
+    before = contents(tmp_path)
     with pytest.raises(FileExistsError, match='was not made by generate_synthetic_voc'):
         generate_synthetic_voc(root, **SMALL)
-    assert snapshot(tmp_path) == before
+    assert contents(tmp_path) == before
     assert [path.name for path in tmp_path.iterdir()] == ['VOC2012']
 
 
@@ -193,7 +189,7 @@ def test_slower_of_two_processes_keeps_what_the_faster_made(tmp_path, monkeypatc
             generate_synthetic_voc(root, **SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ['VOC2012']
     alone = generate_synthetic_voc(tmp_path / 'alone', **SMALL, seed=winner_seed)
-    assert snapshot(root) == snapshot(alone)
+    assert contents(root) == contents(alone)
 
 
 SIZE = 'size must be height and width, each an integer, 64 or more, but got '
