@@ -5,7 +5,8 @@ import runpy
 
 import pytest
 
-from mmseg_pacbal import losses
+from mmseg_pacbal import BoundaryAwareLoss, boundary_weight_map, losses
+from mmseg_pacbal.ops.boundary_weight import KERNELS
 from tests.environments import ROOT
 
 PAGE = (ROOT / 'docs' / 'public_api.md').read_text()
@@ -61,12 +62,22 @@ LOST = [
 def test_every_loss_is_registered_and_documented():
     from mmseg.registry import MODELS
 
-    reference = (ROOT / 'docs' / 'api' / 'core.md').read_text()
+    reference, adding = (
+        (ROOT / 'docs' / p).read_text() for p in ('api/core.md', 'add_the_loss.md')
+    )
     for name in losses.__all__:
+        assert name == 'PixelLoss' or name in adding
         assert f'{name}`' in PAGE
         assert f'::: mmseg_pacbal.losses.{name}\n' in reference
         if name != 'PixelLoss':  # the contract of all
             assert MODELS.get(name) is getattr(losses, name)
+
+
+def test_every_kernel_is_documented():
+    choose = (ROOT / 'docs' / 'choose_weights.md').read_text()
+    for text in (BoundaryAwareLoss.__doc__, boundary_weight_map.__doc__, choose):
+        for kernel in KERNELS:
+            assert f"`'{kernel}'`" in text
 
 
 @pytest.mark.parametrize('change, lost', [('moved', []), ('lost', LOST)])

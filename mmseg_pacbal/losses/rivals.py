@@ -82,9 +82,7 @@ class SoftmaxFocalLoss(PixelLoss):
     ) -> tuple[Tensor, Tensor | float]:
         log_p = logits.log_softmax(dim=1)
         nll = F.nll_loss(log_p, label, ignore_index=ignore_index, reduction='none')  # -log p_l
-        loss = nll
-        if self.class_weight is not None:
-            loss = nll * self.class_weight.to(nll)[label.where(label != ignore_index, 0)]
+        loss = self.times_class_weight(nll, label, ignore_index)
         # Where p_l rounds to 1, the power of a gamma below 1 would have an infinite gradient.
         wrong = -torch.expm1(-nll.clamp(min=torch.finfo(nll.dtype).tiny))
         return wrong**self.gamma * loss, (label != ignore_index).sum()

@@ -6,20 +6,14 @@ from mmseg.models.losses.lovasz_loss import lovasz_softmax
 from mmseg.registry import MODELS
 from torch import nn
 
-from ..losses import (
-    BorderWeightLoss,
-    BoundaryAwareLoss,
-    OHEMPixelLoss,
-    PixelLoss,
-    SoftmaxFocalLoss,
-)
+from .. import losses
+from ..losses import BoundaryAwareLoss, PixelLoss
 from ..losses.boundary_aware_loss import PIXEL_LOSS
 from .heads import head_losses
 
-__all__ = ['BorderWeightLoss', 'BoundaryAwareLoss', 'OHEMPixelLoss', 'SoftmaxFocalLoss']
-
-for loss in (BorderWeightLoss, BoundaryAwareLoss, OHEMPixelLoss, SoftmaxFocalLoss):
-    MODELS.register_module(module=loss)
+for name in losses.__all__:
+    if name != 'PixelLoss':  # the base of all
+        MODELS.register_module(module=getattr(losses, name))
 
 
 def _build_pixel_loss(cfg: dict) -> nn.Module:

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmseg_pacbal import BoundaryAwareLoss, boundary_weight_map
-from mmseg_pacbal.losses import BorderWeightLoss, OHEMPixelLoss, SoftmaxFocalLoss
+from mmseg_pacbal import BoundaryAwareLoss, boundary_weight_map, losses
+from mmseg_pacbal.losses import BorderWeightLoss, OHEMPixelLoss, PixelLoss, SoftmaxFocalLoss
 from mmseg_pacbal.ops import border_weight_map
 from tests.needs import needs_mmseg
 
@@ -23,6 +23,10 @@ RIVALS = {
 }
 EVERY_RIVAL = pytest.mark.parametrize('loss_class', RIVALS)
 EVERY = pytest.mark.parametrize('loss_class', [*RIVALS, BoundaryAwareLoss])
+
+
+def test_every_loss_is_tested_here():
+    assert {PixelLoss, BoundaryAwareLoss, *RIVALS} == {getattr(losses, n) for n in losses.__all__}
 
 
 @pytest.fixture

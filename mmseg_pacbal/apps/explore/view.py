@@ -80,7 +80,7 @@ def _card(
     pictures += _figure('edges', data_uri(GREYS[edges], exact=True), text)
     if sample.loss is not None:
         pictures += _loss('weighted', sample.loss * weight, f'{symbol} times cross entropy')
-    width = f'sigma {settings.sigma:g}, ' if settings.kernel == 'gaussian' else ''
+    width = f'sigma {settings.sigma:g}, ' if settings.kernel != 'linear' else ''
     facts = ''.join(
         f'<dt>{term}</dt><dd data-fact="{term.split()[0].lower()}">{fact}</dd>'
         for term, fact in _facts(sample, settings).items()

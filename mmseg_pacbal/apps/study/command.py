@@ -3,13 +3,17 @@
 import argparse
 import signal
 import time
+import warnings
 from datetime import timedelta
 from pathlib import Path
 from typing import NoReturn
 
+from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
 
-from ...configs import tools_folder, walk
+from ...configs import heads, tools_folder, walk
 from ...markdown import to_markdown
 from ...openmmlab.engine.processes import SIGNALS, STOPPED
 from ...openmmlab.terminal import shown_progress
@@ -58,7 +62,26 @@ def run_all(args: argparse.Namespace, paths: StudyPaths) -> None:
 
 def planned(args: argparse.Namespace, study: Study, amp: str | None) -> list[Run]:
     rows, seeds = args.rows or study.rows, args.seeds or study.seeds
-    return plan_runs(study, rows, seeds, args.cfg_options or {}, args.processes, amp)
+    runs = plan_runs(study, rows, seeds, args.cfg_options or {}, args.processes, amp)
+    for run in {run.row: run for run in runs}.values():
+        try:
+            build_heads(run.cfg)
+        except Exception as error:  # whatever a head of the user's raises
+            raise ValueError(f'row {run.row}: {error}') from error
+    return runs
+
+
+def build_heads(cfg: Config) -> None:
+    """Build the heads of a config, so that what a row sets wrongly is told before anything runs.
+
+    Two classes and channels stand for numbers that depend on data and backbone.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # each training gives them
+        for _, head in heads(cfg):
+            numbers = {k: 2 for k in ('num_classes', 'in_channels') if head.get(k, 2) is None}
+            MODELS.build({**head, **numbers})
 
 
 def list_runs(runs: list[Run], paths: StudyPaths) -> str:

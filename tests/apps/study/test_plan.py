@@ -1,10 +1,12 @@
 import json
+import re
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from mmseg_pacbal.apps.study.command import list_runs, list_settings
+from mmseg_pacbal.apps.study.command import build_heads, list_runs, list_settings, planned
 from mmseg_pacbal.apps.study.execution import StudyPaths
 from mmseg_pacbal.apps.study.plan import Row, Run, Study, load_study, plan_runs
 from mmseg_pacbal.configs import config
@@ -53,6 +55,26 @@ def test_every_row_of_a_shipped_study_parses(name):
     runs = plan_runs(study, study.rows, [0], {})
     assert [run.row for run in runs] == list(study.rows)
     assert len({run.fingerprint for run in runs}) == len(runs)
+    for run in runs:
+        build_heads(run.cfg)
+
+
+@pytest.mark.parametrize(
+    ('setting', 'sentence'),
+    [
+        (dict(kernel='quadric'), "row b: kernel must be one of ('gaussian', 'linear'), but got"),
+        (dict(kernal='linear'), "no argument kernal (got 'linear'); did you mean kernel?"),
+    ],
+    ids=str,
+)
+def test_a_row_that_builds_no_head_is_named_before_anything_runs(tmp_path, setting, sentence):
+    ((name, value),) = setting.items()
+    row = dict(config='bal_{dataset}.py', options={f'model.decode_head.loss_decode.{name}': value})
+    path = tmp_path / 'mine.yml'
+    path.write_text(yaml.safe_dump(dict(baseline='a', rows=dict(a=ROWS['a'], b=row))))
+    args = Namespace(rows=None, seeds=None, cfg_options=None, processes=1)
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        planned(args, load_study(str(path), 'camvid_mini'), amp=None)
 
 
 def test_the_recipe_search_tries_what_the_plan_says():
