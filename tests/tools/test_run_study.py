@@ -7,13 +7,13 @@ import re
 import shlex
 import signal
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.apps.study.stand_ins import wait_until
 from tests.environments import ROOT
 from tests.running import DEMO, run_tool, tool_command
 
@@ -49,15 +49,42 @@ def run(study: Path, *own: str, options: Sequence[str] = ()) -> subprocess.Compl
     return run_tool('run_study', *args(study, *own), *options, cwd=study.parent)
 
 
+def done(study: Path, *own: str, options: Sequence[str] = ()) -> str:
+    """What a command prints that ends without an error."""
+    result = run(study, *own, options=options)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def refused(study: Path, *own: str, options: Sequence[str] = ()) -> str:
+    """The error of a command."""
+    result = run(study, *own, options=options)
+    assert result.returncode == 1
+    return result.stderr
+
+
+def start(study: Path, *options: str) -> subprocess.Popen:
+    """A command that can be killed with all that it starts, as Ctrl-C in a terminal reaches it."""
+    return subprocess.Popen(
+        tool_command('run_study', *args(study, '--rows', 'base'), *options),
+        cwd=study.parent,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def first(study: Path) -> Path:
+    """The folder of the first run."""
+    return study.parent / 'work_dirs' / 'studies' / 'mine' / 'demo' / 'base-seed0'
+
+
 def records(study: Path) -> dict[str, dict]:
     folder = study.parent / 'results' / 'mine' / 'demo'
     return {path.stem: json.loads(path.read_text()) for path in folder.glob('*.json')}
 
 
 def test_runs_once_and_reports(study):
-    first = run(study, '1')  # a second seed
-    assert first.returncode == 0, first.stderr
-    assert '4 of 4 runs finished' in first.stdout
+    assert '4 of 4 runs finished' in done(study, '1')  # a second seed
     made = records(study)
     assert sorted(made) == ['base-seed0', 'base-seed1', 'other-seed0', 'other-seed1']
     for record in made.values():
@@ -71,59 +98,37 @@ def test_runs_once_and_reports(study):
     assert (folder / 'plot.png').read_bytes().startswith(b'\x89PNG')
 
     logs = sorted((study.parent / 'work_dirs').rglob('*.log'))
-    again = run(study, '1')
-    assert again.returncode == 0, again.stderr
+    done(study, '1')
     assert sorted((study.parent / 'work_dirs').rglob('*.log')) == logs  # nothing ran again
 
-    other = run(study, '1', '--results', 'results/copy/demo', '--work-dir', 'elsewhere')
-    assert other.returncode == 0, other.stderr  # the same runs are taken over
+    # The same runs are taken over.
+    done(study, '1', '--results', 'results/copy/demo', '--work-dir', 'elsewhere')
     assert list((study.parent / 'elsewhere').rglob('*.pth')) == []
     assert len(list((study.parent / 'results' / 'copy' / 'demo').glob('*.json'))) == 4
 
 
 def test_continues_after_a_kill(study):
-    runner = subprocess.Popen(
-        tool_command('run_study', *args(study, '--rows', 'base')),
-        cwd=study.parent,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    first = study.parent / 'work_dirs' / 'studies' / 'mine' / 'demo' / 'base-seed0'
-    deadline = time.time() + 240
-    while not (first / 'iter_2.pth').exists() and time.time() < deadline:
-        time.sleep(0.05)
+    runner = start(study)
+    wait_until((first(study) / 'iter_2.pth').exists, 240)
     os.killpg(runner.pid, signal.SIGKILL)
     runner.wait()
     assert not records(study)
 
-    finished = run(study, '--rows', 'base')
-    assert finished.returncode == 0, finished.stderr
+    done(study, '--rows', 'base')
     assert list(records(study)) == ['base-seed0']
-    log = (first / 'study' / 'log.txt').read_text()
+    log = (first(study) / 'study' / 'log.txt').read_text()
     assert 'resumed epoch' in log  # the training that was killed went on
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_with_75_and_a_checkpoint(number, study):
-    options = [
-        'max_iters=200',
-        'train_cfg.val_interval=200',
-        'default_hooks.checkpoint.interval=99',
-    ]
-    runner = subprocess.Popen(
-        tool_command('run_study', *args(study, '--rows', 'base'), *options),
-        cwd=study.parent,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    first = study.parent / 'work_dirs' / 'studies' / 'mine' / 'demo' / 'base-seed0'
-    deadline = time.time() + 240
-    while not list(first.glob('*/vis_data/scalars.json')) and time.time() < deadline:
-        time.sleep(0.05)
-    os.killpg(runner.pid, number)  # Ctrl-C in a terminal reaches the whole group
+    intervals = ['train_cfg.val_interval=200', 'default_hooks.checkpoint.interval=99']
+    runner, folder = start(study, 'max_iters=200', *intervals), first(study)
+    wait_until(lambda: list(folder.glob('*/vis_data/scalars.json')), 240)
+    os.killpg(runner.pid, number)
     assert runner.wait(timeout=120) == 75
-    (checkpoint,) = first.glob('*.pth')
-    assert 'stopped by SIGTERM after iteration' in (first / 'study' / 'log.txt').read_text()
+    (checkpoint,) = folder.glob('*.pth')
+    assert 'stopped by SIGTERM after iteration' in (folder / 'study' / 'log.txt').read_text()
     assert 0 < int(checkpoint.stem.removeprefix('iter_')) < 99
     assert not list(study.parent.rglob('*.lease'))
     assert not records(study)
@@ -148,17 +153,15 @@ def test_ray_writes_the_same_records(study):
 
 
 def test_two_processes_train_in_bfloat16(study):
-    finished = run(study, '--rows', 'base', '--processes', '2', '--amp')
-    assert finished.returncode == 0, finished.stderr
-    folder = study.parent / 'work_dirs' / 'studies' / 'mine' / 'demo' / 'base-seed0'
+    done(study, '--rows', 'base', '--processes', '2', '--amp')
+    folder = first(study)
     config = (folder / 'study' / 'config.py').read_text()
     assert "type='BFloat16OptimWrapper'" in config
     assert config.endswith('# With 2 processes.\n')
     (log,) = (path for path in folder.glob('*/*.log') if path.parents[1] == folder)
     assert 'Distributed training: True' in log.read_text()
-    refused = run(study, '--rows', 'base', '--processes', '2')
-    assert refused.returncode == 1
-    assert 'is the record of a run with other settings' in refused.stderr
+    error = refused(study, '--rows', 'base', '--processes', '2')
+    assert 'is the record of a run with other settings' in error
 
 
 def test_the_hooks_of_the_plan_and_a_test_set_that_is_missing(study):
@@ -167,38 +170,31 @@ def test_the_hooks_of_the_plan_and_a_test_set_that_is_missing(study):
     (hooks,) = {*re.findall(r'--cfg-options (".*")$', page, re.MULTILINE)}
     wrong = 'test_dataloader.dataset.data_prefix.img_path=nowhere'
     hooks = [*shlex.split(hooks), 'train_cfg.max_iters=4']
-    refused = run(study, options=[*hooks, wrong])
-    assert refused.returncode == 1
-    assert refused.stderr.count('test_dataloader: ') == 1
-    assert 'nowhere' in refused.stderr
+    error = refused(study, options=[*hooks, wrong])
+    assert error.count('test_dataloader: ') == 1
+    assert 'nowhere' in error
     assert not list((study.parent / 'work_dirs').rglob('*.pth'))
-    finished = run(study, '--rows', 'base', options=hooks)
-    assert finished.returncode == 0, finished.stderr
+    said = done(study, '--rows', 'base', options=hooks)
     (record,) = records(study).values()
     assert record['options']['custom_hooks'] == [dict(type='ChannelsLastHook')]
     assert record['data']['test']['images'] == 2
-    assert 'train_cfg.max_iters=4' in finished.stdout
-    folder = study.parent / 'work_dirs' / 'studies' / 'mine' / 'demo' / 'base-seed0'
-    (log,) = folder.glob('*/*.log')
+    assert 'train_cfg.max_iters=4' in said
+    (log,) = first(study).glob('*/*.log')
     assert 'ChannelsLastHook' in log.read_text().partition('Hooks will be executed')[2]
 
 
 def test_other_settings_are_refused(study):
-    assert run(study, '--rows', 'base').returncode == 0
-    for arguments in ([], ['--results', 'results/other/demo2']):
+    done(study, '--rows', 'base')
+    for place in ([], ['--results', 'results/other/demo2']):
         options = ['train_dataloader.batch_size=4']
-        refused = run(study, '--rows', 'base', *arguments, options=options)
-        assert refused.returncode == 1
-        assert 'with other settings; give the same --cfg-options' in refused.stderr
+        error = refused(study, '--rows', 'base', *place, options=options)
+        assert 'with other settings; give the same --cfg-options' in error
 
 
 def test_a_failing_row_leaves_the_others(study):
     content = yaml.safe_load(study.read_text())
     content['rows']['base']['options'] = {'model.decode_head.num_classes': 3}
     study.write_text(yaml.safe_dump(content))
-    failed = run(study)
-    assert failed.returncode == 1
-    assert (
-        '1 of 2 runs failed, the first base-seed0: model.decode_head.num_classes' in failed.stderr
-    )
+    said = '1 of 2 runs failed, the first base-seed0: model.decode_head.num_classes'
+    assert said in refused(study)
     assert list(records(study)) == ['other-seed0']

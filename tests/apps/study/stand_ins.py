@@ -1,5 +1,7 @@
 """Tools that train nothing, and a study of them: what the runner does with them is tested."""
 
+import json
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -10,6 +12,7 @@ from mmengine.config import Config
 from mmseg_pacbal.apps.study.execution import StudyPaths
 from mmseg_pacbal.apps.study.plan import Row, Run, Study
 from mmseg_pacbal.apps.study.runner import StudyRunner
+from tests.environments import ROOT
 
 ITERATIONS = 8
 # Both note in `calls` who started them, where, when and on which GPUs.
@@ -70,19 +73,30 @@ note('trained')
 TEST = COMMON + "note('test')\nwrite(work_dir / 'now' / 'now.json', dict(mIoU=50.0, time=1.0))\n"
 
 
-def write_tools(folder: Path, seconds: float) -> Path:
-    """Stand-ins in a folder, with so many seconds for an iteration."""
-    settings = f'ITERATIONS, SECONDS = {ITERATIONS}, {seconds}\n'
-    folder.mkdir()
-    (folder / 'train.py').write_text(settings + TRAIN)
-    (folder / 'test.py').write_text(TEST)
-    return folder
+def write_tools(folder: Path, seconds: float = 0) -> Path:
+    """Stand-ins in ``tools`` of a folder, with so many seconds for an iteration."""
+    tools = folder / 'tools'
+    tools.mkdir()
+    (tools / 'train.py').write_text(f'ITERATIONS, SECONDS = {ITERATIONS}, {seconds}\n{TRAIN}')
+    (tools / 'test.py').write_text(TEST)
+    return tools
 
 
-def workplace(folder: Path, tools: Path) -> StudyPaths:
+def calls(folder: Path) -> list[dict]:
+    """What the tools of a folder noted."""
+    path = folder / 'tools' / 'calls'
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def whats(folder: Path, *runs: str) -> list[str]:
+    """What they did, of all runs or of some."""
+    return [call['what'] for call in calls(folder) if not runs or call['run'] in runs]
+
+
+def workplace(folder: Path) -> StudyPaths:
     study = Study('mine', 'data', 'base', {name: Row(name, 'none.py') for name in ('base', 'bad')})
     results = folder / 'results' / 'mine' / 'data'
-    return StudyPaths(study, folder / 'work', results, tools, folder)
+    return StudyPaths(study, folder / 'work', results, folder / 'tools', folder)
 
 
 def plan(*names: str, seeds: int = 1, processes: int = 1) -> list[Run]:
@@ -109,15 +123,15 @@ def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
-def driver(folder: Path, tools: Path, pool: str, names: tuple[str, ...] = ('base',)) -> list[str]:
-    """A command that runs the study in a process of its own, with one seed."""
+def start_driver(folder: Path, pool: str, *names: str) -> subprocess.Popen:
+    """Runs these rows of the study in a process of its own, with one seed."""
     code = (
         'import sys\n'
         'from pathlib import Path\n'
         'from mmseg_pacbal.apps.study.runner import DevicePool, RayPool, StudyRunner\n'
         'from tests.apps.study.stand_ins import plan, run_all, workplace\n'
-        f'place = workplace(Path({str(folder)!r}), Path({str(tools)!r}))\n'
+        f'place = workplace(Path({str(folder)!r}))\n'
         f'runner = run_all(StudyRunner(plan(*{names!r}), place, {pool}))\n'
         'sys.exit(str(runner.failed) if runner.failed else 0)\n'
     )
-    return [sys.executable, '-c', code]
+    return subprocess.Popen([sys.executable, '-c', code], cwd=ROOT, start_new_session=True)

@@ -23,10 +23,10 @@ ROWS = dict(
 
 
 @pytest.fixture
-def study_file(tmp_path):
+def study(tmp_path) -> Study:
     path = tmp_path / 'mine.yml'
     path.write_text(yaml.safe_dump(dict(baseline='a', rows=ROWS)))
-    return path
+    return load_study(str(path), 'camvid_mini')
 
 
 def test_shipped_table_3():
@@ -110,15 +110,13 @@ def test_the_recipe_search_tries_what_the_plan_says():
     assert rows == expected
 
 
-def test_a_dry_run_lists_what_is_there_and_what_differs(study_file, tmp_path):
-    study = load_study(str(study_file), 'camvid')
+def test_a_dry_run_lists_what_is_there_and_what_differs(study, tmp_path):
     runs = plan_runs(study, study.rows, [0, 1], {'max_iters': 7})
-    paths = StudyPaths(
-        study, tmp_path / 'work', tmp_path / 'results/mine/camvid', tmp_path, tmp_path
-    )
+    results = tmp_path / 'results' / 'mine' / 'camvid'
+    paths = StudyPaths(study, tmp_path / 'work', results, tmp_path, tmp_path)
     record = dict(seed=0, metrics={}, environment=dict(device='cpu'))
     for run, name in ((runs[0], 'mine'), (runs[1], 'other')):
-        path = tmp_path / 'results' / name / 'camvid' / f'{run.name}.json'
+        path = results.parents[1] / name / 'camvid' / f'{run.name}.json'
         path.parent.mkdir(parents=True)
         made = dict(record, study=name, row=run.row, fingerprint=run.fingerprint)
         path.write_text(json.dumps(made))
@@ -126,10 +124,10 @@ def test_a_dry_run_lists_what_is_there_and_what_differs(study_file, tmp_path):
     log.parent.mkdir(parents=True)
     log.write_text('{"step": 5}\n')
     assert [line.strip('| ').split(' | ') for line in list_runs(runs, paths).splitlines()[2:]] == [
-        ['a', '0', 'deeplabv3_camvid.py', '7', 'finished'],
-        ['b', '0', 'bal_camvid.py', '7', 'as in other'],
-        ['a', '1', 'deeplabv3_camvid.py', '7', '5 iterations done'],
-        ['b', '1', 'bal_camvid.py', '7', '0 iterations done'],
+        ['a', '0', 'deeplabv3_camvid_mini.py', '7', 'finished'],
+        ['b', '0', 'bal_camvid_mini.py', '7', 'as in other'],
+        ['a', '1', 'deeplabv3_camvid_mini.py', '7', '5 iterations done'],
+        ['b', '1', 'bal_camvid_mini.py', '7', '0 iterations done'],
     ]
     (line,) = list_settings(runs, runs[0]).splitlines()
     assert line.startswith("b, unlike a: model.decode_head.loss_decode.type='BoundaryAwareLoss'")
@@ -148,23 +146,19 @@ def test_a_dry_run_lists_what_is_there_and_what_differs(study_file, tmp_path):
         ({}, dict(processes=2, amp='cpu'), {'--processes': 2, '--amp': 'cpu'}),
     ],
 )  # fmt: skip
-def test_runs_keep_the_options_that_can_change_a_score(study_file, options, settings, kept):
-    study = load_study(str(study_file), 'camvid')
-    assert [run.options for run in plan_runs(study, study.rows, [0], options, **settings)] == (
-        [kept] * 2
-    )
+def test_runs_keep_the_options_that_can_change_a_score(study, options, settings, kept):
+    runs = plan_runs(study, study.rows, [0], options, **settings)
+    assert [run.options for run in runs] == [kept] * 2
 
 
-def test_an_option_replaces_a_dict_in_all_rows(study_file):
+def test_an_option_replaces_a_dict_in_all_rows(study):
     """mmengine removes ``_delete_`` from the options that it merges."""
-    study = load_study(str(study_file), 'camvid')
     optimizer = dict(_delete_=True, type='Adam', lr=0.1)
     runs = plan_runs(study, study.rows, [0], {'optim_wrapper.optimizer': optimizer})
     assert [run.cfg.optim_wrapper.optimizer for run in runs] == [dict(type='Adam', lr=0.1)] * 2
 
 
-def test_runs_go_seed_by_seed_and_options_reach_them(study_file, capsys):
-    study = load_study(str(study_file), 'camvid')
+def test_runs_go_seed_by_seed_and_options_reach_them(study, capsys):
     runs = plan_runs(study, study.rows, [3, 4], {'max_iters': 7})
     assert [run.name for run in runs] == ['a-seed3', 'b-seed3', 'a-seed4', 'b-seed4']
     assert all(run.iterations == run.cfg.param_scheduler[-1].end == 7 for run in runs)
@@ -206,13 +200,12 @@ def test_evaluators_that_a_config_lists_stay(tmp_path, own):
     ],
     ids=str,
 )
-def test_fingerprint_holds_what_decides(study_file, option, decides):
-    study = load_study(str(study_file), 'camvid')
+def test_fingerprint_holds_what_decides(study, option, decides):
     first, other = (plan_runs(study, ['a'], [0], given)[0] for given in ({}, option))
     assert (first.fingerprint != other.fingerprint) == decides
 
 
-def test_unknown_study_and_row(study_file, tmp_path):
+def test_unknown_study_and_row(study, tmp_path):
     with pytest.raises(
         FileNotFoundError, match=r'no study .*nothing\.yml; give table1, .*learning_rate'
     ):
@@ -221,10 +214,10 @@ def test_unknown_study_and_row(study_file, tmp_path):
         load_study(str(tmp_path / 'none.yml'), 'voc')
     for seeds in ([0, 0], [-1]):
         with pytest.raises(ValueError, match='seeds must be 0 or more, each given once') as caught:
-            plan_runs(load_study(str(study_file), 'camvid'), ['a'], seeds, {})
+            plan_runs(study, ['a'], seeds, {})
         assert str(seeds) in str(caught.value)
     with pytest.raises(ValueError, match=r"no row 'c'; it has a, b"):
-        plan_runs(load_study(str(study_file), 'camvid'), ['c'], [0], {})
+        plan_runs(study, ['c'], [0], {})
 
 
 @pytest.mark.parametrize(
@@ -244,9 +237,7 @@ def test_malformed_study(tmp_path, change, message):
     assert message in str(caught.value)
 
 
-def test_seed_precision_and_processes_are_decisive(study_file):
-    study = load_study(str(study_file), 'camvid_mini')
-
+def test_seed_precision_and_processes_are_decisive(study):
     def run(seed: int = 0, **settings: object) -> Run:
         return plan_runs(study, ['a'], [seed], {}, **settings)[0]
 

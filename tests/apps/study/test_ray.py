@@ -1,7 +1,6 @@
 """A study on a Ray cluster of two nodes: nodes and drivers are lost, and work is shared."""
 
 import importlib.util
-import json
 import os
 import signal
 import subprocess
@@ -12,14 +11,21 @@ from pathlib import Path
 import pytest
 
 from mmseg_pacbal.apps.study.runner import RayPool
-from tests.apps.study.stand_ins import ITERATIONS, driver, wait_until, write_tools
-from tests.environments import ROOT
+from tests.apps.study.stand_ins import (
+    ITERATIONS,
+    calls,
+    start_driver,
+    wait_until,
+    whats,
+    write_tools,
+)
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(importlib.util.find_spec('ray') is None, reason='Ray is not installed'),
 ]
 NAMES = ('base', 'other')
+RUNS = ['base-seed0', 'other-seed0']
 
 
 class Cluster:
@@ -52,38 +58,28 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture
 def start(cluster, tmp_path) -> Iterator[Callable[[], subprocess.Popen]]:
     """Starts a driver of the study of NAMES."""
-    tools = write_tools(tmp_path / 'tools', seconds=1.0)
+    write_tools(tmp_path, seconds=1.0)
     pool = f'RayPool({cluster.address!r}, processes=1, cpus=1)'
     started = []
 
-    def start_driver() -> subprocess.Popen:
-        process = subprocess.Popen(driver(tmp_path, tools, pool, NAMES), cwd=ROOT)
-        started.append(process)
-        return process
+    def start() -> subprocess.Popen:
+        started.append(start_driver(tmp_path, pool, *NAMES))
+        return started[-1]
 
-    yield start_driver
+    yield start
     for process in started:
         process.kill()
         process.wait()
 
 
-def calls(folder: Path, name: str | None = None) -> list[str]:
-    """What the tools noted, of all runs or of one."""
-    path = folder / 'tools' / 'calls'
-    lines = path.read_text().splitlines() if path.exists() else []
-    entries = [json.loads(line) for line in lines]
-    return [e['what'] for e in entries if name is None or e['run'] == f'{name}-seed0']
-
-
 def ended(folder: Path) -> int:
     """How many tools that started are not running any more."""
-    lines = (folder / 'tools' / 'calls').read_text().splitlines()
-    pids = {json.loads(line)['pid'] for line in lines}
+    pids = {call['pid'] for call in calls(folder)}
     return sum(not Path(f'/proc/{pid}').exists() for pid in pids)
 
 
 def wait_for_checkpoints(folder: Path) -> None:
-    places = [folder / 'work' / f'{name}-seed0' / 'iter_4.pth' for name in NAMES]
+    places = [folder / 'work' / name / 'iter_4.pth' for name in RUNS]
     wait_until(lambda: all(place.exists() for place in places), 300)
 
 
@@ -91,11 +87,12 @@ def records(folder: Path) -> list[str]:
     return sorted(path.stem for path in (folder / 'results' / 'mine' / 'data').glob('*.json'))
 
 
-def continued(whats: list[str]) -> bool:
+def continued(folder: Path, run: str) -> bool:
     """Whether a run was stopped once, and then ran on from a checkpoint to its end."""
-    if whats[:1] != ['train from 0'] or whats[-2:] != ['trained', 'test']:
+    did = whats(folder, run)
+    if did[:1] != ['train from 0'] or did[-2:] != ['trained', 'test']:
         return False
-    starts = [int(what.split()[-1]) for what in whats if what.startswith('train from')]
+    starts = [int(what.split()[-1]) for what in did if what.startswith('train from')]
     return len(starts) == 2 and 4 <= starts[1] <= ITERATIONS
 
 
@@ -110,11 +107,11 @@ def test_a_run_whose_node_dies_continues_on_another(cluster, start, tmp_path):
         assert process.wait(timeout=300) == 0
     finally:
         cluster.do('join')
-    assert records(tmp_path) == ['base-seed0', 'other-seed0']
-    lost = [name for name in NAMES if continued(calls(tmp_path, name))]
+    assert records(tmp_path) == RUNS
+    lost = [run for run in RUNS if continued(tmp_path, run)]
     assert len(lost) == 1, calls(tmp_path)
-    (kept,) = set(NAMES) - set(lost)
-    assert calls(tmp_path, kept) == ['train from 0', 'trained', 'test']
+    (kept,) = set(RUNS) - set(lost)
+    assert whats(tmp_path, kept) == ['train from 0', 'trained', 'test']
 
 
 def test_a_driver_that_is_killed_is_started_again(start, tmp_path):
@@ -126,16 +123,16 @@ def test_a_driver_that_is_killed_is_started_again(start, tmp_path):
     wait_until(lambda: ended(tmp_path) == 2, 120)
     (tmp_path / 'tools' / 'hold').unlink()
     assert start().wait(timeout=300) == 0
-    assert records(tmp_path) == ['base-seed0', 'other-seed0']
-    assert all(continued(calls(tmp_path, name)) for name in NAMES), calls(tmp_path)
+    assert records(tmp_path) == RUNS
+    assert all(continued(tmp_path, run) for run in RUNS), calls(tmp_path)
 
 
 def test_two_studies_on_one_record_folder_share_the_runs(start, tmp_path):
     both = [start(), start()]
     assert [process.wait(timeout=300) for process in both] == [0, 0]
-    assert records(tmp_path) == ['base-seed0', 'other-seed0']
-    for name in NAMES:
-        assert calls(tmp_path, name) == ['train from 0', 'trained', 'test']
+    assert records(tmp_path) == RUNS
+    for run in RUNS:
+        assert whats(tmp_path, run) == ['train from 0', 'trained', 'test']
 
 
 def test_no_cluster_is_said(monkeypatch):

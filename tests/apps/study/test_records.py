@@ -67,8 +67,8 @@ def test_a_report_names_what_is_no_record_and_goes_on(tmp_path, capsys):
 
 def test_a_run_goes_on_beside_what_is_no_record(tmp_path, capsys):
     lay_out(tmp_path / 'results' / 'sibling' / 'data')
-    place = workplace(tmp_path, write_tools(tmp_path / 'tools', seconds=0))
-    runner = run_all(StudyRunner(plan('base'), place, DevicePool([None])))
+    write_tools(tmp_path)
+    runner = run_all(StudyRunner(plan('base'), workplace(tmp_path), DevicePool([None])))
     assert (runner.failed, runner.runs_finished()) == ([], 1)
     assert capsys.readouterr().out.count('it is ignored') == len(FOREIGN) + 2  # each once
 
@@ -76,7 +76,7 @@ def test_a_run_goes_on_beside_what_is_no_record(tmp_path, capsys):
 @pytest.mark.parametrize('name', FOREIGN)
 def test_what_stands_in_the_place_of_a_record_is_never_overwritten(tmp_path, name):
     """It is refused by name: it may be somebody's."""
-    place = workplace(tmp_path, write_tools(tmp_path / 'tools', seconds=0))
+    place = workplace(tmp_path)
     (run,) = plan('base')
     place.results.mkdir(parents=True)
     content = write(place.record(run), name)

@@ -4,9 +4,9 @@ import json
 import os
 import re
 import signal
-import subprocess
-import threading
 from collections import defaultdict
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,46 +17,41 @@ from mmseg_pacbal.apps.study.command import watch
 from mmseg_pacbal.apps.study.runner import DevicePool, StudyRunner, device_groups
 from tests.apps.study.stand_ins import (
     ITERATIONS,
-    driver,
+    calls,
     plan,
     run_all,
+    start_driver,
     wait_until,
+    whats,
     workplace,
     write_tools,
 )
-from tests.environments import ROOT
 
 
 @pytest.fixture
 def tools(tmp_path) -> Path:
-    return write_tools(tmp_path / 'tools', seconds=0.05)
+    return write_tools(tmp_path, seconds=0.05)
 
 
 @pytest.fixture
 def slow_tools(tmp_path) -> Path:
     """For what has to happen in the middle of a run."""
-    return write_tools(tmp_path / 'tools', seconds=0.5)
-
-
-def calls(tools: Path) -> list[dict]:
-    path = tools / 'calls'
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return write_tools(tmp_path, seconds=0.5)
 
 
 def runner_of(folder: Path, *names: str, **settings: int) -> StudyRunner:
     """A runner of these rows on one device, with the tools in the folder."""
-    place = workplace(folder, folder / 'tools')
-    return StudyRunner(plan(*names, **settings), place, DevicePool([None]))
+    return StudyRunner(plan(*names, **settings), workplace(folder), DevicePool([None]))
 
 
-def start_driver(folder: Path, tools: Path) -> subprocess.Popen:
-    command = driver(folder, tools, 'DevicePool([None])')
-    return subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+def record_of(runner: StudyRunner) -> dict:
+    """The record of the first run."""
+    return json.loads(runner.paths.record(runner.runs[0]).read_text())
 
 
 def test_each_device_has_one_run_at_a_time(tools, tmp_path, capsys):
     runs = plan('base', 'other', seeds=2)
-    runner = StudyRunner(runs, workplace(tmp_path, tools), DevicePool(['0,1', '4,5']))
+    runner = StudyRunner(runs, workplace(tmp_path), DevicePool(['0,1', '4,5']))
     watch(runner)
     said = capsys.readouterr().out
     assert runner.failed == []
@@ -71,23 +66,23 @@ def test_each_device_has_one_run_at_a_time(tools, tmp_path, capsys):
     assert runner.runs_finished() == 4
     assert runner.iterations_done() == 4 * ITERATIONS
     by_device = defaultdict(list)
-    for call in calls(tools):
+    for call in calls(tmp_path):
         by_device[call['gpus']].append((call['run'], call['what']))
     assert sorted(by_device) == ['0,1', '4,5']
     for seen in by_device.values():  # one after another, none between
         runs_here = list(dict.fromkeys(name for name, _ in seen))
         steps = ['train from 0', 'trained', 'test']
         assert seen == [(name, step) for name in runs_here for step in steps]
-    record = json.loads(runner.paths.record(runs[0]).read_text())
+    record = record_of(runner)
     assert record['metrics'] == dict(mIoU=50.0)
     assert record['seconds_per_iteration'] == 0.5
     assert record['fingerprint'] == runs[0].fingerprint
     assert sorted(path.suffix for path in runner.paths.results.iterdir()) == ['.json'] * 4
 
     again = StudyRunner(runs, runner.paths, DevicePool([None]))
-    before = calls(tools)
+    before = calls(tmp_path)
     run_all(again)
-    assert calls(tools) == before
+    assert calls(tmp_path) == before
     assert '4 finished, 0 taken over from other studies, 0 left' in capsys.readouterr().out
 
 
@@ -119,8 +114,7 @@ def test_a_run_that_logs_nothing_has_a_record(tools, tmp_path, monkeypatch):
     monkeypatch.setenv('SILENT', '1')
     runner = run_all(runner_of(tmp_path, 'base'))
     assert runner.failed == []
-    record = json.loads(next(runner.paths.results.glob('*.json')).read_text())
-    assert record['seconds_per_iteration'] is None
+    assert record_of(runner)['seconds_per_iteration'] is None
 
 
 def test_settings_may_change_until_there_is_a_checkpoint(tools, tmp_path):
@@ -145,7 +139,7 @@ def test_a_test_can_be_corrected_after_the_training(tools, tmp_path):
     (tools / 'test.py').write_text(right)
     runner = corrected(test_dataloader=dict(data_root='there'), test_evaluator=dict(type='IoU'))
     assert (runner.failed, runner.runs_finished()) == ([], 1)
-    assert [call['what'] for call in calls(tools)] == ['train from 0', 'trained', 'test']
+    assert whats(tmp_path) == ['train from 0', 'trained', 'test']
     config = (tmp_path / 'work' / 'base-seed0' / 'study' / 'config.py').read_text()
     assert "data_root='there'" in config
 
@@ -159,12 +153,12 @@ def test_stopping_leaves_checkpoints_to_continue_from(slow_tools, tmp_path):
     runner.start()
     wait_until(lambda: runner.iterations_done() >= 2)
     runner.stop()
-    assert [call['what'] for call in calls(slow_tools)] == ['train from 0', 'stopped']
+    assert whats(tmp_path) == ['train from 0', 'stopped']
     (left,) = (int(p.stem[5:]) for p in (tmp_path / 'work' / 'base-seed0').glob('*.pth'))
     assert not list(tmp_path.rglob('*.lease'))
 
     assert run_all(runner_of(tmp_path, 'base', 'other')).runs_finished() == 2
-    assert calls(slow_tools)[2]['what'] == f'train from {left}'
+    assert whats(tmp_path)[2] == f'train from {left}'
 
 
 def test_iterations_of_a_start_that_was_killed_do_not_count(tmp_path):
@@ -176,60 +170,56 @@ def test_iterations_of_a_start_that_was_killed_do_not_count(tmp_path):
     assert runner.iterations_done() == 4
 
 
+def assert_stopped_and_continued(folder: Path, since: Iterable[int]) -> None:
+    """Once, at one of some iterations."""
+    first, stopped, again, *others = whats(folder)
+    assert (first, stopped, *others) == ('train from 0', 'stopped', 'trained', 'test')
+    assert again in {f'train from {n}' for n in since}
+
+
 def test_a_training_that_is_stopped_is_started_again(slow_tools, tmp_path):
     runner = runner_of(tmp_path, 'base')
     runner.start()
     wait_until(lambda: runner.iterations_done() >= 1)
-    os.kill(calls(slow_tools)[0]['pid'], signal.SIGTERM)
+    os.kill(calls(tmp_path)[0]['pid'], signal.SIGTERM)
     while runner.wait(0.2):
         pass
-    whats = [call['what'] for call in calls(slow_tools)]
-    assert whats[:2] == ['train from 0', 'stopped']
-    assert whats[2] in {f'train from {n}' for n in range(1, ITERATIONS + 1)}
-    assert whats[3:] == ['trained', 'test']
+    assert_stopped_and_continued(tmp_path, range(1, ITERATIONS + 1))
     assert runner.failed == []
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.uname().sysname != 'Linux', reason='the kernel ends the tools on Linux only')
 def test_a_killed_driver_takes_its_tools_along_and_the_next_one_continues(slow_tools, tmp_path):
-    process = start_driver(tmp_path, slow_tools)
+    process = start_driver(tmp_path, 'DevicePool([None])', 'base')
     wait_until(lambda: (tmp_path / 'work' / 'base-seed0' / 'iter_4.pth').exists(), 240)
     process.kill()  # it alone: what it started is told by the kernel
     process.wait()
     run_all(runner_of(tmp_path, 'base'))
-    entries = calls(slow_tools)
-    whats = [call['what'] for call in entries]
-    assert whats[:2] == ['train from 0', 'stopped']
-    assert whats[2].startswith('train from ')
-    assert int(whats[2].split()[-1]) >= 4
-    assert whats[3:] == ['trained', 'test']
-    assert entries[1]['time'] <= entries[2]['time']  # not both at once
+    assert_stopped_and_continued(tmp_path, range(4, ITERATIONS + 1))
+    _, stopped, again, *_ = calls(tmp_path)
+    assert stopped['time'] <= again['time']  # not both at once
 
 
 @pytest.mark.slow
 def test_two_studies_share_one_record_folder(tools, tmp_path):
     """Each run is trained once, by either, and both end when all records are there."""
-    other = start_driver(tmp_path, tools)
-    wait_until(lambda: any(call['what'] == 'train from 0' for call in calls(tools)), 240)
+    other = start_driver(tmp_path, 'DevicePool([None])', 'base')
+    wait_until(lambda: 'train from 0' in whats(tmp_path), 240)
     runner = run_all(runner_of(tmp_path, 'base', 'other'))
     assert (runner.failed, runner.runs_finished()) == ([], 2)
     assert other.wait(timeout=120) == 0
-    trained = [call['run'] for call in calls(tools) if call['what'] == 'trained']
+    trained = [call['run'] for call in calls(tmp_path) if call['what'] == 'trained']
     assert sorted(trained) == ['base-seed0', 'other-seed0']
 
 
 def test_two_work_dirs_do_not_make_one_record_twice(tools, tmp_path):
-    place = workplace(tmp_path, tools)
-    elsewhere = type(place)(**{**vars(place), 'work_dir': tmp_path / 'elsewhere'})
+    place = workplace(tmp_path)
+    elsewhere = replace(place, work_dir=tmp_path / 'elsewhere')
     runners = [StudyRunner(plan('base'), p, DevicePool([None])) for p in (place, elsewhere)]
-    threads = [threading.Thread(target=run_all, args=[runner]) for runner in runners]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [runner.failed for runner in runners] == [[], []]
-    assert [call['what'] for call in calls(tools)] == ['train from 0', 'trained', 'test']
+    with ThreadPoolExecutor() as threads:
+        assert [runner.failed for runner in threads.map(run_all, runners)] == [[], []]
+    assert whats(tmp_path) == ['train from 0', 'trained', 'test']
 
 
 def test_a_record_of_another_study_is_taken_over(tools, tmp_path):
@@ -242,12 +232,11 @@ def test_a_record_of_another_study_is_taken_over(tools, tmp_path):
         record = dict(study=study, row=study, seed=seed, environment=here, fingerprint=same)
         record['metrics'] = dict(mIoU=float(ord(study)))
         (folder / f'{study}.json').write_text(json.dumps(record))
-    runner = run_all(runner_of(tmp_path, 'base'))
-    record = json.loads(runner.paths.record(run).read_text())
+    record = record_of(run_all(runner_of(tmp_path, 'base')))
     first = 'a' if get_device() == 'cuda' else 'b'  # of those from the same kind of device
     assert (record['study'], record['row']) == ('mine', 'base')
     assert record['metrics'] == dict(mIoU=float(ord(first)))
-    assert calls(tools) == []
+    assert calls(tmp_path) == []
 
 
 DATA = dict(train=dict(images=2, digest='a'), test=dict(images=1, digest='b'))
@@ -270,14 +259,10 @@ def test_a_record_of_other_data_is_not_taken_over(tools, tmp_path, recorded, rea
     record |= dict(fingerprint=run.fingerprint, options=dict(max_iters=3))
     record |= dict(data=recorded) if recorded else {}
     (folder / 'base-seed0.json').write_text(json.dumps(record))
-    runner = StudyRunner(
-        [replace(run, data=read, options=dict(lr=2))],
-        workplace(tmp_path, tools),
-        DevicePool([None]),
-    )
-    run_all(runner)
-    made = json.loads(runner.paths.record(run).read_text())
-    assert (calls(tools) == []) == same
+    runner = runner_of(tmp_path)
+    runner.runs = [replace(run, data=read, options=dict(lr=2))]
+    made = record_of(run_all(runner))
+    assert (calls(tmp_path) == []) == same
     assert f'{int(same)} taken over from other studies' in capsys.readouterr().out
     assert made.get('data') == (recorded if same else read)
     assert made['options'] == dict(lr=2)  # those of the other study were of its rows
@@ -291,18 +276,18 @@ def test_a_record_of_other_data_is_not_taken_over(tools, tmp_path, recorded, rea
 
 
 def test_runs_that_cannot_be_trained_are_said_once(tools, tmp_path, capsys):
-    place = workplace(tmp_path, tools)
     problem = FileNotFoundError('test_dataloader: data_root x does not exist')
     bad = [replace(run, problem=problem) for run in plan('bad', seeds=2)]
-    runs = plan('base', seeds=2) + bad
-    runner = run_all(StudyRunner(runs, place, DevicePool([None])))
+    runner = runner_of(tmp_path, 'base', seeds=2)
+    runner.runs += bad
+    run_all(runner)
     assert capsys.readouterr().out.splitlines()[1] == f'failed: bad-seed0 and 1 more: {problem}'
     assert runner.failed == [f'bad-seed{seed}: {problem}' for seed in (0, 1)]
     assert (runner.first_error, runner.runs_finished()) == (problem, 2)
     with pytest.raises(FileNotFoundError, match='data_root x does not exist'):
-        StudyRunner(runs, place, DevicePool([None])).start()
+        runner.start()
     assert capsys.readouterr().out == ''
-    assert {call['run'] for call in calls(tools)} == {'base-seed0', 'base-seed1'}
+    assert {call['run'] for call in calls(tmp_path)} == {'base-seed0', 'base-seed1'}
 
 
 @pytest.mark.slow
