@@ -4,13 +4,12 @@ python -m benchmarks.boundary_weight
 """
 
 import argparse
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.harness import InTurn, Run, labels, main, measure_times
+from benchmarks.harness import InTurn, Run, enlarged, gradient, labels, main, measure_times
 from benchmarks.records import times_table
 from mmseg_pacbal import BoundaryAwareLoss
 from mmseg_pacbal.ops import boundary_weight_map
@@ -35,7 +34,9 @@ def measure(args: argparse.Namespace) -> dict:
         batches = make(21, n, SIDE, SIDE)
         in_bytes = [batch.byte() for batch in batches]  # as the loss reads them
         map_ = InTurn(BoundaryAwareLoss().weight_map, in_bytes)
-        step = InTurn(loss_step(n, args.device), batches)
+        # What a head does without the map: upsampling, cross entropy, backward.
+        logits = torch.randn(n, 21, 65, 65, device=args.device, requires_grad=True)
+        step = InTurn(gradient(enlarged(F.cross_entropy)), [(logits, batch) for batch in batches])
         what = f'{n} x {SIDE} x {SIDE}', f'{n} x 21 x {SIDE} x {SIDE}'
         results[f'batch of {n}'] = time(
             {f'map in the loss, {what[0]}': map_, f'loss step, {what[1]}': step}
@@ -62,17 +63,6 @@ def error(label: Tensor) -> float:
     if not largest <= 1e-5:
         raise ValueError(f'the map differs from the reference by {largest:.2e} of the maximum')
     return largest
-
-
-def loss_step(batch: int, device: str) -> Callable[[Tensor], Tensor]:
-    """What a head does without the map: upsampling, cross entropy, backward."""
-    logits = torch.randn(batch, 21, 65, 65, device=device, requires_grad=True)
-
-    def step(label: Tensor) -> Tensor:
-        large = F.interpolate(logits, label.shape[1:], mode='bilinear', align_corners=False)
-        return torch.autograd.grad(F.cross_entropy(large, label), logits)[0]
-
-    return step
 
 
 table = times_table

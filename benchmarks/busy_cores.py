@@ -13,7 +13,7 @@ import statistics
 import torch
 
 from benchmarks import losses, pyramid_atrous_conv
-from benchmarks.harness import InTurn, Run, labels, main, quantiles, seconds_of
+from benchmarks.harness import InTurn, Run, gradient, labels, main, quantiles, seconds_of
 from benchmarks.records import source
 from mmseg_pacbal.markdown import to_markdown
 from mmseg_pacbal.ops import boundary_weight_map
@@ -60,7 +60,7 @@ def candidates(shape: tuple, channels: tuple, size: int) -> dict[str, Run]:
     layer = (pyramid_atrous_conv.pyramid(pyramid_atrous_conv.RATES, 'auto'), weight)
     return {
         'weight map': InTurn(boundary_weight_map, images),
-        'BAL and its gradient': InTurn(losses.gradient_of(loss, logits), images),
+        'BAL and its gradient': InTurn(gradient(loss), [(logits, image) for image in images]),
         'PAC, forward and backward': pyramid_atrous_conv.training(layer, features),
     }
 

@@ -18,7 +18,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.harness import InTurn, blocks, fresh, labels, main, measure_times
+from benchmarks.harness import (
+    InTurn,
+    blocks,
+    enlarged,
+    fresh,
+    gradient,
+    labels,
+    main,
+    measure_times,
+)
 from benchmarks.records import ROOT, ms, ratios, source
 from mmseg_pacbal.markdown import to_markdown
 from mmseg_pacbal.openmmlab.evaluation import intersect_and_union
@@ -55,11 +64,10 @@ def measure(args: argparse.Namespace) -> dict:
         name = f'weight map, {" x ".join(map(str, shape))}'
         cases[name] = time('ops.boundary_weight', lambda m: m.boundary_weight_map, inputs, **others)
     for classes in CLASSES:
-        pairs = fresh(lambda g, c=classes: (logits(g, c), blocks(g, c, (BATCH, SIZE, SIZE))))
-        on_device = [tuple(t.to(args.device) for t in pair) for pair in pairs]
+        pairs = fresh(lambda g, c=classes: logits_and_label(g, c, args.device))
         name = f'lean cross entropy, {classes} classes'
-        plain = InTurn(step(cross_entropy), on_device)
-        cases[name] = time('ops.lean_cross_entropy', lean_step, on_device, peer=plain)
+        plain = InTurn(gradient(enlarged(F.cross_entropy)), pairs)
+        cases[name] = time('ops.lean_cross_entropy', lean_step, pairs, peer=plain)
     images = [label[0] for label in labels(19, MEASURED)]
     arrays = [(image.roll(3, 1).numpy(), image.numpy()) for image in images]
     cases[f'boundary measures, {" x ".join(map(str, MEASURED))}'] = time(
@@ -99,26 +107,16 @@ def iou_counts(label: Tensor) -> object:
     return intersect_and_union(label.roll(3, 1), label, 19, 255)
 
 
-def cross_entropy(small: Tensor, label: Tensor) -> Tensor:
-    return F.cross_entropy(F.interpolate(small, label.shape[1:], mode='bilinear'), label)
-
-
-def logits(generator: torch.Generator, classes: int) -> Tensor:
-    return torch.randn(BATCH, classes, LOGITS, LOGITS, generator=generator)
+def logits_and_label(
+    generator: torch.Generator, classes: int, device: str
+) -> tuple[Tensor, Tensor]:
+    logits = torch.randn(BATCH, classes, LOGITS, LOGITS, generator=generator)
+    label = blocks(generator, classes, (BATCH, SIZE, SIZE))
+    return logits.to(device).requires_grad_(), label.to(device)
 
 
 def lean_step(module: ModuleType) -> Callable:
-    return step(lambda small, label: module.lean_cross_entropy(small, label)[0].sum())
-
-
-def step(loss: Callable[..., Tensor]) -> Callable[[tuple[Tensor, Tensor]], Tensor]:
-    """Loss and gradient."""
-
-    def run(pair: tuple[Tensor, Tensor]) -> Tensor:
-        x = pair[0].detach().requires_grad_()
-        return torch.autograd.grad(loss(x, pair[1]), x)[0]
-
-    return run
+    return gradient(lambda small, label: module.lean_cross_entropy(small, label)[0].sum())
 
 
 def table(record: dict) -> str:

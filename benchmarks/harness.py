@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.records import RESULTS, file_name
@@ -22,6 +23,7 @@ from mmseg_pacbal.apps.provenance import provenance
 
 T = TypeVar('T')
 Run = Callable[[], object]
+Loss = Callable[[Tensor, Tensor], Tensor]  # (N, C, h, w), (N, H, W) -> a number
 FRESH = 4  # inputs of a candidate, so that no call meets what the one before it left in a cache
 HELP = dict(
     repeats='timed calls of each candidate',
@@ -112,6 +114,18 @@ def blocks(
 def labels(classes: int, shape: tuple[int, int, int], device: str = 'cpu', **how: Any) -> list:
     """Labels of :func:`blocks`, to be passed in turn."""
     return fresh(lambda generator: blocks(generator, classes, shape, **how).to(device))
+
+
+def enlarged(loss: Loss) -> Loss:
+    """The loss of logits enlarged to the size of the label, as MMSegmentation's heads do it."""
+    return lambda logits, label: loss(
+        F.interpolate(logits, label.shape[1:], mode='bilinear', align_corners=False), label
+    )
+
+
+def gradient(loss: Loss) -> Callable[[tuple[Tensor, Tensor]], Tensor]:
+    """What computes the loss of logits and label, and its gradient."""
+    return lambda pair: torch.autograd.grad(loss(*pair), pair[0])[0]
 
 
 def measure_times(

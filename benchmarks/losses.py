@@ -5,7 +5,7 @@ python -m benchmarks.losses    batch 4, 512x512, 2, 21 and 150 classes; peers th
 
 import argparse
 import importlib
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from importlib import metadata
 
 import torch
@@ -14,9 +14,12 @@ from torch import Tensor
 
 from benchmarks.harness import (
     InTurn,
+    Loss,
     agree,
     blocks,
+    enlarged,
     fresh,
+    gradient,
     main,
     measure_times,
     peak_memory,
@@ -36,8 +39,6 @@ BAL, LEAN_BAL = 'BAL', 'BAL, lean'
 # more memory is left out.
 SLOW, FEW_CALLS = 1.0, 3
 MOST_MEBIBYTES = 7000
-
-Loss = Callable[[Tensor, Tensor], Tensor]  # (N, C, h, w), (N, H, W) -> a number
 
 
 def measure(args: argparse.Namespace) -> list[dict]:
@@ -61,7 +62,7 @@ def rows(classes: int, args: argparse.Namespace, left_out: Collection[str] = ())
     batches = inputs(classes, args.device)
     candidates = losses(classes, args.device)
     runs = {
-        name: InTurn(lambda batch, loss=loss: gradient_of(loss, batch[0])(batch[1]), batches)
+        name: InTurn(gradient(loss), batches)
         for name, (_, loss) in candidates.items()
         if name not in left_out
     }
@@ -92,10 +93,6 @@ def inputs(classes: int, device: str) -> list[tuple[Tensor, Tensor]]:
         return logits.to(device).requires_grad_(), label.to(device)
 
     return fresh(make)
-
-
-def gradient_of(loss: Loss, logits: Tensor) -> Callable[[Tensor], Tensor]:
-    return lambda label: torch.autograd.grad(loss(logits, label), logits)[0]
 
 
 def first_call(name: str, run: InTurn, device: str) -> float:
@@ -151,12 +148,6 @@ PEERS = (  # package, where its losses are, and how they are built
 def losses(classes: int, device: str = 'cpu') -> dict[str, tuple[str, Loss]]:
     """Package and loss by name; a peer that is not installed is left out, with a line."""
     ours = BoundaryAwareLoss()
-
-    def enlarged(loss: Loss) -> Loss:
-        """The loss of logits enlarged to the size of the label, as MMSegmentation's heads do it."""
-        return lambda logits, label: loss(
-            F.interpolate(logits, label.shape[1:], mode='bilinear', align_corners=False), label
-        )
 
     def lean_bal(logits: Tensor, label: Tensor) -> Tensor:
         label = ours._check_label(label, classes, 255)
