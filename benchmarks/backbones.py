@@ -60,12 +60,12 @@ def rates_at(stride: int) -> tuple[int, ...]:
     return tuple(math.ceil(rate * 16 / stride) for rate in PAPER)
 
 
-def one(in_index: int, in_channels: int) -> dict[str, Any]:
-    return dict(in_index=in_index, in_channels=in_channels)
-
-
-def several(in_index: list[int], in_channels: list[int]) -> dict[str, Any]:
-    return dict(in_index=in_index, in_channels=in_channels, input_transform='resize_concat')
+def maps(*channels: int, last: int = 3) -> dict[str, Any]:
+    """Settings of a head that reads the last maps of a backbone, of so many channels each."""
+    if len(channels) == 1:
+        return dict(in_index=last, in_channels=channels[0])
+    index = [*range(last + 1 - len(channels), last + 1)]
+    return dict(in_index=index, in_channels=[*channels], input_transform='resize_concat')
 
 
 MODELS = '_base_/models/'
@@ -76,30 +76,30 @@ MOBILE_2 = 'mobilenet_v2/mobilenet-v2-d8_deeplabv3_4xb4-160k_ade20k-512x512.py'
 D16 = dict(strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2))
 D32 = dict(strides=(1, 2, 2, 2), dilations=(1, 1, 1, 1))
 PAIRS = [
-    Pair('ResNet-50, PAC', R50, 8, one(3, 2048)),
-    Pair('ResNet-50, PAC', R50, 16, one(3, 2048), D16),
-    Pair('ResNet-50, PAC', R50, 32, one(3, 2048), D32),
-    Pair('ResNet-50, PAC on two maps', R50, 16, several([2, 3], [1024, 2048]), D32),
+    Pair('ResNet-50, PAC', R50, 8, maps(2048)),
+    Pair('ResNet-50, PAC', R50, 16, maps(2048), D16),
+    Pair('ResNet-50, PAC', R50, 32, maps(2048), D32),
+    Pair('ResNet-50, PAC on two maps', R50, 16, maps(1024, 2048), D32),
     Pair('ResNet-50, DeepLabV3', R50, 8),
     Pair('ResNet-50, DeepLabV3+', f'{MODELS}deeplabv3plus_r50-d8.py', 4),
     Pair('ResNet-50, PSPNet', f'{MODELS}pspnet_r50-d8.py', 8),
-    Pair('ResNet-101, PAC', R50, 8, one(3, 2048), dict(depth=101)),
-    Pair('MobileNetV2, PAC', MOBILE_2, 8, one(3, 320)),
+    Pair('ResNet-101, PAC', R50, 8, maps(2048), dict(depth=101)),
+    Pair('MobileNetV2, PAC', MOBILE_2, 8, maps(320)),
     Pair('MobileNetV2, DeepLabV3', MOBILE_2, 8),
-    Pair('MobileNetV3-Large, PAC', MOBILE_3, 8, one(2, 960)),
+    Pair('MobileNetV3-Large, PAC', MOBILE_3, 8, maps(960, last=2)),
     Pair('MobileNetV3-Large, LR-ASPP', MOBILE_3, 2),
-    Pair('HRNet-W18, PAC on four maps', HRNET, 4, several([0, 1, 2, 3], [18, 36, 72, 144])),
+    Pair('HRNet-W18, PAC on four maps', HRNET, 4, maps(18, 36, 72, 144)),
     Pair('HRNet-W18, OCRNet', f'{MODELS}ocrnet_hr18.py', 4),
-    Pair('UNet, PAC', UNET, 1, one(4, 64)),
+    Pair('UNet, PAC', UNET, 1, maps(64, last=4)),
     Pair('UNet, FCN', UNET, 1),
-    Pair('MiT-B0, PAC on the last map', MIT, 32, one(3, 256)),
-    Pair('MiT-B0, PAC on two maps', MIT, 16, several([2, 3], [160, 256])),
+    Pair('MiT-B0, PAC on the last map', MIT, 32, maps(256)),
+    Pair('MiT-B0, PAC on two maps', MIT, 16, maps(160, 256)),
     Pair('MiT-B0, SegFormer', MIT, 4),
-    Pair('Swin-T, PAC on the last map', SWIN, 32, one(3, 768)),
-    Pair('Swin-T, PAC on two maps', SWIN, 16, several([2, 3], [384, 768])),
-    Pair('Swin-T, PAC on three maps', SWIN, 8, several([1, 2, 3], [192, 384, 768])),
+    Pair('Swin-T, PAC on the last map', SWIN, 32, maps(768)),
+    Pair('Swin-T, PAC on two maps', SWIN, 16, maps(384, 768)),
+    Pair('Swin-T, PAC on three maps', SWIN, 8, maps(192, 384, 768)),
     Pair('Swin-T, UPerNet', SWIN, 4),
-    Pair('ConvNeXt-T of timm, PAC', SWIN, 16, one(3, 768), dict(TIMM, output_stride=16)),
+    Pair('ConvNeXt-T of timm, PAC', SWIN, 16, maps(768), dict(TIMM, output_stride=16)),
     Pair('ConvNeXt-T of timm, UPerNet', SWIN, 4, None, TIMM),
 ]
 

@@ -29,7 +29,7 @@ from benchmarks.harness import InTurn, fresh, main, measure_times
 from benchmarks.records import ROOT, load, source
 from mmseg_pacbal.apps.study.plan import load_study
 from mmseg_pacbal.apps.study.records import read_records
-from mmseg_pacbal.apps.study.report import PRIMARY
+from mmseg_pacbal.apps.study.report import PRIMARY, with_deviation
 from mmseg_pacbal.apps.study.statistics import Summary, summarise
 from mmseg_pacbal.markdown import to_markdown
 
@@ -219,11 +219,6 @@ def measured() -> dict[str, str]:
 def scores(study: str, dataset: str, metric: str) -> list[Summary]:
     records = read_records(ROOT / 'results' / study / dataset)
     return summarise(load_study(study, dataset), records, metric)
-
-
-def with_deviation(summary: Summary) -> str:
-    deviation = '' if summary.deviation is None else f' ± {summary.deviation:.2f}'
-    return f'{summary.mean:.2f}{deviation}'
 
 
 def score_table(*datasets: str) -> str:

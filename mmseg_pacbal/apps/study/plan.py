@@ -84,7 +84,7 @@ class Run:
     """A row trained with one seed; every process reads batches of the config's size.
 
     ``options`` are those of the study's command that can change a score, ``data`` is what the run
-    reads, :func:`.data.data_of`; None if that is not known, or has a ``problem``.
+    reads, :func:`.data.data_of`, if that is known, and ``problem`` why it cannot be read.
     """
 
     row: str

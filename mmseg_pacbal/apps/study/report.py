@@ -75,11 +75,16 @@ def metric_table(study: Study, summaries: list[Summary]) -> str:
     head += [f'difference to {study.baseline}', '95 % interval', 'reported on VOC 2012']
     rows = []
     for s in summaries:
-        plus_minus = '' if s.deviation is None else f' ± {s.deviation:.2f}'
-        cells = [s.row, str(s.seeds), f'{s.mean:.2f}{plus_minus}', _signed(s.paired.difference)]
+        cells = [s.row, str(s.seeds), with_deviation(s), _signed(s.paired.difference)]
         rows.append([*cells, _interval(s.paired), _signed(s.reported_difference)])
     columns = len(head) if reported else len(head) - 1
     return to_markdown(head[:columns], [row[:columns] for row in rows], left=1) + '\n'
+
+
+def with_deviation(summary: Summary) -> str:
+    """Such as ``'42.00 ± 2.65'``."""
+    deviation = '' if summary.deviation is None else f' ± {summary.deviation:.2f}'
+    return f'{summary.mean:.2f}{deviation}'
 
 
 def verdicts(study: Study, summaries: Iterable[Summary]) -> str:
