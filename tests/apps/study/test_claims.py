@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,14 +59,18 @@ def never() -> None:
     raise AssertionError('a claim was lost')
 
 
+def assert_refused(*settings: Any) -> None:
+    with pytest.raises(ClaimedError, match='another process'), claim(*settings):
+        pass
+
+
 def test_record_and_folder_are_each_claimed_once(places, tmp_path):
     record, folder = places
     (tmp_path / 'other').mkdir()
     pairs = [places, (record, tmp_path / 'other'), (tmp_path / 'results' / 'b.json', folder)]
     with claim(*places, 0, never):
         for pair in pairs:
-            with pytest.raises(ClaimedError), claim(*pair, 0, never):
-                pass
+            assert_refused(*pair, 0, never)
     for pair in pairs:  # whatever the refused ones took they gave back
         with claim(*pair, 0, never):
             pass
@@ -75,13 +80,11 @@ def test_record_and_folder_are_each_claimed_once(places, tmp_path):
 def test_an_owner_on_another_node_is_left_alone_until_it_is_dead(places, short):
     with holder('node2', *places) as process:
         start = time.monotonic()
-        with pytest.raises(ClaimedError), claim(*places, 2, never):
-            pass
+        assert_refused(*places, 2, never)
         assert time.monotonic() - start >= 2
         process.kill()
         process.wait()
-        with pytest.raises(ClaimedError), claim(*places, 0, never):  # it cannot know yet
-            pass
+        assert_refused(*places, 0, never)  # it cannot know yet
         with claim(*places, 30, never):
             assert (places[1] / 'lease').exists()
 
@@ -108,8 +111,7 @@ def test_a_tool_keeps_the_folder_for_as_long_as_it_lives(places):
     with claim(*places, 0, never) as lock:
         tool = subprocess.Popen(['sleep', '600'], pass_fds=[lock])
     try:
-        with pytest.raises(ClaimedError, match='another process'), claim(*places, 0, never):
-            pass
+        assert_refused(*places, 0, never)
     finally:
         tool.kill()
         tool.wait()
@@ -121,9 +123,5 @@ def test_waiting_for_a_claim_can_be_cancelled(places):
     asked = []
     with claim(*places, 0, never):
         start = time.monotonic()
-        with (
-            pytest.raises(ClaimedError),
-            claim(*places, 60, never, lambda: bool(asked.append(1) or len(asked) > 1)),
-        ):
-            pass
+        assert_refused(*places, 60, never, lambda: bool(asked.append(1) or len(asked) > 1))
     assert time.monotonic() - start < 30
