@@ -177,7 +177,7 @@ def study_figure(summaries: dict[str, list[Summary]], baseline: str) -> Figure:
         panel.set_xlabel(f'points above {baseline}', fontsize=9)
         panel.tick_params(labelsize=9)
     panels[0].set_yticks(range(len(names)), names)
-    panels[0].set_ylim(len(names) - 0.5, -0.5)
+    panels[0].set_ylim(max(len(names), 1) - 0.5, -0.5)
     panels[0].errorbar([], [], xerr=[], **bars, label='measured, 95 % interval over paired seeds')
     if any(s.reported_difference is not None for rows in summaries.values() for s in rows):
         panels[0].plot([], [], **hollow, label='reported by the paper on VOC 2012 (mIoU)')
