@@ -1,4 +1,4 @@
-"""What stock OpenMMLab needs on today's torch and numpy, applied on import.
+"""What stock OpenMMLab needs on today's torch, numpy and setuptools, applied on import.
 
 Each function fixes one thing, says until which version it is needed, and changes nothing if the
 stack works without it. OpenMMLab, torch and numpy are imported inside the functions, after
@@ -14,9 +14,11 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from .configs import config_path
 from .errors import RefusedCheckpointError
 from .files import require_checkpoint
 from .stack import FULL_MMCV, check_versions, declared_versions, installed_versions
@@ -55,6 +57,41 @@ class _MissingOps(ModuleType):
             )
 
         return op
+
+
+def find_bases() -> None:
+    """Find ``_base_ = 'mmseg_pacbal::pac_bal_voc.py'``, and bases of other packages by folder.
+
+    Needed while mmengine (0.10.7) knows the packages in its own table only, and looks for them by
+    ``pkg_resources``, which setuptools 82 removed, and by the stock names of their distributions.
+    It also reads MMSegmentation's 52 metafiles, more work than all else in a config, to end at the
+    same path.
+    """
+    from mmengine.config import config as module
+
+    resolve = module.Config._get_cfg_path
+
+    def get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
+        package, _, name = cfg_path.partition('::')
+        if package == 'mmseg_pacbal':
+            return config_path(name), None
+        if not name:
+            return resolve(cfg_path, filename)
+        path = Path(_package_folder(package), '.mim', 'configs', name)
+        if not path.is_file():
+            raise FileNotFoundError(f'{cfg_path} does not exist; {path.parent} has what there is')
+        return str(path), package
+
+    module.Config._get_cfg_path = staticmethod(get_cfg_path)
+    module.get_installed_path = _package_folder  # for `with read_base(): from mmseg.configs...`
+    fixed['bases'] = 'mmengine looks for packages by pkg_resources, which setuptools 82 removed'
+
+
+def _package_folder(name: str) -> str:
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f'{name} is not installed; install it, or use another base')
+    return str(Path(spec.origin).parent)
 
 
 def load_checkpoints_safely() -> None:
@@ -206,5 +243,6 @@ def apply() -> None:
     prepare()
     if not installed_versions().get('onedl-mmsegmentation'):
         provide_compiled_ops()
+    find_bases()
     load_checkpoints_safely()
     load_yaml_safely()

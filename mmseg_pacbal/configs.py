@@ -5,11 +5,10 @@ from __future__ import annotations
 import copy
 import difflib
 import functools
-import importlib.util
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from .errors import one_sentence
 
@@ -63,39 +62,6 @@ def config(name: str) -> str:
     return config_path(name)
 
 
-def register_scheme() -> None:
-    """Find ``_base_ = 'mmseg_pacbal::pac_bal_voc.py'``, and bases of other packages by folder.
-
-    mmengine (0.10.7) knows the packages in its own table only. It looks for them by
-    ``pkg_resources``, which setuptools 82 removed, and by stock names of distributions, and reads
-    MMSegmentation's 52 metafiles, more work than all else in a config, to end at the same path.
-    """
-    from mmengine.config import config as module
-
-    resolve = module.Config._get_cfg_path
-
-    def get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
-        package, _, name = cfg_path.partition('::')
-        if package == 'mmseg_pacbal':
-            return config_path(name), None
-        if not name:
-            return resolve(cfg_path, filename)
-        path = Path(_package_folder(package), '.mim', 'configs', name)
-        if not path.is_file():
-            raise FileNotFoundError(f'{cfg_path} does not exist; {path.parent} has what there is')
-        return str(path), package
-
-    module.Config._get_cfg_path = staticmethod(get_cfg_path)
-    module.get_installed_path = _package_folder  # for `with read_base(): from mmseg.configs...`
-
-
-def _package_folder(name: str) -> str:
-    spec = importlib.util.find_spec(name)
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(f'{name} is not installed; install it, or use another base')
-    return str(Path(spec.origin).parent)
-
-
 def load_config(path: str, options: dict | None = None) -> Config:
     """Parse a config and change settings; those of PROPAGATED are copied to where they are used.
 
@@ -110,8 +76,8 @@ def load_config(path: str, options: dict | None = None) -> Config:
     from mmengine.config import Config
 
     file = find_config(path)
-    if file != path and is_first_process():
-        print(f'config: {path} is the one of this package, {file}')
+    if file != path:
+        say(f'config: {path} is the one of this package, {file}')
     try:
         cfg = Config.fromfile(file)
     except Exception as error:
@@ -165,8 +131,8 @@ def _check_keys(cfg: Config, options: dict) -> None:
                 node = node[int(key)]
             elif isinstance(node, dict):
                 close = difflib.get_close_matches(key, map(str, node), n=1, cutoff=0.8)
-                if key not in node and close and is_first_process():
-                    print(f'config: {option} is new, maybe read by nothing; {close[0]} is there')
+                if key not in node and close:
+                    say(f'config: {option} is new, maybe read by nothing; {close[0]} is there')
                 node = node.get(key)
 
 
@@ -230,20 +196,25 @@ def type_class(registry: Registry, cfg: Mapping) -> Any:
 def set_values(places: Iterable[tuple[str, ConfigDict]], key: str, value: object) -> None:
     """Set a value in several places of a config, and print each change.
 
-    Every change that this package makes on its own between a config's file and the runner goes
-    through this function: what runs is the config, with what your options say, plus the printed
-    lines.
+    All that this package changes on its own between a config's file and the runner goes through
+    this function: what runs is the config with your options, plus the printed lines.
     """
     for path, node in places:
         if node.get(key) != value:
             node[key] = value
-            if is_first_process():
-                print(f'config: {path}{"." if path else ""}{key} = {value!r}')
+            say(f'config: {path}{"." if path else ""}{key} = {value!r}')
 
 
 def is_first_process() -> bool:
-    """Whether this process is the one that speaks, of those that a launcher has started."""
-    return os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0'
+    """Whether this process is the main one, of those that a launcher has started."""
+    ranks = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
+    return next((os.environ[rank] for rank in ranks if rank in os.environ), '0') == '0'
+
+
+def say(sentence: str, stream: TextIO | None = None) -> None:
+    """Print in one of several processes, to standard output unless told otherwise."""
+    if is_first_process():
+        print(sentence, file=stream, flush=True)
 
 
 def _propagate(cfg: Config, options: dict) -> None:
@@ -288,7 +259,7 @@ def _follow_max_iters(cfg: Config) -> None:
                 set_values([place], length, cfg.max_iters - begin)
         end = node.get('end')
         if isinstance(end, int) and end > cfg.max_iters:  # a warm-up, which the user chooses
-            print(
+            say(
                 f'config: {place[0]}.end = {end} lies beyond the {cfg.max_iters} iterations of the '
                 f'training; for a shorter warm-up give {place[0]}.end={max(1, cfg.max_iters // 10)}'
             )

@@ -20,9 +20,8 @@ OPENMMLAB = ('mmengine', 'mmcv', 'mmseg')
 def register() -> None:
     """Fix what OpenMMLab needs, and import what configs name, which registers it."""
     compat.apply()
-    from . import configs, openmmlab  # noqa: F401
+    from . import openmmlab  # noqa: F401
 
-    configs.register_scheme()
     format_once()
 
 

@@ -70,12 +70,7 @@ def check_versions(installed: dict[str, str | None], declared: dict[str, str]) -
 
     pip resolves what is declared, but mmcv cannot be declared: `mmcv` and `mmcv-lite` are the same
     module, and mmsegmentation declares neither. Also, a later `pip install` may replace versions
-    that pip had resolved.
-
-    Args:
-        installed: distribution name -> version, None if it is not installed; a name that is
-            absent is not checked.
-        declared: distribution name -> accepted versions, see :func:`declared_versions`.
+    that pip had resolved. What is absent from ``installed`` is not checked.
     """
     from packaging.specifiers import SpecifierSet
 

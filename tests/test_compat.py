@@ -57,7 +57,12 @@ def after(*calls: str, code: str) -> str:
 
 # --- the fork ------------------------------------------------------------------------------
 
-FIXES = ['provide_compiled_ops', 'load_checkpoints_safely', 'load_yaml_safely']
+FIXES = [
+    'provide_compiled_ops',
+    'find_bases',
+    'load_checkpoints_safely',
+    'load_yaml_safely',
+]
 
 
 @pytest.mark.parametrize(

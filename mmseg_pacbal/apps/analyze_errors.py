@@ -19,7 +19,6 @@ from ..metrics.calibration import calibration_csv, calibration_table
 from ..metrics.hard_regions import region_csv, region_table
 from ..openmmlab.checkpoint_checks import check_checkpoint
 from ..openmmlab.completion import load_complete_config
-from ..openmmlab.data_checks.loaders import check_data
 from ..openmmlab.engine import build_runner
 from ..openmmlab.metrics import CalibrationMetric, HardRegionMetric
 from ..visualization import region_chart, reliability_plot
@@ -61,12 +60,11 @@ def model_names(models: list[tuple[str, str]]) -> list[str]:
 
 def prepare(config: str, checkpoint: str, args: argparse.Namespace, sizes: dict) -> Config:
     """The config with this tool's metrics, after a check of its data and the checkpoint."""
-    cfg = load_complete_config(config, args.cfg_options)
+    cfg = load_complete_config(config, args.cfg_options, 'test_dataloader')
     cfg.work_dir = cli.work_dir(args, cfg)
     cfg.load_from = checkpoint
     # The config that training left in its work dir may have other values.
     cfg.resume, cfg.launcher = False, 'none'
-    check_data(cfg, 'test_dataloader')
     check_checkpoint(MODELS.build(cfg.model), checkpoint)
     evaluators = configs.evaluators(cfg)
     common = dict(ignore_index=evaluators[0].get('ignore_index', 255))

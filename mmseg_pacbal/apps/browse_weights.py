@@ -15,7 +15,6 @@ from mmengine.runner import set_random_seed
 from mmseg.registry import DATASETS, MODELS
 
 from ..openmmlab.completion import load_complete_config
-from ..openmmlab.data_checks.loaders import check_data
 from ..openmmlab.inspection import last_head, spaced_indices, weigh_sample
 from ..visualization import weight_figure
 from . import cli
@@ -23,8 +22,7 @@ from . import cli
 
 @torch.no_grad()
 def main(args: argparse.Namespace) -> None:
-    cfg = load_complete_config(args.config, args.cfg_options)
-    check_data(cfg, 'train_dataloader')
+    cfg = load_complete_config(args.config, args.cfg_options, 'train_dataloader')
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     model = MODELS.build(cfg.model)
     out = Path(args.out or Path(cli.work_dir(args, cfg), 'weights'))

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import NamedTuple
 
-from ..configs import is_first_process
+from ..configs import say
 from ..errors import require_mmseg
 from ..version import __version__
 from . import arguments, cli, refusals
@@ -70,7 +70,7 @@ def execute(tool: str, args: argparse.Namespace) -> None:
     def work(args: argparse.Namespace) -> None:
         require_mmseg('this tool')
         refusals.check(tool, args)
-        say_that_it_loads()
+        say('loading PyTorch and MMSegmentation ...', sys.stderr)
         with spared_garbage_collector():
             from ..openmmlab.terminal import hide_harmless_warnings
 
@@ -80,12 +80,6 @@ def execute(tool: str, args: argparse.Namespace) -> None:
         module.main(args)
 
     cli.run(work, args)
-
-
-def say_that_it_loads() -> None:
-    """Name what the first seconds of a command are spent on."""
-    if is_first_process():
-        print('loading PyTorch and MMSegmentation ...', file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from mmengine.runner import Runner
 from prettytable import PrettyTable
 
 from ..openmmlab.completion import load_complete_config
-from ..openmmlab.data_checks.loaders import check_data
 from ..openmmlab.engine import build_runner
 from ..openmmlab.inspection import inspect_sample
 from ..visualization import panel_figure
@@ -20,11 +19,10 @@ LEAST_MIOU = 60.0
 
 def main(args: argparse.Namespace) -> None:
     started = time.time()
-    cfg = load_complete_config(args.config, args.cfg_options)
+    cfg = load_complete_config(args.config, args.cfg_options, 'train_dataloader', 'val_dataloader')
     cfg.work_dir = args.work_dir
     out = Path(cfg.work_dir)
     pictures, results = (out / name for name in DEMO_RESULTS)
-    check_data(cfg, 'train_dataloader', 'val_dataloader')
     runner = build_runner(cfg)
     untrained = measure(runner)
     runner.train()

@@ -10,6 +10,7 @@ onnxruntime then runs it on an image and on a smaller batch beside PyTorch.
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from mmseg.registry import TRANSFORMS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..configs import datasets
+from ..configs import datasets, say
 from ..datasets.synthetic_scene import render_scene
 from ..errors import one_sentence
 from ..layers import prepare_export
@@ -31,7 +32,6 @@ from ..openmmlab.completion import load_complete_config
 from ..openmmlab.data_checks.files import read_image
 from ..openmmlab.inference import converts_bgr_to_rgb, init_inferencer, require_finite
 from ..openmmlab.inspection import last_head
-from ..openmmlab.terminal import say
 from .refusals import graph_path
 
 MAX_DIFFERENCE = 1e-3  # of logits
@@ -87,18 +87,18 @@ class ExportModel(nn.Module):
 
 def main(args: argparse.Namespace) -> None:
     cfg = load_complete_config(args.config, args.cfg_options)
-    say(f'loading {args.checkpoint}')
+    say(f'loading {args.checkpoint} ...', sys.stderr)
     model = load_model(cfg, args.checkpoint)
-    say('running it in PyTorch')
+    say('running it in PyTorch ...', sys.stderr)
     images = example_images(args.image, cfg)
     expected = [predicted(model, image) for image in images]  # before norms are folded
     for logits in expected:
         require_finite(logits, args.checkpoint)
     model.prepare(args.runtime, args.int8)
     path = graph_path(args)
-    say('tracing and translating it to ONNX, which takes longest')
+    say('tracing and translating it to ONNX, which takes longest ...', sys.stderr)
     export(model, path, args.opset)
-    say('comparing it in onnxruntime')
+    say('comparing it in onnxruntime ...', sys.stderr)
     verify(path, images, expected, model.threshold())
 
 

@@ -5,18 +5,16 @@ import argparse
 from .. import configs
 from ..openmmlab.checkpoint_checks import check_checkpoint
 from ..openmmlab.completion import load_complete_config
-from ..openmmlab.data_checks.loaders import check_data
 from ..openmmlab.engine import build_runner, use_amp_in_testing
 from ..openmmlab.engine.processes import start_processes
 from . import cli
 
 
 def main(args: argparse.Namespace) -> None:
-    cfg = load_complete_config(args.config, args.cfg_options)
+    cfg = load_complete_config(args.config, args.cfg_options, 'test_dataloader')
     cfg.work_dir = cli.work_dir(args, cfg)
     cfg.load_from = args.checkpoint
     cfg.resume = False  # the config that a resumed run left in its work dir may have it
-    check_data(cfg, 'test_dataloader')
     for evaluator in configs.evaluators(cfg) if args.out else ():
         if configs.type_name(evaluator) == 'IoUMetric':
             evaluator.output_dir = args.out

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmseg.registry import MODELS
-from torch import nn
 
+from ..configs import is_first_process
 from ..openmmlab.checkpoint_checks import check_checkpoint, check_initial_weights
 from ..openmmlab.completion import load_complete_config, only_here
 from ..openmmlab.data_checks.loaders import check_data, examine_data
-from ..openmmlab.data_checks.samples import report, verdict
+from ..openmmlab.data_checks.samples import attempt, report, verdict
 from ..openmmlab.data_checks.suggestions import suggest
 from ..openmmlab.engine import (
     build_runner,
@@ -20,7 +20,7 @@ from ..openmmlab.engine import (
     resume_from,
     use_amp_in_training,
 )
-from ..openmmlab.engine.processes import is_first, start_processes, stopped_by_signals
+from ..openmmlab.engine.processes import start_processes, stopped_by_signals
 from ..openmmlab.engine.runner import unwrapped
 from ..openmmlab.engine.work_dir import locked
 from ..openmmlab.feature_checks import check_features, explained_heads
@@ -39,7 +39,7 @@ def main(args: argparse.Namespace) -> None:
         check_losses(model)
         check_features(model)
         problems, images = examine_data(cfg, *LOADERS)
-        problems = missing_weights(model, cfg.get('load_from')) + problems
+        attempt(problems, check_initial_weights, model, cfg.get('load_from'))
         report([*map(cli.with_flags, problems)])
         suggest(cfg)
         if ours := only_here(cfg, args.config, args.cfg_options):
@@ -47,21 +47,10 @@ def main(args: argparse.Namespace) -> None:
         print(verdict(images, model.num_classes))
         return
     cfg.work_dir = cli.work_dir(args, cfg)
-    if not args.resume:
-        earlier_run(cfg.work_dir)
     check_data(cfg, *LOADERS)  # before the work dir is made
-    lock = locked(cfg.work_dir) if is_first(args.launcher) else nullcontext()
+    lock = locked(cfg.work_dir) if is_first_process() else nullcontext()
     with stopped_by_signals(), lock:
         train(args, cfg)
-
-
-def missing_weights(model: nn.Module, load_from: str | None) -> list[str]:
-    """Why training would not start from the weights that a config names, if it would not."""
-    try:
-        check_initial_weights(model, load_from)
-    except (FileNotFoundError, ValueError) as error:
-        return [str(error)]
-    return []
 
 
 def train(args: argparse.Namespace, cfg: Config) -> None:
@@ -76,7 +65,7 @@ def train(args: argparse.Namespace, cfg: Config) -> None:
     check_losses(model)
     check_features(model)
     if checkpoint:
-        saved = check_checkpoint(model, checkpoint, resume=True).get('cfg')
+        saved = check_checkpoint(model, checkpoint, resume=True)[1].get('cfg')
         now = runner.cfg.pretty_text
         for change in changed_settings(saved, now) if isinstance(saved, str) else ():
             print(f'config: not as in the checkpoint: {change}')

@@ -19,7 +19,6 @@ from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import DATASETS, MODELS
 
 from ..openmmlab.completion import load_complete_config
-from ..openmmlab.data_checks.loaders import check_data
 from ..openmmlab.inference import init_inferencer
 from ..openmmlab.inspection import (
     boundary_loss,
@@ -36,8 +35,7 @@ DPI = 300  # of PNG and JPEG, and of the pictures inside a PDF
 
 
 def main(args: argparse.Namespace) -> None:
-    cfg = load_complete_config(args.config, args.cfg_options)
-    check_data(cfg, 'test_dataloader')
+    cfg = load_complete_config(args.config, args.cfg_options, 'test_dataloader')
     figure = draw(args, cfg, DATASETS.build(cfg.test_dataloader.dataset))
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(args.out, dpi=DPI)

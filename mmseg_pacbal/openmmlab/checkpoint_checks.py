@@ -10,17 +10,33 @@ from torch import Tensor, nn
 OPTIONAL = ('num_batches_tracked', '.running.sums ')
 
 
-def check_checkpoint(model: nn.Module, path: str | Path, *, resume: bool = False) -> dict:
-    """Check that a checkpoint has exactly the model's weights, by name and size, and finite ones.
-
-    With ``resume`` it must hold the state of training, too. Returns its ``meta``.
+def check_checkpoint(
+    model: nn.Module, path: str | Path, *, resume: bool = False
+) -> tuple[dict, dict]:
+    """The weights and the ``meta`` of a checkpoint that has exactly the model's weights, by name
+    and size, and finite ones; with ``resume``, also the state of training.
     """
-    return _checked(model, path, resume)[1]
+    checkpoint, weights = _read(path)
+    absent = [name for name in ('meta', 'optimizer', 'message_hub') if name not in checkpoint]
+    if resume and absent:
+        raise ValueError(
+            f'checkpoint {path} has no {", ".join(absent)}, so training cannot continue from it; '
+            'to start a new run from its weights, set load_from=... and do not resume'
+        )
+    problems = _misfits(model, weights)
+    if problems:
+        raise ValueError(
+            f'checkpoint {path} does not belong to this config: {_first(problems)}; give the '
+            'config that it was trained with, or another checkpoint'
+        )
+    _check_finite(model, weights, path)
+    meta = checkpoint.get('meta')
+    return weights, meta if isinstance(meta, dict) else {}
 
 
 def load_weights(model: nn.Module, path: str | Path) -> dict:
     """Load weights that pass :func:`check_checkpoint`; the result is the checkpoint's ``meta``."""
-    weights, meta = _checked(model, path)
+    weights, meta = check_checkpoint(model, path)
     model.load_state_dict(weights, strict=False)  # old norms do not count batches
     return meta
 
@@ -39,7 +55,7 @@ def check_initial_weights(model: nn.Module, load_from: str | None) -> None:
         pretrained = ('Pretrained', PretrainedInit)
         starts += [(module, name, i) for i in inits if i and i['type'] in pretrained]
     for module, name, init in starts:
-        path, prefix = init['checkpoint'], init.get('prefix')
+        path, prefix = init['checkpoint'], init.get('prefix') or ''
         if '://' in str(path):
             continue
         if not Path(path).is_file():
@@ -51,13 +67,8 @@ def check_initial_weights(model: nn.Module, load_from: str | None) -> None:
         if converts and name != 'load_from':
             continue  # backbones that convert names load their weights themselves
         _, weights = _read(path)
-        if prefix:
-            prefix = prefix.rstrip('.') + '.'
-            weights = {
-                name.removeprefix(prefix): value
-                for name, value in weights.items()
-                if name.startswith(prefix)
-            }
+        prefix = prefix and f'{prefix.rstrip(".")}.'
+        weights = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
         if not any(_shape(weights.get(k)) == v.shape for k, v in module.state_dict().items()):
             raise ValueError(
                 f'no weight in {path} fits {name}: {_first(_misfits(module, weights))}; give '
@@ -73,26 +84,6 @@ def _read(path: str | Path) -> tuple[dict, dict[str, object]]:
     if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
         raise ValueError(f'checkpoint {path} holds no weights; give one written by training')
     return checkpoint, {name.removeprefix('module.'): value for name, value in state.items()}
-
-
-def _checked(model: nn.Module, path: str | Path, resume: bool = False) -> tuple[dict, dict]:
-    """Weights and meta of a checkpoint."""
-    checkpoint, weights = _read(path)
-    absent = [name for name in ('meta', 'optimizer', 'message_hub') if name not in checkpoint]
-    if resume and absent:
-        raise ValueError(
-            f'checkpoint {path} has no {", ".join(absent)}, so training cannot continue from it; '
-            'to start a new run from its weights, set load_from=... and do not resume'
-        )
-    problems = _misfits(model, weights)
-    if problems:
-        raise ValueError(
-            f'checkpoint {path} does not belong to this config: {_first(problems)}; give the '
-            'config that it was trained with, or another checkpoint'
-        )
-    _check_finite(model, weights, path)
-    meta = checkpoint.get('meta')
-    return weights, meta if isinstance(meta, dict) else {}
 
 
 def _misfits(model: nn.Module, weights: dict[str, object]) -> list[str]:

@@ -21,14 +21,15 @@ from ..configs import (
     datasets,
     find_config,
     heads,
-    is_first_process,
     load_config,
+    say,
     set_values,
     type_class,
     type_name,
     walk,
 )
 from ..losses.class_weight import read_class_weight
+from .data_checks.loaders import check_data
 from .datasets.folder import reads_classes_file
 from .timm_backbone import follow_timm
 
@@ -38,14 +39,18 @@ VARIABLES = {name: name for name in (*PROPAGATED, 'num_classes', 'batch_size', '
 VARIABLES |= dict(train_pipeline='pipeline', test_pipeline='pipeline')  # by another name
 # Parts that the model, or a part of it, builds by their type.
 PARTS = ('backbone', 'neck', 'decode_head', 'auxiliary_head', 'loss_decode', 'norm_cfg', 'act_cfg')
+say_once = cache(say)  # a runner completes the config once more
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 USED = ('model', 'train_cfg', 'optim_wrapper', *LOADERS)
 
 
-def load_complete_config(path: str, options: dict | None = None) -> Config:
-    """:func:`.configs.load_config`, then :func:`infer_settings`."""
+def load_complete_config(path: str, options: dict | None = None, *loaders: str) -> Config:
+    """:func:`.configs.load_config`, :func:`infer_settings` and, of some loaders,
+    :func:`.check_data`.
+    """
     cfg = load_config(path, options)
     infer_settings(cfg, options or ())
+    check_data(cfg, *loaders)
     return cfg
 
 
@@ -110,9 +115,7 @@ def _follow_data_root(cfg: Config) -> None:
     root = cfg.get('data_root')
     places = [place for loader in LOADERS for place in datasets(cfg, loader)]
     read = {str(dataset.get('data_root') or '') for _, dataset in places}
-    if not root or not read or str(root) in read:
-        return
-    if read <= SHIPPED_ROOTS:
+    if root and read and str(root) not in read and read <= SHIPPED_ROOTS:
         set_values(places, 'data_root', root)
 
 
@@ -136,7 +139,7 @@ def tell_of_idle_variables(cfg: Config, options: Iterable[str] = ()) -> None:
             repr(v) if isinstance(v, str) else shorten(repr(v), 60) for v in (cfg[name], value)
         )
         more = f', and {rest[0][0]}{", ..." * bool(rest[1:])}' if rest else ''
-        _say_once(
+        say_once(
             f'config: {name} = {given} at the top does not reach {first}, which is {has}; set '
             f'that{more}'
         )
@@ -155,20 +158,8 @@ def _plain(value: Any) -> Any:
     return [*map(_plain, value)] if isinstance(value, (list, tuple)) else value
 
 
-@cache
-def _say_once(sentence: str) -> None:
-    if is_first_process():
-        print(sentence)
-
-
 def only_here(cfg: Config, path: str, options: dict | None) -> list[str]:
-    """What MMSegmentation's own tools would not do with a config and ``--cfg-options``.
-
-    Args:
-        cfg: The config as our tools have completed it.
-        path: Its file.
-        options: What it was changed by.
-    """
+    """What MMSegmentation's own tools would not do with a config that ours have completed."""
     stock = Config.fromfile(find_config(path))
     bases = [name for name in ('mmseg', 'mmseg_pacbal') if re.search(rf'\b{name}::', stock.text)]
     if re.search(r'__import__\(.mmseg_pacbal', stock.text):  # which prepares both

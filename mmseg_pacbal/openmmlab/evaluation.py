@@ -34,13 +34,9 @@ from .inspection import last_head, picture_of, title_of
 def intersect_and_union(
     pred_label: Tensor, label: Tensor, num_classes: int, ignore_index: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Pixels of each class, (C,) int64: intersection, union, predicted, true; void is left out.
+    """Pixels of each class, (C,) int64: intersection, union, predicted, true.
 
-    Args:
-        pred_label: Classes, (H, W).
-        label: Classes or void, (H, W).
-        num_classes: C; other values count for no class.
-        ignore_index: The void label.
+    Void in ``label``, (H, W), is left out; values that are no class count for none.
     """
     none = num_classes  # what is no class, and is not counted
     valid = label != ignore_index
@@ -62,13 +58,10 @@ def merge_preds(
     with one output channel their mean, (1, H, W), as without augmentation.
     """
     merged = []
+    one_channel = self.module.out_channels == 1  # of which MMSegmentation has taken the sigmoid
     for views in data_samples_list:
-        one_channel = self.module.out_channels == 1
-        mean = torch.zeros_like(views[0].seg_logits.data)
-        for view in views:  # of one channel MMSegmentation has taken the sigmoid
-            scores = view.seg_logits.data
-            mean += scores if one_channel else scores.softmax(dim=0)
-        mean /= len(views)
+        scores = (view.seg_logits.data for view in views)
+        mean = sum(s if one_channel else s.softmax(dim=0) for s in scores) / len(views)
         if one_channel:
             prediction = (mean > last_head(self.module).threshold).to(mean)
         else:

@@ -30,25 +30,12 @@ def explained_heads(cfg: Config) -> Iterator[None]:
         )
         path = next(paths, 'model.decode_head')
         raise ValueError(
-            _settings_problem(path, index, channels, frame.f_locals['input_transform'])
-        ) from error
-
-
-def _settings_problem(path: str, index: Any, channels: Any, transform: str | None) -> str:
-    several = [isinstance(value, (list, tuple)) for value in (index, channels)]
-    given = f'{path} has in_index={index}, in_channels={channels}, input_transform={transform!r}'
-    if all(several) and transform is None:
-        return (
-            f'{given}; one feature is accepted, with one number of channels, or with several set '
-            f"{path}.input_transform='resize_concat', which enlarges the others to the size of the "
+            f'{path} has in_index={index}, in_channels={channels}, '
+            f'input_transform={frame.f_locals["input_transform"]!r}; accepted are one feature and '
+            'its number of channels without input_transform, or two lists of one length with '
+            f"{path}.input_transform='resize_concat', which enlarges features to the size of the "
             'first'
-        )
-    if any(several) or transform is not None:
-        return (
-            f'{given}; accepted are one feature and its number of channels without '
-            'input_transform, or with it two lists of one length'
-        )
-    return f'{given}; accepted are integers'
+        ) from error
 
 
 @torch.no_grad()

@@ -29,12 +29,9 @@ def inspect_sample(
 ) -> PanelRow:
     """Predict one image and compute its weights, those of :func:`boundary_loss`, and its loss.
 
-    Args:
-        model: A segmentor; it is left in eval mode.
-        dataset: One of MMSegmentation's, with a test pipeline that keeps the original size.
-        index: Index of the image.
-        own_loss: Whether to compute the loss that the head trains with (:func:`pixel_loss`)
-            rather than plain cross entropy (Fig. 4 of the paper).
+    The loss is plain cross entropy (Fig. 4 of the paper), or the ``own_loss`` that the head trains
+    with (:func:`pixel_loss`). The pipeline must keep the original size; the model is left in eval
+    mode.
     """
     model.eval()
     sample = dataset[index]
@@ -78,12 +75,9 @@ def title_of(sample: SegDataSample) -> str:
 
 
 def picture_of(pixels: np.ndarray, size: tuple[int, int], bgr: bool = True) -> np.ndarray:
-    """Pixels as RGB, uint8 (*size, 3): the first three channels, or grey of the first.
+    """Pixels, (H, W) or (H, W, C), as RGB, uint8 (*size, 3): three channels, or grey of the first.
 
-    Args:
-        pixels: (H, W) or (H, W, C); those of another type than uint8 are stretched to 0..255.
-        size: Height and width of the picture.
-        bgr: Whether the order is that of OpenCV.
+    Those of another type than uint8 are stretched to 0..255.
     """
     channels = np.atleast_3d(pixels)[..., :3]
     if channels.dtype != np.uint8:
@@ -120,10 +114,7 @@ def boundary_loss(model: BaseSegmentor) -> BoundaryAwareLoss:
 def pixel_loss(head: BaseDecodeHead, logits: Tensor, label: Tensor) -> Tensor:
     """The loss that a head trains with, for every pixel, (N, H, W); several losses are added up.
 
-    Args:
-        head: A decode head of MMSegmentation; of losses of (N, C, H, W) the mean over C counts.
-        logits: (N, C, H, W).
-        label: Classes or void, (N, H, W), int64.
+    Of a loss of (N, C, H, W), the shape of the logits, the mean over C counts.
     """
     total = torch.zeros(())
     for loss in head_losses(head):

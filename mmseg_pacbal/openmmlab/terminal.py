@@ -4,7 +4,6 @@ On a terminal a bar stands below the other lines, on standard error; elsewhere t
 lines: those of mmengine for a model that trains or is tested, and those of :func:`shown_progress`.
 """
 
-import functools
 import logging
 import re
 import sys
@@ -67,28 +66,15 @@ def keep_short(logger: logging.Logger, log_file: str) -> None:
     is, which stays whole.
     """
     for handler in terminal_handlers(logger):
-        handler.addFilter(is_for_terminal)
-        handler.format = functools.partial(shortened, handler.format)  # type: ignore[method-assign]
+        plain = handler.format
+        handler.addFilter(lambda record: not record.getMessage().startswith(IN_LOG_FILE_ONLY))
+        handler.format = lambda r, plain=plain: ACCURACY.sub('', plain(r))  # type: ignore
         if handler.level <= logging.INFO:  # in the main process, if the config logs this much
             print(f'environment, config and hooks: {log_file}', flush=True)
 
 
 def terminal_handlers(logger: logging.Logger) -> list[logging.StreamHandler]:
     return [handler for handler in logger.handlers if type(handler) is logging.StreamHandler]
-
-
-def shortened(plain: Callable[[logging.LogRecord], str], record: logging.LogRecord) -> str:
-    return ACCURACY.sub('', plain(record))
-
-
-def is_for_terminal(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith(IN_LOG_FILE_ONLY)
-
-
-def say(what: str) -> None:
-    """Name what takes the next seconds, on standard error."""
-    if is_main_process():
-        print(f'{what} ...', file=sys.stderr, flush=True)
 
 
 def open_bars(**options: Any) -> Progress | None:
@@ -114,8 +100,7 @@ def open_bars(**options: Any) -> Progress | None:
 def shown_progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show how far a job is; where there is no terminal, by a line every :data:`PAUSE` seconds.
 
-    Yields:
-        A function to be called with how much is done of ``total``.
+    Yields a function to be called with how much is done of ``total``.
     """
     progress = open_bars()
     if progress is not None:

@@ -4,11 +4,13 @@ import ast
 import inspect
 import json
 import re
+import sys
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from mmseg_pacbal import configs
 from mmseg_pacbal.apps import commands, refusals
 from tests.environments import ROOT, contents, printed_by, run_python
 
@@ -151,13 +153,12 @@ def test_every_tool_refuses_what_it_can():
     assert {*refusals.OWN} == {*TOOLS, 'doctor'}
 
 
-@pytest.mark.parametrize(
-    ('rank', 'said'), [(0, 'loading PyTorch and MMSegmentation ...\n'), (1, '')]
-)
-def test_one_process_says_that_imports_take_seconds(rank, said, monkeypatch, capsys):
-    monkeypatch.setenv('RANK', str(rank))
-    commands.say_that_it_loads()
-    assert capsys.readouterr().err == said
+@pytest.mark.parametrize('rank', ['RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'])
+def test_one_of_several_processes_speaks(rank, monkeypatch, capsys):
+    for value, said in (('0', 'loading\n'), ('1', '')):
+        monkeypatch.setenv(rank, value)
+        configs.say('loading', sys.stderr)
+        assert capsys.readouterr().err == said
 
 
 def test_every_tool_is_a_command(asked):

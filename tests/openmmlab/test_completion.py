@@ -23,7 +23,7 @@ def write(tmp_path):
         (tmp_path / 'mine.py').write_text('\n'.join(lines) + '\n')
         return str(tmp_path / 'mine.py')
 
-    completion._say_once.cache_clear()
+    completion.say_once.cache_clear()
     return write
 
 
@@ -196,7 +196,7 @@ def test_bases_of_mmsegmentation_without_pkg_resources(write, monkeypatch):
 
 
 def test_shipped_configs_set_nothing_in_vain(capsys):
-    completion._say_once.cache_clear()
+    completion.say_once.cache_clear()
     for path in sorted(Path(configs.config_path('pac_bal_voc.py')).parent.glob('*.py')):
         completion.tell_of_idle_variables(Config.fromfile(path))
     assert capsys.readouterr().out == ''

@@ -63,13 +63,13 @@ WRONG = [
     ),
     (
         dict(FCN, in_index=[0, 1], in_channels=[16, 32]),
-        'one feature is accepted, with one number of channels, or with several set '
-        "model.decode_head.input_transform='resize_concat'",
+        'one feature and its number of channels without input_transform, or two lists of one '
+        "length with model.decode_head.input_transform='resize_concat'",
     ),
     (dict(in_channels=[64, 128]), 'accepted are one feature and its number of channels without'),
     (dict(CONCAT, in_channels=[64]), "[64], input_transform='resize_concat'; accepted are one"),
     (dict(SELECT, in_index=3, in_channels=128), "transform='multiple_select'; accepted are one"),
-    (dict(in_channels=None), 'in_channels=None, input_transform=None; accepted are integers'),
+    (dict(in_channels=None), 'in_channels=None, input_transform=None; accepted are one feature'),
 ]
 
 

@@ -169,10 +169,10 @@ def test_masks_of_other_names_are_named_together(model, tmp_path, capsys):
     data = write(tmp_path / 'data')
     mask = data / 'labels' / 'train' / 'bern' / 'a.png'
     other = mask.rename(mask.with_name('a_seg.png'))
-    hint = f'mask {mask} is missing, but {other} has no image: if it is that mask, rename it'
+    found = f'mask {mask} is missing', f'mask {other} has no image in {data / "images" / "train"}'
     options = ['--cfg-options', f'data_root={data}']
     out, last = failure(capsys, 'train', model[1] / 'one.py', '--check', *options)
-    assert f'train_dataloader: {hint}\n' in out
-    assert last.startswith('1 problem was found')
+    assert all(f'train_dataloader: {sentence}\n' in out for sentence in found)
+    assert last.startswith('2 problems were found')
     _, last = failure(capsys, 'train', model[1] / 'one.py', '--work-dir', tmp_path, *options)
-    assert last.startswith(f'train_dataloader: {hint}; complete the data set')
+    assert last.startswith(f'train_dataloader: {"; ".join(found)}; complete the data set')

@@ -1,7 +1,7 @@
 """Checks of data and classes before a long run starts."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
@@ -14,7 +14,7 @@ from ...datasets.palette import VOID
 from ...errors import one_sentence
 from ..datasets.classes_file import Classes
 from .files import SampleFiles, read_list
-from .samples import Findings, MaskRules, sample_of, summary, verify_samples
+from .samples import Findings, MaskRules, attempt, sample_of, summary, verify_samples
 
 
 def check_data(cfg: Config, *loaders: str) -> None:
@@ -25,18 +25,16 @@ def check_data(cfg: Config, *loaders: str) -> None:
         built = [_build(cfg, loader, part) for part in parts]
         _check_same_metainfo(cfg, loader, built)
         for dataset in built:
-            renamed = _renamed_masks(dataset)
-            files = (item for sample in _samples(dataset) for item in sample._asdict().items())
+            files = [item for sample in _samples(dataset) for item in sample._asdict().items()]
             missing = [
-                _missing(kind, path, renamed)
-                for kind, path in files
-                if path and not Path(path).is_file()
+                f'{kind} {path}' for kind, path in files if path and not os.path.isfile(path)
             ]
             if missing:
                 more = f', and so are {len(missing) - 1} more files' if len(missing) > 1 else ''
+                found = '; '.join([f'{missing[0]} is missing{more}', *_unused_masks(dataset)[:1]])
                 raise FileNotFoundError(
-                    f'{loader}: {missing[0]}{more}; complete the data set, in which every image '
-                    'needs a mask of its name'
+                    f'{loader}: {found}; complete the data set, in which every image needs a mask '
+                    'of its name'
                 )
 
 
@@ -56,20 +54,13 @@ def examine_data(cfg: Config, *loaders: str) -> tuple[list[str], dict[str, int]]
     images: dict[str, int] = {}
     read: list[tuple[str, BaseSegDataset, Findings]] = []
     for loader, parts in _dataset_configs(cfg, loaders):
-        built = []
-        for part in parts:
-            try:
-                built.append(_build(cfg, loader, part))
-                found = _verify(loader, built[-1])
-                problems += (f'{loader}: {problem}' for problem in found.problems)
-                read.append((loader, built[-1], found))
-                images[loader] = images.get(loader, 0) + len(built[-1])
-            except (FileNotFoundError, ValueError) as error:
-                problems.append(str(error))
-        try:
-            _check_same_metainfo(cfg, loader, built)
-        except ValueError as error:
-            problems.append(str(error))
+        built = [*filter(None, (attempt(problems, _build, cfg, loader, part) for part in parts))]
+        for dataset in built:
+            found = _verify(loader, dataset)
+            problems += (f'{loader}: {problem}' for problem in found.problems)
+            read.append((loader, dataset, found))
+            images[loader] = images.get(loader, 0) + len(dataset)
+        attempt(problems, _check_same_metainfo, cfg, loader, built)
     void_is_used = any(found.void_beside_classes for *_, found in read)
     for part in read:
         problems += _unmarked(*part, void_is_used)
@@ -81,12 +72,12 @@ def _verify(loader: str, dataset: BaseSegDataset) -> Findings:
     rules, folder = MaskRules.of(dataset), dataset.data_prefix['img_path']
     found = verify_samples(_samples(dataset), rules, loader)
     print(summary(f'{loader}, {folder}', found, rules, _absent(dataset, found)))
-    renamed = _renamed_masks(dataset)
-    hints = {_missing('mask', p, {}): _missing('mask', p, renamed) for p in renamed}
-    problems = [hints.get(problem, problem) for problem in found.problems]
-    unused = [path for path in getattr(dataset, 'unused_masks', ()) if path not in renamed.values()]
-    problems += [f'mask {path} has no image in {folder}' for path in unused]
-    return found._replace(problems=problems)
+    return found._replace(problems=[*found.problems, *_unused_masks(dataset)])
+
+
+def _unused_masks(dataset: BaseSegDataset) -> list[str]:
+    folder = dataset.data_prefix['img_path']
+    return [f'mask {p} has no image in {folder}' for p in getattr(dataset, 'unused_masks', ())]
 
 
 def _absent(dataset: BaseSegDataset, found: Findings) -> list[str]:
@@ -134,26 +125,6 @@ def _meaning_of_255(file: Classes | None, label: int) -> str:
         f"if 255 marks {which} there, append '= {' '.join(map(str, values))} 255' to its line in "
         "classes.txt; if it is void, add a last line 'void = 255'"
     )
-
-
-def _missing(kind: str, path: str, renamed: Mapping[str, str]) -> str:
-    """What to say of a missing file."""
-    sentence = f'{kind} {path} is missing'
-    if path in renamed:
-        sentence += f', but {renamed[path]} has no image: if it is that mask, rename it'
-    return sentence
-
-
-def _renamed_masks(dataset: BaseSegDataset) -> dict[str, str]:
-    """Missing masks, each with the mask without an image whose name begins with its own."""
-    renamed: dict[str, str] = {}
-    if unused := getattr(dataset, 'unused_masks', ()):
-        missing = [s.mask for s in _samples(dataset) if s.mask and not Path(s.mask).exists()]
-        for path in unused:
-            near = [mask for mask in missing if path.startswith(os.path.splitext(mask)[0])]
-            if near:
-                renamed[max(near)] = path
-    return renamed
 
 
 def _check_same_metainfo(cfg: Config, loader: str, parts: Sequence[BaseSegDataset]) -> None:

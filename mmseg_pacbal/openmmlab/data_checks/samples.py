@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from mmengine.dataset import Compose
@@ -84,24 +84,24 @@ def base_datasets(dataset: Dataset) -> Iterator[BaseSegDataset]:
             yield from base_datasets(part) if part is not None else ()
 
 
+def attempt(problems: list[str], check: Callable, *args: object) -> Any:
+    """The result of a check; None if it fails, of which ``problems`` gets the sentence."""
+    try:
+        return check(*args)
+    except (FileNotFoundError, ValueError) as error:
+        problems.append(str(error))
+
+
 def verify_sample(sample: SampleFiles, rules: MaskRules) -> tuple[list[str], np.ndarray]:
     """Read the files of a sample and run every check; its problems, and its pixels by value."""
     problems: list[str] = []
-
-    def attempt(check: Callable, *args: object) -> np.ndarray | None:
-        try:
-            return check(*args)
-        except (FileNotFoundError, ValueError) as error:
-            problems.append(str(error))
-            return None
-
     counts = np.zeros(256, np.int64)
-    image = attempt(read_image, sample.image, rules.loader)
-    mask = attempt(rules.read, sample.mask) if sample.mask else None
+    image = attempt(problems, read_image, sample.image, rules.loader)
+    mask = attempt(problems, rules.read, sample.mask) if sample.mask else None
     if mask is not None:
-        attempt(check_values, sample.mask, mask, rules.accepted)
+        attempt(problems, check_values, sample.mask, mask, rules.accepted)
         if image is not None:
-            attempt(check_size, sample, image.shape[:2], mask.shape)
+            attempt(problems, check_size, sample, image.shape[:2], mask.shape)
         # Other values are a problem.
         values = mask if mask.dtype == np.uint8 else mask[(mask >= 0) & (mask < 256)]
         counts += label_counts(values, 256)

@@ -45,14 +45,10 @@ def read_folder_mask(
     value_of_colour: Mapping[Colour, int] | None = None,
     label_map: Mapping[int, int] | None = None,
 ) -> np.ndarray:
-    """The values of a mask file, integers (H, W): its own, or those of its colours.
+    """The values of a mask file, integers (H, W): of an RGB image those of its colours.
 
-    Args:
-        path: Path of a grey or palette image, of which the values count, or of an RGB image.
-        value_of_colour: The value of each colour of an RGB image; empty if ``classes.txt`` gives
-            none, None if there is no ``classes.txt``.
-        label_map: The class of each value if ``classes.txt`` gives values, which count then,
-            whatever colours a viewer shows. It is not applied.
+    ``value_of_colour`` is empty if ``classes.txt`` gives no colours, and None if there is no such
+    file. With a ``label_map``, which is not applied, values count whatever colours a viewer shows.
     """
     mask = read_stored(path)
     if mask.mode in ('RGB', 'RGBA') and value_of_colour is not None:

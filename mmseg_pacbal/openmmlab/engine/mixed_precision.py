@@ -10,7 +10,7 @@ from mmengine.optim import OptimWrapper
 from mmseg.registry import OPTIM_WRAPPERS
 from torch import nn
 
-from ...configs import set_values
+from ...configs import say, set_values
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -51,7 +51,7 @@ def use_amp_in_training(cfg: Config, device: str | None = None) -> None:
         _check_dtype(cfg.optim_wrapper.get('dtype', 'bfloat16'))
         set_values(place, 'type', 'BFloat16OptimWrapper')
         if cfg.optim_wrapper.pop('loss_scale', None) is not None:
-            print('config: optim_wrapper.loss_scale is removed, since bfloat16 needs no scaler')
+            say('config: optim_wrapper.loss_scale is removed, since bfloat16 needs no scaler')
     else:
         set_values(place, 'type', 'AmpOptimWrapper')
         if 'loss_scale' not in cfg.optim_wrapper:

@@ -48,12 +48,6 @@ def stopped_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def is_first(launcher: str) -> bool:
-    """Whether this process is the main one, before the processes know each other."""
-    variables = dict(pytorch='RANK', slurm='SLURM_PROCID', mpi='OMPI_COMM_WORLD_RANK')
-    return launcher == 'none' or os.environ.get(variables[launcher], '0') == '0'
-
-
 def start_processes(cfg: Config, launcher: str, local_rank: int) -> None:
     """Set the launcher; without a GPU, several processes communicate through gloo.
 
@@ -137,12 +131,8 @@ def ignore_stop_signals(then: Callable[[int], None] | None, ending: Any, worker:
     """Start a worker of a data loader that outlives a signal to its whole process group.
 
     The training process reacts to the signal by writing a checkpoint, and until then it still
-    reads data. A worker that it has not ended after two minutes ends itself.
-
-    Args:
-        then: The loader's own ``worker_init_fn``.
-        ending: Shared memory; its value is not 0 once SIGTERM comes from the process that trains.
-        worker: Its index.
+    reads data. A worker that it has not ended after two minutes ends itself. ``ending`` is shared
+    memory; its value is not 0 once SIGTERM comes from the process that trains.
     """
 
     def on_sigterm(*_: object) -> None:

@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Iterable, Iterator
-from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -90,6 +89,8 @@ class SeededDataset(Dataset):
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
         self.metainfo = dataset.metainfo
+        pipelines = (part.pipeline for part in base_datasets(dataset))
+        self._augmenters = [*_albumentations(pipelines)]
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -100,10 +101,6 @@ class SeededDataset(Dataset):
         for augmenter in self._augmenters:
             augmenter.set_random_seed(seed)
         return self.dataset[index]
-
-    @cached_property
-    def _augmenters(self) -> list:
-        return [*_albumentations(dataset.pipeline for dataset in base_datasets(self.dataset))]
 
 
 def _albumentations(transforms: Iterable) -> Iterator[Any]:

@@ -82,7 +82,10 @@ def _acquire(lease: SoftFileLease, path: Path) -> bool:
     owner, nested, before = lease.owner, lease.is_locked, _renewal(path)
     start = time.monotonic()
     said = f'{path.parent} is locked by {_name(owner)}: looking whether it still runs'
-    while not _is_acquired(lease):
+    while True:
+        with suppress(Timeout):
+            lease.acquire()
+            break
         if said:
             print(said, flush=True)
             said = ''
@@ -94,13 +97,6 @@ def _acquire(lease: SoftFileLease, path: Path) -> bool:
     if owner and not nested:
         print(f'{path.parent} was locked by {_name(owner)}, which is gone: the lock is taken over')
     return True
-
-
-def _is_acquired(lease: SoftFileLease) -> bool:
-    with suppress(Timeout):
-        lease.acquire()
-        return True
-    return False
 
 
 def _renewal(path: Path) -> tuple[int, int] | None:
