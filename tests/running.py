@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import mmseg
 import pytest
 from mmengine.logging import MMLogger
 from mmengine.visualization import Visualizer
@@ -16,22 +17,28 @@ from mmseg.visualization import SegLocalVisualizer
 from tests.environments import ROOT
 
 DEMO = ROOT / 'configs' / 'pac_bal_demo.py'
+TOOLS = ROOT / 'tools'
+STOCK = Path(mmseg.__file__).parent / '.mim' / 'tools'  # MMSegmentation's own
+ENVIRONMENT = {'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
 
 
-def tool_command(name: str, *args: object) -> list[str]:
-    return [sys.executable, str(ROOT / 'tools' / f'{name}.py'), *map(str, args)]
+def tool_command(name: str, *args: object, tools: Path = TOOLS) -> list[str]:
+    return [sys.executable, str(tools / f'{name}.py'), *map(str, args)]
 
 
-def run_tool(name: str, *args: object, **options: Any) -> subprocess.CompletedProcess:
-    """Run a tool in a process of its own.
+def run_tool(
+    name: str, *args: object, tools: Path = TOOLS, **options: Any
+) -> subprocess.CompletedProcess:
+    """Run a tool in a process of its own, on one thread.
 
     Args:
         name: Name of the tool.
         args: Its arguments.
+        tools: The folder of the tool.
         options: Of ``subprocess.run``; the working directory is the checkout without ``cwd``.
     """
-    options = {'cwd': ROOT, **options}
-    command = tool_command(name, *args)
+    options = {'cwd': ROOT, 'env': os.environ | ENVIRONMENT, **options}
+    command = tool_command(name, *args, tools=tools)
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
@@ -40,7 +47,7 @@ def call_tool(name: str, *args: object) -> None:
     # Those of earlier calls write to streams that are closed, and to the folders of those calls.
     for manager in (MMLogger, Visualizer, SegLocalVisualizer):
         manager._instance_dict.clear()
-    path = str(ROOT / 'tools' / f'{name}.py')
+    path = str(TOOLS / f'{name}.py')
     with mock.patch.object(sys, 'argv', [path, *map(str, args)]), mock.patch.dict(os.environ):
         runpy.run_path(path, run_name='__main__')
 

@@ -71,6 +71,20 @@ def test_a_dict_that_is_none_is_refused(text):
     assert str(caught.value).startswith(repr(text))
 
 
+def test_options_have_a_name_and_a_value(capsys):
+    words = ['a=1', 'b.c=0.5', 'd=None', 'e=x=y', 'f=[(a,2),c]', 'g="1, 2"']
+    args = commands.parse_args('train', ['a.py', '--cfg-options', *words])
+    cli.read_options(args)
+    expected = {'a': 1, 'b.c': 0.5, 'd': None, 'e': 'x=y', 'f': [('a', 2), 'c'], 'g': [1, 2]}
+    assert args.cfg_options == expected
+    with pytest.raises(SystemExit) as ended:
+        commands.parse_args('train', ['a.py', '--cfg-options', 'max_iters=3', 'crop_size'])
+    assert ended.value.code == 2
+    assert "--cfg-options takes KEY=VALUE, such as max_iters=8000, but got 'crop_size'" in (
+        capsys.readouterr().err
+    )
+
+
 def commands_of_the_plan() -> list[str]:
     page = (ROOT / 'docs' / 'study_plan.md').read_text()
     return re.findall(r'python tools/run_study\.py (.*--cfg-options "custom_hooks=.*)', page)

@@ -11,14 +11,8 @@ from PIL import Image
 
 from mmseg_pacbal.apps import export_onnx
 from mmseg_pacbal.apps.predict import find_jobs
-from mmseg_pacbal.datasets.synthetic_scene import render_scene
 from tests.running import call_tool
 from tests.visualization.tiny import write_checkpoint, write_config
-
-
-@pytest.fixture(scope='module')
-def picture() -> Image.Image:
-    return Image.fromarray(render_scene(np.random.default_rng(0), (64, 80))[0])
 
 
 def write_model(folder: Path, classes: tuple[str, ...], **head: object) -> tuple[Path, Path]:

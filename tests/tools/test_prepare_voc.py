@@ -257,7 +257,6 @@ def test_check_lists_every_problem(capsys, made):
     [
         ('trainaug', None, 'list {path} is missing'),
         ('aug', '', 'list {path} is empty; write one image name per line'),
-        ('val', '2007_000033\n\n', 'list {path} has an empty line (2); remove it'),
         ('val', '2007_000033\n2007_000033\n', 'val.txt names 2007_000033 2 times'),
         ('val', '2007_000033\n2007_000032\n', '2007_000032 is in both train.txt and val.txt'),
     ],

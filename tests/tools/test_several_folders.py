@@ -17,32 +17,18 @@ from mmseg_pacbal.apps.visualize import chosen_indices
 from mmseg_pacbal.openmmlab.data_checks.samples import CheckedPipeline, common_folder
 from mmseg_pacbal.openmmlab.inference import init_inferencer
 from mmseg_pacbal.openmmlab.inspection import weigh_sample
-from tests.openmmlab.datasets.folder_data import label, save_mask, write_classes
-from tests.running import ROOT, call_tool, failure
-from tests.tools.test_folder_data import SMALL
+from tests.openmmlab.datasets.folder_data import CONFIG, SMALL, write_folder
+from tests.running import call_tool, failure
 
-CONFIG = ROOT / 'configs' / 'pac_bal_folder.py'
+# Four names in two subfolders.
 NAMES = sorted(f'{city}/{name}' for city in ('bern', 'rome') for name in 'abcd')
-
-
-def write(root: Path) -> Path:
-    """Eight images of four names in two subfolders, for training and for validation."""
-    write_classes(root)
-    rng = np.random.default_rng(0)
-    for split in ('train', 'val'):
-        for seed, name in enumerate(NAMES):
-            image = root / 'images' / split / f'{name}.png'
-            image.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(rng.integers(0, 256, (48, 64, 3), np.uint8)).save(image)
-            save_mask(root / 'labels' / split / f'{name}.png', label(seed))
-    return root
 
 
 @pytest.fixture(scope='module')
 def model(tmp_path_factory) -> tuple[Path, Path, Path]:
     """The data, a small config of two data sets in a ConcatDataset for the test, and weights."""
     folder = tmp_path_factory.mktemp('model')
-    data = write(folder / 'data')
+    data = write_folder(folder / 'data', names=NAMES)
     options = dict(option.split('=') for option in SMALL if option.startswith('model.'))
     options = {name: int(value) for name, value in options.items()}
     cfg = configs.load_config(str(CONFIG), {'data_root': str(data), **options})
@@ -67,7 +53,7 @@ def model(tmp_path_factory) -> tuple[Path, Path, Path]:
 
 def predictions(config: Path, weights: Path, data: Path) -> dict[str, np.ndarray]:
     inferencer = init_inferencer(config, weights, device='cpu')
-    paths = {name: str(data / f'images/val/{name}.png') for name in NAMES}
+    paths = {name: str(data / f'images/val/{name}.jpg') for name in NAMES}
     return {name: inferencer(path)['predictions'] for name, path in paths.items()}
 
 
@@ -84,7 +70,7 @@ def test_each_image_has_its_own_results(kind, model, tmp_path):
     }
     assert sorted(masks) == NAMES
     shown = sorted(p.name for p in (tmp_path / 'show').rglob('vis_image/*.png'))
-    assert shown == [f'test_{name.replace("/", "__")}.png_0.png' for name in NAMES]
+    assert shown == [f'test_{name.replace("/", "__")}.jpg_0.png' for name in NAMES]
     if kind != 'tta':
         for name, expected in predictions(config, weights, data).items():
             np.testing.assert_array_equal(np.array(Image.open(masks[name])), expected)
@@ -98,7 +84,7 @@ def test_predict_and_visualize_with_several_test_sets(model, tmp_path):
     figure = ['--figure', 'qualitative', '--images', 'a', '--out', tmp_path / 'figure.png']
     call_tool('visualize', concat, weights, *figure)
     dataset = DATASETS.build(Config.fromfile(concat).test_dataloader.dataset)
-    for names, indices in [(['a'], [0, 4]), (['rome/a', 'b.png'], [4, 1, 5])]:
+    for names, indices in [(['a'], [0, 4]), (['rome/a', 'b.jpg'], [4, 1, 5])]:
         assert chosen_indices(Namespace(indices=None, images=names), dataset) == indices
 
 
@@ -126,16 +112,16 @@ def test_data_sets_on_two_drives_are_named_below_their_own_folders(model, monkey
     for part in parts:
         part.pipeline = CheckedPipeline(part, common_folder(parts))
     names = [part[0]['data_samples'].img_name for part in parts]
-    assert names == ['a.png', 'a.png']
+    assert names == ['a.jpg', 'a.jpg']
     outside = CheckedPipeline(parts[0], str(model[1] / 'elsewhere'))
-    assert outside(parts[0].get_data_info(1))['data_samples'].img_name == 'b.png'
+    assert outside(parts[0].get_data_info(1))['data_samples'].img_name == 'b.jpg'
 
 
 def test_check_says_what_differs_between_data_sets(model, tmp_path, capsys):
     folder = model[1]
     cfg = Config.fromfile(folder / 'one.py')
     part = cfg.train_dataloader.dataset
-    other = {**part, 'data_root': str(write(tmp_path / 'other'))}
+    other = {**part, 'data_root': str(write_folder(tmp_path / 'other', names=NAMES))}
     (tmp_path / 'other' / 'classes.txt').write_text(
         'background 0 0 0\ntraffic light 1 1 1\ncar 2 2 2'
     )
@@ -166,7 +152,7 @@ def test_training_without_validation(model, tmp_path, capsys):
 
 
 def test_masks_of_other_names_are_named_together(model, tmp_path, capsys):
-    data = write(tmp_path / 'data')
+    data = write_folder(tmp_path / 'data', names=NAMES)
     mask = data / 'labels' / 'train' / 'bern' / 'a.png'
     other = mask.rename(mask.with_name('a_seg.png'))
     found = f'mask {mask} is missing', f'mask {other} has no image in {data / "images" / "train"}'

@@ -3,25 +3,17 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
-import mmseg
 import pytest
 import torch
 
 from mmseg_pacbal import configs
 from mmseg_pacbal.openmmlab.datasets import generate_synthetic_voc
-from tests.environments import ROOT
+from tests.running import DEMO, ENVIRONMENT, STOCK, run_tool, tool_command
 
-TRAIN = Path(mmseg.__file__).parent / '.mim' / 'tools' / 'train.py'
 LAST = 60
-
-
-@pytest.fixture(scope='module')
-def data(tmp_path_factory) -> Path:
-    return generate_synthetic_voc(tmp_path_factory.mktemp('data') / 'VOC2012')
 
 
 def write_config(folder: Path, data: Path) -> Path:
@@ -36,42 +28,28 @@ def write_config(folder: Path, data: Path) -> Path:
         'default_hooks.checkpoint.interval': 5,
         'default_hooks.checkpoint.max_keep_ckpts': -1,
     }
-    cfg = configs.load_config(str(ROOT / 'configs' / 'pac_bal_demo.py'), options)
+    cfg = configs.load_config(str(DEMO), options)
     cfg.dump(folder / 'config.py')
     return folder / 'config.py'
 
 
-def command(config: Path, work_dir: Path, *options: str) -> list[str]:
-    return [sys.executable, str(TRAIN), str(config), '--work-dir', str(work_dir), *options]
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}
-
-
-def run(config: Path, work_dir: Path, *options: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        command(config, work_dir, *options),
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment(),
-    )
+def arguments(config: Path, work_dir: Path, *options: str) -> list:
+    return ['train', config, '--work-dir', work_dir, *options]
 
 
 @pytest.mark.slow
 def test_resumes_bit_for_bit_after_a_kill(data, tmp_path):
     config = write_config(tmp_path, data)
-    whole = run(config, tmp_path / 'whole')
+    whole = run_tool(*arguments(config, tmp_path / 'whole'), tools=STOCK)
     assert whole.returncode == 0, whole.stderr
     (log,) = (tmp_path / 'whole').glob('*/*.log')
     assert 'ResumableTrainLoop' in log.read_text()  # the config in it says what runs
     killed = tmp_path / 'killed'
     process = subprocess.Popen(
-        command(config, killed),
+        tool_command(*arguments(config, killed), tools=STOCK),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env=environment(),
+        env=os.environ | ENVIRONMENT,
         start_new_session=True,
     )
     while not (killed / 'iter_10.pth').exists() and process.poll() is None:
@@ -79,7 +57,7 @@ def test_resumes_bit_for_bit_after_a_kill(data, tmp_path):
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (killed / f'iter_{LAST}.pth').exists()
-    resumed = run(config, killed, '--resume')
+    resumed = run_tool(*arguments(config, killed, '--resume'), tools=STOCK)
     assert resumed.returncode == 0, resumed.stderr
     first, second = (
         torch.load(folder / f'iter_{LAST}.pth', weights_only=False)
@@ -97,7 +75,8 @@ def test_broken_mask_is_named(tmp_path):
     masks = sorted((data / 'SegmentationClass').glob('2012*.png'))
     for mask in masks:
         mask.write_bytes(mask.read_bytes()[:100])
-    result = run(write_config(tmp_path, data), tmp_path / 'work')
+    config = write_config(tmp_path, data)
+    result = run_tool(*arguments(config, tmp_path / 'work'), tools=STOCK)
     assert result.returncode
     assert f'mask {data}/SegmentationClass/2012_' in result.stderr
     assert 'is damaged' in result.stderr

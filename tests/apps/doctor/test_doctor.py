@@ -136,12 +136,20 @@ def test_broken_loss(way, monkeypatch):
         broken(monkeypatch, 'autocast and loss scaling', BoundaryAwareLoss, 'forward', wrong)
 
 
-def test_autocast_that_does_nothing(monkeypatch):
-    def autocast(device, dtype=None, enabled=True):
-        return contextlib.nullcontext()
+WRONG_PARTS = [
+    (
+        *('autocast and loss scaling', torch, 'autocast'),
+        *(lambda *args, **kwargs: contextlib.nullcontext(), 'logits are torch.float32'),
+    ),
+    ('batch norm', torch.nn.modules.batchnorm._BatchNorm, 'forward', lambda self, x: x + 1, ''),
+    ('speed of PAC', ops, '_milliseconds', raise_error, 'broken on purpose'),
+    ('speed of the weight map', ops, '_milliseconds', raise_error, 'broken on purpose'),
+]
 
-    finding = broken(monkeypatch, 'autocast and loss scaling', torch, 'autocast', autocast)
-    assert 'logits are torch.float32' in finding.detail
+
+@pytest.mark.parametrize(('name', 'target', 'attribute', 'wrong', 'said'), WRONG_PARTS)
+def test_broken_part(name, target, attribute, wrong, said, monkeypatch):
+    assert said in broken(monkeypatch, name, target, attribute, wrong).detail
 
 
 COMPILERS = {
@@ -180,11 +188,6 @@ def refusal() -> Exception:
     with pytest.raises(ValueError) as refused:
         check_compiler(Config(dict(compile=True)))
     return refused.value
-
-
-def test_broken_norm(monkeypatch):
-    norm = torch.nn.modules.batchnorm._BatchNorm
-    broken(monkeypatch, 'batch norm', norm, 'forward', lambda self, x: x + 1)
 
 
 def test_label_check_that_is_late_or_sees_nothing(monkeypatch):
@@ -262,11 +265,6 @@ def test_resume_that_loses_something(monkeypatch, no_demo_yet):
 def test_training_that_fails(name, monkeypatch, no_demo_yet):
     finding = broken(monkeypatch, name, training, 'build_runner', raise_error)
     assert finding.detail == 'RuntimeError: broken on purpose'
-
-
-@pytest.mark.parametrize('name', ['speed of PAC', 'speed of the weight map'])
-def test_timing_that_fails(name, monkeypatch):
-    broken(monkeypatch, name, ops, '_milliseconds', raise_error)
 
 
 def test_backends_that_trials_chose_are_named(monkeypatch):

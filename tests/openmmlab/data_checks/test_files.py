@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import cv2
+import mmcv
 import numpy as np
 import pytest
 from mmcv.transforms import LoadImageFromFile
@@ -15,6 +16,7 @@ from PIL import EpsImagePlugin, Image
 
 from mmseg_pacbal.apps.export_onnx import example_images
 from mmseg_pacbal.configs import load_config
+from mmseg_pacbal.datasets.synthetic_scene import render_scene
 from mmseg_pacbal.openmmlab.data_checks.files import (
     SampleFiles,
     check_size,
@@ -32,10 +34,10 @@ from mmseg_pacbal.openmmlab.data_checks.samples import (
     verify_sample,
     verify_samples,
 )
-from mmseg_pacbal.openmmlab.inspection import picture_of
 from tests.running import DEMO
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
+SCENE = render_scene(np.random.default_rng(0), (64, 80))[0]
 RULES = MaskRules(3)
 MASK = (np.arange(48, dtype=np.uint8) % 3).reshape(6, 8)
 
@@ -46,25 +48,35 @@ def save(path: Path, pixels: np.ndarray, mode: str | None = None, **options: obj
     return str(path)
 
 
-@pytest.mark.parametrize(
-    ('name', 'mode'), [('a.jpg', 'L'), ('a.jpg', 'CMYK'), ('a.png', 'P'), ('a.png', 'RGBA')]
-)
-def test_image_of_any_mode_is_colour(tmp_path, name, mode):
-    assert read_image(save(tmp_path / name, PIXELS, mode)).shape == (6, 8, 3)
-
-
-def test_image_is_bgr_and_upright(tmp_path):
-    exif = Image.Exif()
-    exif[274] = 6  # turned by 90 degrees
-    turned = read_image(save(tmp_path / 'a.jpg', np.full_like(PIXELS, (255, 0, 0)), exif=exif))
-    assert turned.shape == (8, 6, 3)
-    assert turned[0, 0, 2] > 250
-    assert turned[0, 0, 0] < 5
+@pytest.mark.parametrize('mode', ['L', 'LA', 'RGBA', 'P', '1', 'CMYK', 'I;16', 'exif'])
+def test_any_mode_is_read_as_colour(mode, tmp_path):
+    picture = Image.fromarray(SCENE)
+    path = tmp_path / ('picture.jpg' if mode in ('exif', 'CMYK') else 'picture.png')
+    expected, best = SCENE, dict(quality=100, subsampling=0)
+    if mode == 'exif':
+        exif = Image.Exif()
+        exif[274] = 6  # the orientation: viewers turn it clockwise by 90 degrees
+        picture.save(path, exif=exif, **best)
+        expected = np.rot90(expected, -1)
+    elif mode == 'I;16':
+        grey = np.array(picture.convert('L'))
+        Image.fromarray(grey.astype(np.uint16) * 257).save(path)
+        expected = np.stack([grey] * 3, axis=2)
+    elif mode == 'CMYK':
+        picture.convert('CMYK').save(path, **best)
+    else:
+        picture.convert(mode).save(path)
+        expected = np.array(picture.convert(mode).convert('RGB'))
+    image = read_image(str(path))  # BGR
+    assert image.dtype == np.uint8
+    assert image.shape == expected.shape
+    tolerance = 4 if path.suffix == '.jpg' else 0
+    assert np.abs(image[..., ::-1].astype(int) - expected).mean() <= tolerance
 
 
 @pytest.mark.parametrize('suffix', ['jpg', 'png'])
 @pytest.mark.parametrize(('what', 'read'), [('image', read_image), ('mask', read_mask)])
-def test_broken_files(tmp_path, suffix, what, read):
+def test_broken_files(tmp_path, suffix, what, read, monkeypatch):
     path = tmp_path / f'a.{suffix}'
     with pytest.raises(FileNotFoundError, match=f'^{what} {path} is missing$'):
         read(str(path))
@@ -78,8 +90,9 @@ def test_broken_files(tmp_path, suffix, what, read):
     path.write_text('<html>404</html>')
     with pytest.raises(ValueError, match=f'^{what} {path} is not an image$'):
         read(str(path))
-    save(path, PIXELS)
+    save(path, SCENE)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    monkeypatch.setattr(mmcv, 'imfrombytes', lambda data, **_: SCENE)  # OpenCV 4 fills it up
     with pytest.raises(ValueError, match=f'^{what} {path} is damaged .*(?i:truncated)'):
         read(str(path))
 
@@ -180,7 +193,7 @@ def test_list(tmp_path):
     with pytest.raises(FileNotFoundError, match=f'^list {path} is missing$'):
         read_list(path)
     for content, sentence in (
-        (b'', 'is empty'),
+        (b'', 'is empty; write one image name per line'),
         (b'a\n\nb\n', r'has an empty line \(2\); remove it'),
         (b'\xff\xd8\xff', 'is not text'),
     ):
@@ -290,7 +303,7 @@ def test_base_datasets_inside_wrappers(tmp_path):
 
 
 def test_images_are_read_as_the_pipeline_reads_them(tmp_path):
-    """16 bits and four bands, in the check, in pictures and in the example of an export."""
+    """16 bits and four bands, in the check and in the example of an export; grey of one channel."""
     deep = np.random.default_rng(1).integers(0, 60000, (6, 8, 4)).astype(np.uint16)
     path = save_with_opencv(tmp_path / 'a.png', deep)
     loader = LoadImageFromFile(color_type='unchanged')
@@ -301,10 +314,8 @@ def test_images_are_read_as_the_pipeline_reads_them(tmp_path):
     (tmp_path / 'a.png').write_text('a letter')
     sentence = f'image {path} cannot be read by LoadImageFromFile('
     assert verify_sample(SampleFiles(path), rules)[0][0].startswith(sentence)
-    picture = picture_of(deep, (6, 8))
-    assert (picture.min(), picture.max()) == (0, 255)  # stretched from the values of 16 bits
-    darkest = np.unravel_index(deep[..., :3].argmin(), (6, 8, 3))
-    assert picture[darkest[0], darkest[1], 2 - darkest[2]] == 0
+    grey = save_with_opencv(tmp_path / 'grey.png', MASK)
+    np.testing.assert_array_equal(read_image(grey, LoadImageFromFile(color_type='grayscale')), MASK)
     save_with_opencv(tmp_path / 'b.png', deep[..., :3])
     cfg = load_config(str(DEMO))
     cfg.test_dataloader.dataset.pipeline[0].color_type = 'unchanged'

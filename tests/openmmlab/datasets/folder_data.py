@@ -1,15 +1,31 @@
-"""A small data set in the layout of ``FolderDataset``, and ways to write its masks."""
+"""A small data set in the layout of ``FolderDataset``, and the arguments of a short run on it."""
 
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from tests.environments import ROOT
+
 COLOURS = np.array([(0, 0, 0), (250, 170, 30), (0, 0, 142)], np.uint8)
 CLASSES = ('background', 'traffic light', 'car')
 VOID_COLOUR = (224, 224, 192)
 NAMES = ('a b', 'c', 'sub/d')
 SIZE = (48, 64)
+CONFIG = ROOT / 'configs' / 'pac_bal_folder.py'
+SMALL = [
+    *('model.backbone.stem_channels=4', 'model.backbone.base_channels=4'),
+    *('model.decode_head.in_channels=32', 'model.decode_head.channels=8'),
+    *('crop_size=32,32', 'max_iters=2', 'train_dataloader.batch_size=2'),
+    *(f'{name}_dataloader.num_workers=0' for name in ('train', 'val', 'test')),
+    *(f'{name}_dataloader.persistent_workers=False' for name in ('train', 'val', 'test')),
+]
+
+
+def arguments(data: Path, *args: object, options: tuple[str, ...] = ()) -> list:
+    """Of a tool that runs a very small model on a folder."""
+    work = ('--work-dir', data.parent / 'work')
+    return [CONFIG, *args, *work, '--cfg-options', f'data_root={data}', *SMALL, *options]
 
 
 def label(seed: int = 0) -> np.ndarray:
@@ -46,12 +62,14 @@ def write_classes(root: Path, colours: bool = True) -> None:
     (root / 'classes.txt').write_text('\n'.join(lines) + '\n')
 
 
-def write_folder(root: Path, kind: str = 'index', colours: bool = True) -> Path:
-    """Three images and their masks for training and for validation."""
+def write_folder(
+    root: Path, kind: str = 'index', colours: bool = True, names: tuple[str, ...] = NAMES
+) -> Path:
+    """Some images and their masks for training and for validation."""
     write_classes(root, colours)
     rng = np.random.default_rng(0)
     for split in ('train', 'val'):
-        for seed, name in enumerate(NAMES):
+        for seed, name in enumerate(names):
             image = root / 'images' / split / f'{name}.jpg'
             image.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(rng.integers(0, 256, (*SIZE, 3), np.uint8)).save(image)

@@ -76,7 +76,11 @@ def test_gradients_accumulate(generator):
 
 @pytest.mark.parametrize('dtype', ['float16', torch.float16, 'float32'])
 def test_other_dtypes_are_refused(dtype):
-    message = r"is 'float\d\d', but .* supports 'bfloat16' only; set optim.* in float16 on a GPU"
+    message = (
+        f"^optim_wrapper.dtype is '{str(dtype)[-7:]}', but mixed precision without a gradient "
+        "scaler, as on a CPU, supports 'bfloat16' only; set optim_wrapper.dtype=bfloat16, or "
+        'train in float16 on a GPU$'
+    )
     with pytest.raises(ValueError, match=message):
         wrapper(nn.Linear(1, 1), dtype=dtype)
     with pytest.raises(ValueError, match=message):

@@ -12,6 +12,7 @@ import pytest
 from filelock import SoftFileLease
 
 from mmseg_pacbal.openmmlab.engine import work_dir
+from tests.running import DEMO, mistake, small
 
 HOLDER = """
 import sys, time
@@ -60,6 +61,16 @@ def test_a_second_training_is_refused(holder, lock, tmp_path):
     with pytest.raises(BlockingIOError, match=sentence), work_dir.locked(tmp_path):
         pass
     assert lock.exists()
+
+
+def test_the_tool_is_refused_before_it_writes(holder, demo_data, tmp_path, capsys):
+    work = ('--work-dir', tmp_path, '--resume')
+    sentence = mistake(capsys, 'train', DEMO, *work, *small(demo_data))
+    assert sentence.startswith(f'another training, process {holder.pid} on ')
+    assert sentence.endswith(
+        f', works in {tmp_path}; wait for its end, or train with another --work-dir'
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ['training.lock']
 
 
 def test_a_killed_process_is_known_to_be_gone(holder, lock, tmp_path, capsys):
