@@ -63,6 +63,15 @@ def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope='session')
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The demo's config on small images, and a checkpoint; to be read only."""
+    from tests.visualization.tiny import write_checkpoint, write_config
+
+    config = write_config(tmp_path_factory.mktemp('tiny'))
+    return config, write_checkpoint(config)
+
+
+@pytest.fixture(scope='session')
 def voc_labels() -> list[Tensor]:
     """40 label maps (H, W) uint8, some with a void rim along every object, some without."""
     labels = _read_labels(DATA / 'voc_labels', 40) or _render_labels(40)

@@ -11,22 +11,13 @@ from mmengine.config import Config
 from mmseg_pacbal import init_inferencer
 from mmseg_pacbal.openmmlab.datasets import CamVidDataset
 from mmseg_pacbal.openmmlab.inference import dataset_meta
-from tests.visualization.tiny import write_checkpoint, write_config
+from tests.environments import ROOT
 
 
-@pytest.fixture(scope='module')
-def config(tmp_path_factory) -> Path:
-    return write_config(tmp_path_factory.mktemp('tiny'))
-
-
-@pytest.fixture(scope='module')
-def checkpoint(config) -> Path:
-    return write_checkpoint(config)
-
-
-def test_predictions_are_those_of_mmsegmentation(config, checkpoint, tmp_path):
+def test_predictions_are_those_of_mmsegmentation(tiny, tmp_path):
     from mmseg.apis import inference_model, init_model
 
+    config, checkpoint = tiny
     image = np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
     mmcv.imwrite(image, str(tmp_path / 'a.png'))
     inferencer = init_inferencer(config, checkpoint, device='cpu')
@@ -48,18 +39,19 @@ def test_predictions_are_those_of_mmsegmentation(config, checkpoint, tmp_path):
     assert not np.array_equal(both[0], both[1])
 
 
-def test_classes_and_palette_are_the_data_set_s(config, checkpoint):
+def test_classes_and_palette_are_the_data_set_s(tiny, tmp_path):
     """The checkpoint has none, so MMSegmentation would take Cityscapes'; the data is not needed."""
-    cfg = Config.fromfile(config)
+    cfg = Config.fromfile(tiny[0])
+    cfg.test_dataloader.dataset.data_root = str(tmp_path / 'data')
     before = cfg.pretty_text
-    inferencer = init_inferencer(cfg, checkpoint, device='cpu')
+    inferencer = init_inferencer(cfg, tiny[1], device='cpu')
     meta = inferencer.model.dataset_meta
     assert meta['classes'][:2] == ('background', 'disk')
     assert len(meta['palette']) == 7
     assert not inferencer.show_progress
-    assert not (config.parent / 'data').exists()
+    assert not (tmp_path / 'data').exists()
     assert cfg.pretty_text == before
-    voc = Config.fromfile(Path(__file__).resolve().parents[2] / 'configs' / 'pac_bal_voc.py')
+    voc = Config.fromfile(ROOT / 'configs' / 'pac_bal_voc.py')
     assert dataset_meta(voc)['classes'][15] == 'person'
 
 
@@ -71,7 +63,8 @@ def test_chosen_classes_keep_their_colours():
     assert [list(colour) for colour in meta['palette']] == [palette[8], palette[0]]
 
 
-def test_missing_files_and_checkpoint_of_another_model(config, checkpoint, tmp_path):
+def test_missing_files_and_checkpoint_of_another_model(tiny, tmp_path):
+    config, checkpoint = tiny
     with pytest.raises(FileNotFoundError, match=r'no_such\.py does not exist'):
         init_inferencer('no_such.py', checkpoint)
     with pytest.raises(FileNotFoundError, match=r'none\.pth'):
@@ -90,10 +83,10 @@ def with_meta(checkpoint: Path, path: Path, meta: object) -> Path:
 
 
 @pytest.mark.parametrize('value', [None, {}, [], 3, {'classes': None, 'palette': None}])
-def test_checkpoint_without_a_data_set(value, config, checkpoint, tmp_path):
+def test_checkpoint_without_a_data_set(value, tiny, tmp_path):
     for meta in (dict(dataset_meta=value), value):
-        path = with_meta(checkpoint, tmp_path / 'model.pth', meta)
-        known = init_inferencer(config, path, device='cpu').model.dataset_meta
+        path = with_meta(tiny[1], tmp_path / 'model.pth', meta)
+        known = init_inferencer(tiny[0], path, device='cpu').model.dataset_meta
         assert known['classes'][:2] == ('background', 'disk')
 
 
@@ -109,17 +102,15 @@ def test_checkpoint_without_a_data_set(value, config, checkpoint, tmp_path):
         (None, 'data_root nowhere does not exist'),
     ],
 )
-def test_classes_of_a_checkpoint_replace_an_absent_file(
-    named, expected, config, checkpoint, tmp_path
-):
+def test_classes_of_a_checkpoint_replace_an_absent_file(named, expected, tiny, tmp_path):
     folder = tmp_path / 'folder.py'
     folder.write_text(
-        f"_base_ = '{config}'\n"
+        f"_base_ = '{tiny[0]}'\n"
         'pipeline = [dict(type="LoadImageFromFile"), dict(type="PackSegInputs")]\n'
         'test_dataloader = dict(dataset=dict(_delete_=True, type="FolderDataset", '
         'data_root="nowhere", pipeline=pipeline))\n'
     )
-    path = with_meta(checkpoint, tmp_path / 'model.pth', dict(dataset_meta=named))
+    path = with_meta(tiny[1], tmp_path / 'model.pth', dict(dataset_meta=named))
     if expected is None:
         assert init_inferencer(folder, path, device='cpu').model.dataset_meta == named
         return

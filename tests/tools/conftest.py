@@ -5,7 +5,6 @@ import pytest
 from PIL import Image
 
 from mmseg_pacbal.datasets.synthetic_scene import render_scene
-from tests.visualization.tiny import write_checkpoint, write_config
 
 
 @pytest.fixture(scope='session')
@@ -17,10 +16,3 @@ def data(demo_data) -> Path:
 def picture() -> Image.Image:
     """Of 80 x 64 pixels, RGB."""
     return Image.fromarray(render_scene(np.random.default_rng(0), (64, 80))[0])
-
-
-@pytest.fixture(scope='session')
-def tiny(tmp_path_factory) -> tuple[Path, Path]:
-    """The demo's config on small images, and a checkpoint."""
-    config = write_config(tmp_path_factory.mktemp('tiny'))
-    return config, write_checkpoint(config)

@@ -17,7 +17,7 @@ from mmseg_pacbal.apps.visualize import chosen_indices
 from mmseg_pacbal.openmmlab.data_checks.samples import CheckedPipeline, common_folder
 from mmseg_pacbal.openmmlab.inference import init_inferencer
 from mmseg_pacbal.openmmlab.inspection import weigh_sample
-from tests.openmmlab.datasets.folder_data import CONFIG, SMALL, write_folder
+from tests.openmmlab.datasets.folder_data import CONFIG, SMALL_MODEL, SMALL_RUN, write_folder
 from tests.running import call_tool, failure
 
 # Four names in two subfolders.
@@ -29,9 +29,7 @@ def model(tmp_path_factory) -> tuple[Path, Path, Path]:
     """The data, a small config of two data sets in a ConcatDataset for the test, and weights."""
     folder = tmp_path_factory.mktemp('model')
     data = write_folder(folder / 'data', names=NAMES)
-    options = dict(option.split('=') for option in SMALL if option.startswith('model.'))
-    options = {name: int(value) for name, value in options.items()}
-    cfg = configs.load_config(str(CONFIG), {'data_root': str(data), **options})
+    cfg = configs.load_config(str(CONFIG), {'data_root': str(data), **SMALL_MODEL})
     for name in ('train', 'val', 'test'):
         cfg[f'{name}_dataloader'].update(num_workers=0, persistent_workers=False)
     cfg.test_dataloader = cfg.test_dataloader.copy()
@@ -143,7 +141,7 @@ def test_check_says_what_differs_between_data_sets(model, tmp_path, capsys):
 
 def test_training_without_validation(model, tmp_path, capsys):
     none = [f'{name}=None' for name in ('val_dataloader', 'val_cfg', 'val_evaluator')]
-    options = ['--cfg-options', *none, *SMALL[4:], f'data_root={model[0]}']
+    options = ['--cfg-options', *none, *SMALL_RUN, f'data_root={model[0]}']
     options = [o for o in options if not o.startswith('val_dataloader.')]
     call_tool('train', model[1] / 'one.py', '--check', *options)
     assert '8 images, 0 with problems' in capsys.readouterr().out

@@ -69,13 +69,3 @@ def test_images_are_chosen_by_number_or_name(tiny):
         chosen('--indices', '5')
     with pytest.raises(ValueError, match='--images names holiday, which is not among the 5 images'):
         chosen('--images', 'holiday')
-
-
-@pytest.mark.slow
-def test_loss_without_a_value_for_every_pixel(capsys, tmp_path):
-    config = write_config(tmp_path, dict(type='LovaszLoss', per_image=True))
-    checkpoint = write_checkpoint(config)
-    args = (config, checkpoint, '--figure', 'loss', '--out', tmp_path / 'f.png')
-    sentence = mistake(capsys, 'visualize', *args)
-    assert 'LovaszLoss' in sentence
-    assert 'BoundaryAwareLoss and CrossEntropyLoss' in sentence

@@ -226,6 +226,19 @@ def test_legend_of_weights_is_as_wide_as_it_was_measured(length):
     assert drawn(weight_figure(made, [(i, i, i) for i in range(12)], 255, names))
 
 
+def test_weights_tell_mean_and_range():
+    weight = np.linspace(0.5, 2.5, 12).reshape(3, 4)
+    label = np.array([[0, 0, 1, 255]] * 3)
+    edges = np.array([[0, 2, 1, 0]] * 3)
+    made = WeightSample('name', np.zeros((3, 4, 3), np.uint8), label, edges, weight)
+    figure = weight_figure(made, [(0, 0, 0), (255, 0, 0)])
+    titles = [ax.get_title() for ax in figure.axes[:4]]
+    assert titles[0] == 'name'
+    assert '4 x 3' in titles[1]
+    assert '50.0% of the pixels' in titles[2]
+    assert 'mean 1.50, 0.50 to 2.50' in titles[3]
+
+
 def test_weights_have_a_legend_of_the_classes_in_the_crop():
     made = sample(0)
     figure = drawn(weight_figure(made, PALETTE, classes=CLASSES))

@@ -15,6 +15,7 @@ from mmseg_pacbal.openmmlab.inspection import (
     boundary_loss,
     inspect_sample,
     last_head,
+    picture_of,
     pixel_loss,
     pixel_loss_name,
     spaced_indices,
@@ -74,7 +75,19 @@ def test_weighed_sample_is_the_label_s_weights(model, dataset):
     weight = boundary_weight_map(label, void_edges=False, kernel_size=9)[0]
     assert np.array_equal(sample.weight, weight)
     assert np.array_equal(sample.label, label[0])
-    assert sample.image.shape == (64, 80, 3)
+    assert sample.name == '2011_000003'
+    pixels = dataset[2]['inputs'].permute(1, 2, 0).numpy()  # BGR
+    assert np.array_equal(sample.image, pixels[..., ::-1])
+
+
+def test_any_pixels_become_a_picture():
+    grey = np.array([[0, 1000], [500, 250]], np.uint16)
+    expected = np.array([[0, 255], [127, 63]], np.uint8)
+    assert np.array_equal(picture_of(grey, (2, 2)), np.stack([expected] * 3, axis=2))
+    bands = np.arange(16, dtype=np.uint8).reshape(2, 2, 4)
+    assert np.array_equal(picture_of(bands, (2, 2), bgr=False), bands[..., :3])
+    assert np.array_equal(picture_of(bands, (2, 2)), bands[..., 2::-1])
+    assert picture_of(np.full((2, 2), 7.0), (2, 2)).tolist() == np.zeros((2, 2, 3), int).tolist()
 
 
 def test_pixel_loss_and_its_name(logits_and_label):
@@ -104,7 +117,8 @@ def test_pixel_loss_and_its_name(logits_and_label):
 @pytest.mark.parametrize('loss', ['DiceLoss', 'LovaszLoss', 'OhemCrossEntropy', 'TverskyLoss'])
 def test_loss_without_a_value_for_every_pixel_is_named(loss, logits_and_label):
     options = dict(per_image=True) if loss == 'LovaszLoss' else {}
-    with pytest.raises(ValueError, match=f'which {loss} does not give; accepted in loss_decode'):
+    sentence = f'{loss} does not give; accepted .*, such as BoundaryAwareLoss and CrossEntropyLoss$'
+    with pytest.raises(ValueError, match=sentence):
         pixel_loss(head_with(dict(type=loss, **options)), *logits_and_label)
 
 

@@ -13,7 +13,6 @@ from mmseg_pacbal.apps.explore import samples
 from mmseg_pacbal.apps.explore.samples import config_source, folder_source, full_palette
 from mmseg_pacbal.datasets.palette import voc_colormap
 from mmseg_pacbal.openmmlab.inference import init_inferencer
-from tests.visualization.tiny import write_checkpoint, write_config
 
 LABEL = np.array([[0, 1, 2], [0, 1, 255]], np.uint8)
 
@@ -24,14 +23,9 @@ def save(path: Path, values: np.ndarray = LABEL) -> Path:
     return path
 
 
-@pytest.fixture(scope='module')
-def tiny(tmp_path_factory) -> Path:
-    return write_config(tmp_path_factory.mktemp('tiny'))
-
-
 def test_a_config_gives_whole_images_of_its_training_data(tiny):
-    source = config_source(configs.load_config(str(tiny)))
-    folder = tiny.parent / 'data'
+    source = config_source(configs.load_config(str(tiny[0])))
+    folder = tiny[0].parent / 'data'
     assert sorted(source.names) == [f'2012_{i:06d}' for i in range(1, 9)]
     sample = source.load(source.names.index('2012_000002'))
     mask = np.array(Image.open(folder / 'SegmentationClassAug' / '2012_000002.png'))
@@ -45,7 +39,7 @@ def test_a_config_gives_whole_images_of_its_training_data(tiny):
 
 
 def test_a_checkpoint_adds_the_loss(tiny):
-    cfg, checkpoint = configs.load_config(str(tiny)), str(write_checkpoint(tiny))
+    cfg, checkpoint = configs.load_config(str(tiny[0])), str(tiny[1])
     source = config_source(cfg, checkpoint)
     sample = source.load(0)
     model = init_inferencer(cfg, checkpoint).model

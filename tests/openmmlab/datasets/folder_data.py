@@ -13,19 +13,24 @@ VOID_COLOUR = (224, 224, 192)
 NAMES = ('a b', 'c', 'sub/d')
 SIZE = (48, 64)
 CONFIG = ROOT / 'configs' / 'pac_bal_folder.py'
-SMALL = [
-    *('model.backbone.stem_channels=4', 'model.backbone.base_channels=4'),
-    *('model.decode_head.in_channels=32', 'model.decode_head.channels=8'),
+SMALL_MODEL = {
+    'model.backbone.stem_channels': 4,
+    'model.backbone.base_channels': 4,
+    'model.decode_head.in_channels': 32,
+    'model.decode_head.channels': 8,
+}
+SMALL_RUN = [
     *('crop_size=32,32', 'max_iters=2', 'train_dataloader.batch_size=2'),
     *(f'{name}_dataloader.num_workers=0' for name in ('train', 'val', 'test')),
     *(f'{name}_dataloader.persistent_workers=False' for name in ('train', 'val', 'test')),
 ]
+SMALL = [*(f'{name}={value}' for name, value in SMALL_MODEL.items()), *SMALL_RUN]
 
 
 def arguments(data: Path, *args: object, options: tuple[str, ...] = ()) -> list:
     """Of a tool that runs a very small model on a folder."""
-    work = ('--work-dir', data.parent / 'work')
-    return [CONFIG, *args, *work, '--cfg-options', f'data_root={data}', *SMALL, *options]
+    options = (f'data_root={data}', *SMALL, *options)
+    return [CONFIG, *args, '--work-dir', data.parent / 'work', '--cfg-options', *options]
 
 
 def label(seed: int = 0) -> np.ndarray:
