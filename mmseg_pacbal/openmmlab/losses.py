@@ -6,14 +6,20 @@ from mmseg.models.losses.lovasz_loss import lovasz_softmax
 from mmseg.registry import MODELS
 from torch import nn
 
-from .. import losses
-from ..losses import BoundaryAwareLoss, PixelLoss
+from ..losses import (
+    BorderWeightLoss,
+    BoundaryAwareLoss,
+    OHEMPixelLoss,
+    PixelLoss,
+    SoftmaxFocalLoss,
+)
 from ..losses.boundary_aware_loss import PIXEL_LOSS
 from .heads import head_losses
 
-for name in losses.__all__:
-    if name != 'PixelLoss':  # the base of all
-        MODELS.register_module(module=getattr(losses, name))
+__all__ = ['BorderWeightLoss', 'BoundaryAwareLoss', 'OHEMPixelLoss', 'SoftmaxFocalLoss']
+
+for loss in (BorderWeightLoss, BoundaryAwareLoss, OHEMPixelLoss, SoftmaxFocalLoss):
+    MODELS.register_module(module=loss)
 
 
 def _build_pixel_loss(cfg: dict) -> nn.Module:
