@@ -205,10 +205,14 @@ def set_values(places: Iterable[tuple[str, ConfigDict]], key: str, value: object
             say(f'config: {path}{"." if path else ""}{key} = {value!r}')
 
 
-def is_first_process() -> bool:
-    """Whether this process is the main one, of those that a launcher has started."""
+def is_first_process(launcher: str | None = None) -> bool:
+    """Whether this process is the main one, of those that a launcher has started.
+
+    With ``--launcher none`` each of several that Slurm started trains by itself, and is.
+    """
     ranks = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
-    return next((os.environ[rank] for rank in ranks if rank in os.environ), '0') == '0'
+    own = next((os.environ[rank] for rank in ranks if rank in os.environ), '0')
+    return launcher == 'none' or own == '0'
 
 
 def say(sentence: str, stream: TextIO | None = None) -> None:

@@ -48,7 +48,7 @@ def main(args: argparse.Namespace) -> None:
         return
     cfg.work_dir = cli.work_dir(args, cfg)
     check_data(cfg, *LOADERS)  # before the work dir is made
-    lock = locked(cfg.work_dir) if is_first_process() else nullcontext()
+    lock = locked(cfg.work_dir) if is_first_process(args.launcher) else nullcontext()
     with stopped_by_signals(), lock:
         train(args, cfg)
 

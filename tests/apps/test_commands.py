@@ -159,6 +159,7 @@ def test_one_of_several_processes_speaks(rank, monkeypatch, capsys):
         monkeypatch.setenv(rank, value)
         configs.say('loading', sys.stderr)
         assert capsys.readouterr().err == said
+    assert configs.is_first_process('none')  # as of a sweep: it trains in a work dir of its own
 
 
 def test_every_tool_is_a_command(asked):
