@@ -177,12 +177,6 @@ class PixelLoss(nn.Module):
         weight = None if self.class_weight is None else self.class_weight.to(logits)
         return F.cross_entropy(logits, label, weight, ignore_index=ignore_index, reduction='none')
 
-    def times_class_weight(self, loss: Tensor, label: Tensor, ignore_index: int) -> Tensor:
-        """A loss of every pixel, (N, H, W), times the weight of the pixel's class."""
-        if self.class_weight is None:
-            return loss
-        return loss * self.class_weight.to(loss)[label.where(label != ignore_index, 0)]
-
     def _num_classes(self, logits: Tensor) -> int:
         """How many classes labels may have with these logits, (N, C, H, W)."""
         return logits.shape[1]

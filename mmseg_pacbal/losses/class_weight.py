@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..ops.arguments import Accepted
 
@@ -44,3 +45,12 @@ def read_class_weight(name: str) -> Any:
     except Exception as error:
         why = f'{type(error).__name__}: {error}'
     raise ValueError(f'{must}got {name!r} ({why}); store the weights with numpy.save or as JSON')
+
+
+def times_class_weight(
+    loss: Tensor, class_weight: Tensor | None, label: Tensor, ignore_index: int
+) -> Tensor:
+    """A loss of every pixel, (N, H, W), times the weight of the pixel's class."""
+    if class_weight is None:
+        return loss
+    return loss * class_weight.to(loss)[label.where(label != ignore_index, 0)]

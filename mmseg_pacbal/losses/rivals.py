@@ -10,6 +10,7 @@ from torch import Tensor
 from ..ops.arguments import NON_NEGATIVE, Accepted, check_arguments, is_number
 from ..ops.border_weight import ACCEPTED, border_weight_map
 from .base import PixelLoss
+from .class_weight import times_class_weight
 
 KEEP_RATIO = Accepted('above 0 and at most 1', lambda v: is_number(v) and 0 < v <= 1)
 
@@ -82,7 +83,7 @@ class SoftmaxFocalLoss(PixelLoss):
     ) -> tuple[Tensor, Tensor | float]:
         log_p = logits.log_softmax(dim=1)
         nll = F.nll_loss(log_p, label, ignore_index=ignore_index, reduction='none')  # -log p_l
-        loss = self.times_class_weight(nll, label, ignore_index)
+        loss = times_class_weight(nll, self.class_weight, label, ignore_index)
         # Where p_l rounds to 1, the power of a gamma below 1 would have an infinite gradient.
         wrong = -torch.expm1(-nll.clamp(min=torch.finfo(nll.dtype).tiny))
         return wrong**self.gamma * loss, (label != ignore_index).sum()
