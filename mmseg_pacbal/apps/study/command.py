@@ -16,6 +16,7 @@ from mmseg.registry import MODELS
 from ...configs import heads, tools_folder, walk
 from ...markdown import to_markdown
 from ...openmmlab.engine.processes import SIGNALS, STOPPED
+from ...openmmlab.feature_checks import explained_heads
 from ...openmmlab.terminal import shown_progress
 from .. import cli
 from .data import examine
@@ -77,7 +78,7 @@ def build_heads(cfg: Config) -> None:
     Two classes and channels stand for numbers that depend on data and backbone.
     """
     init_default_scope(cfg.get('default_scope', 'mmseg'))
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), explained_heads(cfg):
         warnings.simplefilter('ignore')  # each training gives them
         for _, head in heads(cfg):
             numbers = {k: 2 for k in ('num_classes', 'in_channels') if head.get(k, 2) is None}

@@ -25,7 +25,7 @@ def check_data(cfg: Config, *loaders: str) -> None:
         built = [_build(cfg, loader, part) for part in parts]
         _check_same_metainfo(cfg, loader, built)
         for dataset in built:
-            files = [item for sample in _samples(dataset) for item in sample._asdict().items()]
+            files = (item for sample in _samples(dataset) for item in sample._asdict().items())
             missing = [
                 f'{kind} {path}' for kind, path in files if path and not os.path.isfile(path)
             ]

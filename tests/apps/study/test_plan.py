@@ -54,9 +54,11 @@ def test_every_row_of_a_shipped_study_parses(name):
     study = load_study(name, 'camvid_lite0' if pretrained else 'camvid_mini')
     runs = plan_runs(study, study.rows, [0], {})
     assert [run.row for run in runs] == list(study.rows)
-    assert len({run.fingerprint for run in runs}) == len(runs)
+    fingerprints = [run.fingerprint for run in runs]
+    assert len({*fingerprints}) == len(runs)
     for run in runs:
         build_heads(run.cfg)
+    assert [run.fingerprint for run in runs] == fingerprints
 
 
 @pytest.mark.parametrize(
@@ -64,12 +66,14 @@ def test_every_row_of_a_shipped_study_parses(name):
     [
         (dict(kernel='quadric'), "row b: kernel must be one of ('gaussian', 'linear'), but got"),
         (dict(kernal='linear'), "no argument kernal (got 'linear'); did you mean kernel?"),
+        (dict(in_index=[0, 1]), 'row b: model.decode_head has in_index=[0, 1], in_channels='),
     ],
     ids=str,
 )
 def test_a_row_that_builds_no_head_is_named_before_anything_runs(tmp_path, setting, sentence):
     ((name, value),) = setting.items()
-    row = dict(config='bal_{dataset}.py', options={f'model.decode_head.loss_decode.{name}': value})
+    part = 'model.decode_head' if name == 'in_index' else 'model.decode_head.loss_decode'
+    row = dict(config='bal_{dataset}.py', options={f'{part}.{name}': value})
     path = tmp_path / 'mine.yml'
     path.write_text(yaml.safe_dump(dict(baseline='a', rows=dict(a=ROWS['a'], b=row))))
     args = Namespace(rows=None, seeds=None, cfg_options=None, processes=1)
