@@ -106,8 +106,10 @@ def results() -> dict[str, str]:
 
 def study_records() -> dict[str, str]:
     joint = ('joint_losses/camvid_mini', 'joint_losses_beside_lovasz/camvid_mini')
-    pretrained = ('pretrained_losses/camvid_lite0', 'pretrained_long/camvid_lite0')
-    return studies(*joint, 'accumulation/camvid_mini', *pretrained)
+    pretrained = ('pretrained_losses', 'pretrained_confirmation', 'pretrained_long')
+    clothes = ('table3/folder_lite0', 'folder_losses/folder_lite0')
+    on_camvid = [f'{name}/camvid_lite0' for name in pretrained]
+    return studies(*joint, 'accumulation/camvid_mini', *on_camvid, *clothes)
 
 
 PAGES: dict[str, Callable[[], dict[str, str]]] = {

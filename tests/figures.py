@@ -57,6 +57,12 @@ class StudyTable:
         sentence = rf'^- {re.escape(row)}, {re.escape(measure)}: .* about (\d+) seeds'
         return re.search(sentence, self.text, re.MULTILINE)[1]
 
+    def decided(self, row: str, measure: str) -> str | None:
+        """'better', 'worse', or None, as the report says."""
+        sentence = rf'^- {re.escape(row)}, {re.escape(measure)}: .* seeds: (better|worse)$'
+        found = re.search(sentence, self.text, re.MULTILINE)
+        return found and found[1]
+
     def rank_correlation(self) -> str:
         return re.search(r'over rows\): (\S+ \([^)]+\)), \d+ rows', self.text)[1]
 

@@ -32,6 +32,9 @@ from tests.figures import (
 SCRATCH = StudyTable('table3/camvid_mini')
 PRETRAINED = StudyTable('table3/camvid_lite0')
 PRETRAINED_LOSSES = StudyTable('pretrained_losses/camvid_lite0')
+NEW_SEEDS = StudyTable('pretrained_confirmation/camvid_lite0')
+CLOTHES = StudyTable('table3/folder_lite0')
+LOSSES_ON_CLOTHES = StudyTable('folder_losses/folder_lite0')
 LONG = StudyTable('pretrained_long/camvid_lite0')
 RIVALS = StudyTable('rival_losses/camvid_mini')
 TUNING = StudyTable('rival_losses_tuning/camvid_mini')
@@ -41,6 +44,7 @@ BESIDE = StudyTable('joint_losses_beside_lovasz/camvid_mini')
 TABLE_1 = StudyTable('table1/camvid_mini')
 TABLE_2 = StudyTable('table2/camvid_mini')
 AMP = StudyTable('mixed_precision/camvid_mini')
+PRIMARY = (MIOU, TRIMAP, BF1)
 THREE = [f'camvid_lite0/seed{seed}' for seed in range(3)]
 SIZES = ('parameters', 'flops')
 PAPER = reported(3, 'mIoU')
@@ -55,40 +59,49 @@ def millions(config: str) -> str:
 
 
 def readme() -> Iterator[str]:
-    for study in (SCRATCH, PRETRAINED):
-        yield f'boundary F1 {study.interval("pac_bal", BF1)}, mIoU {study.interval("pac_bal")}'
+    yield f'boundary F1 {SCRATCH.interval("pac_bal", BF1)}, mIoU {SCRATCH.interval("pac_bal")}'
     for record in records.on_cpus('pyramid_atrous_conv'):
         five = next(iter(pyramid_atrous_conv.summary(record).values()))
         yield five.partition(';')[0].replace('forward and backward', 'with backward')
     yield next(iter(boundary_weight.summary(records.load('boundary_weight')).values()))
     yield f'boundary F1 {RIVALS.interval("lovasz", BF1)}, mIoU {RIVALS.interval("lovasz")}'
-    yield f'mIoU {PRETRAINED_LOSSES.interval("lovasz_bal")}, boundary F1 not decided'
+    yield (
+        f'CamVid: mIoU {NEW_SEEDS.interval("lovasz_bal")}, boundary F1 not decided, six seeds; '
+        f'clothes: {in_miou_and_bf1(LOSSES_ON_CLOTHES, "lovasz_bal")}, three seeds'
+    )
+    yield (
+        f'CamVid: trimap mIoU {PRETRAINED.interval("bal", TRIMAP)}, mIoU not decided, ten seeds; '
+        f'clothes: {in_miou_and_bf1(CLOTHES, "bal")}, three seeds'
+    )
     lovasz, ours = costs_of_losses()
     yield f'{ours:.2f} times the cost of cross entropy'
     yield f'a loss of {lovasz:.0f} times the cost'
     yield f'{PAPER["pac_bal"]} mIoU on VOC 2012 val against {PAPER["deeplabv3"]} for its DeepLab V3'
 
 
+def in_miou_and_bf1(study: StudyTable, row: str) -> str:
+    return f'mIoU {study.interval(row)}, boundary F1 {study.interval(row, BF1)}'
+
+
 def results() -> Iterator[str]:
     bal, bf1 = SCRATCH.gain('bal'), SCRATCH.gain('bal', BF1)
     yield f'ten seeds, {bal:+.1f} mIoU and {bf1:+.1f} boundary F1'
-    yield f'PAC + BAL {PRETRAINED.gain("pac_bal"):+.1f} mIoU'
-    yield PRETRAINED.interval('pac_bal').partition(' ')[2]
-    yield f'together gain mIoU**, {PRETRAINED_LOSSES.interval("lovasz_bal")}'
+    yield f'{PRETRAINED.interval("bal").replace(" ", " mIoU ", 1)} on CamVid, ten seeds'
+    yield f'{CLOTHES.interval("bal")} on clothes**, three'
+    yield f'together gain mIoU there on both**: {NEW_SEEDS.interval("lovasz_bal")} on new seeds'
+    yield f'{LOSSES_ON_CLOTHES.interval("lovasz_bal")} on clothes'
     yield f"the paper's network is {share()} smaller with it"
     fewer = [saved(what, 'pac_camvid_mini', 'deeplabv3_camvid_mini') for what in SIZES]
     yield f'has {fewer[0]} fewer parameters and {fewer[1]} fewer GFLOPs than ASPP in this network'
     yield f'deciding its mIoU would take {SCRATCH.seeds("pac")} seeds'
-    yield f'the baseline has {PRETRAINED.mean("deeplabv3"):.2f} mIoU'
-    seeds, seeds_bf1 = (PRETRAINED.seeds('pac_bal', measure) for measure in (MIOU, BF1))
-    yield f'would take about {seeds} seeds for mIoU and {seeds_bf1} for boundary F1'
-    yield f'at boundaries from {bf1:+.1f} to about {PRETRAINED.gain("bal", BF1):+.0f}'
-    yield f'reaches {LONG.mean("deeplabv3"):.1f} and {LONG.mean("pac_bal"):.1f} mIoU'
-    before = PRETRAINED.pair('pac_bal', 'deeplabv3', measure=BF1)
-    yield (
-        f'PAC + BAL gains {LONG.gain("pac_bal", BF1):.2f} in boundary F1, as the same seed did '
-        f'before ({before:.2f};'
-    )
+    decided = {(r, m): PRETRAINED.decided(r, m) for r in PRETRAINED.rows[1:] for m in PRIMARY}
+    assert [cell for cell, word in decided.items() if word] == [('bal', TRIMAP)]
+    yield f'one of the {len(PRETRAINED.records())} runs is a CPU'
+    yield f'deciding its mIoU would take about {PRETRAINED.seeds("bal")}'
+    yield f'boundary F1 from {bf1:+.1f} to {PRETRAINED.gain("bal", BF1):+.1f}'
+    assert all(CLOTHES.decided('bal', m) == 'better' for m in PRIMARY)
+    clothes = CLOTHES.gain('bal'), CLOTHES.gain('bal', BF1)
+    yield 'all three measures (mIoU {:+.1f}, boundary F1 {:+.1f})'.format(*clothes)
     lovasz, ours = costs_of_losses()
     yield f'{lovasz:.0f} times as long as cross entropy'
     yield f'BAL {ours:.2f} times'
@@ -135,6 +148,8 @@ def decisions() -> Iterator[str]:
     pair = f'{millions("deeplabv3_voc")} -> {millions("pac_voc")} million'
     small = saved('parameters', 'pac_camvid', 'deeplabv3_camvid')
     yield f"{share()} fewer parameters on the paper's network ({pair}), {small} with a ResNet-18"
+    yield f'on new seeds of CamVid, mIoU {NEW_SEEDS.interval("lovasz_bal")}'
+    yield f'on clothes, {LOSSES_ON_CLOTHES.interval("lovasz_bal")}'
 
 
 def model_zoo() -> Iterator[str]:
@@ -207,6 +222,29 @@ def study_records() -> Iterator[str]:
     assert len(JOINT.records()) == 30
     yield f'in mIoU**, by {PRETRAINED_LOSSES.interval("lovasz_bal")}'
     assert len(PRETRAINED_LOSSES.records()) == 12
+    for measure, points in {MIOU: 'mIoU', TRIMAP: 'trimap mIoU'}.items():
+        assert NEW_SEEDS.decided('lovasz_bal', measure) == 'better'
+        yield NEW_SEEDS.interval('lovasz_bal', measure).replace(' ', f' {points} ', 1)
+    assert not NEW_SEEDS.decided('lovasz_bal', BF1)
+    yield f'boundary F1, {NEW_SEEDS.gain("lovasz_bal", BF1):+.1f}, is not decided'
+    for study in (NEW_SEEDS, LOSSES_ON_CLOTHES):
+        assert study.decided('lovasz', BF1) == 'worse'
+        yield study.interval('lovasz', BF1).replace(' ', ' boundary F1 ', 1)
+    assert all(CLOTHES.decided('bal', m) == 'better' for m in PRIMARY)
+    assert not any(CLOTHES.decided(row, m) for row in ('pac', 'pac_bal') for m in PRIMARY)
+    assert all(LOSSES_ON_CLOTHES.decided('lovasz_bal', m) == 'better' for m in PRIMARY)
+    yield (
+        f'mIoU {LOSSES_ON_CLOTHES.interval("lovasz_bal")} and '
+        f'boundary F1 {LOSSES_ON_CLOTHES.interval("lovasz_bal", BF1)}'
+    )
+    records_of_clothes = {
+        (record['row'], record['seed']): record['environment']['device']
+        for study in (CLOTHES, LOSSES_ON_CLOTHES)
+        for record in study.records()
+    }
+    on_cpu = [run for run, device in records_of_clothes.items() if device == 'cpu']
+    assert sorted(on_cpu) == [('bal', 0), ('deeplabv3', 0)]
+    yield f'the other {len(records_of_clothes) - 2} runs on an H200'
     yield f'{PRETRAINED_LOSSES.interval("lovasz", BF1)}, so it is not for'.replace(
         ' (', ' boundary F1 (', 1
     )
@@ -298,6 +336,14 @@ def add_the_loss() -> Iterator[str]:
     yield f'costs {-BESIDE.gain("lovasz_bal"):.1f} mIoU against Lovász alone'
     yield f'then Lovász, {-BESIDE.gain("bal_lovasz_late"):.1f}'
     yield f'gained {SCRATCH.gain("bal"):.1f} mIoU and {bf1:.1f} points of boundary F1'
+    for study, where in {NEW_SEEDS: 'on CamVid', LOSSES_ON_CLOTHES: 'on clothes'}.items():
+        gain, low, high = (
+            study.figure('lovasz_bal', MIOU, name) for name in ('difference', 'low', 'high')
+        )
+        points = ' mIoU' if study is NEW_SEEDS else ''
+        yield f'{gain:.1f}{points} {where} ({low:.1f} to {high:.1f}'
+    yield f'{PRETRAINED.gain("bal", TRIMAP):.1f} points of trimap mIoU'
+    yield f'{CLOTHES.gain("bal"):.1f} mIoU and {CLOTHES.gain("bal", BF1):.1f} points'
 
 
 def gallery() -> Iterator[str]:
