@@ -1,10 +1,14 @@
 """The committed studies: tables, plots and pages say what the records of the runs say."""
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 
+from mmseg_pacbal.apps import cli
+from mmseg_pacbal.apps.commands import parse_args
 from mmseg_pacbal.apps.study.plan import load_study, plan_runs
 from mmseg_pacbal.apps.study.records import read_records
 from mmseg_pacbal.apps.study.report import full_report, to_csv
@@ -62,6 +66,27 @@ def test_records_are_recognised(folder):
     planned = [plan_runs(study, rows, [first[0]['seed']], options) for options in ({}, HOOKS)]
     known = [{run.fingerprint for run in runs} for runs in zip(*planned, strict=True)]
     assert all(r['fingerprint'] in prints for r, prints in zip(first, known, strict=True))
+
+
+def readme_commands() -> list[list[str]]:
+    """Arguments of the studies in the README's table."""
+    text = (ROOT / 'README.md').read_text()
+    return [shlex.split(line) for line in re.findall(r'`python tools/run_study.py ([^`]+)`', text)]
+
+
+@pytest.mark.parametrize('arguments', readme_commands(), ids=' '.join)
+def test_commands_of_the_readme_take_the_records_over(arguments):
+    """As every study does before it trains: a record of other settings is an error."""
+    args = parse_args('run_study', arguments)
+    cli.read_options(args)
+    study = load_study(args.study, args.dataset)
+    folder = ROOT / 'results' / study.name / args.dataset
+    rows, seeds = args.rows or study.rows, args.seeds or study.seeds
+    runs = plan_runs(study, rows, seeds, args.cfg_options or {})
+    known = {(record['row'], record['seed']): record for record in read_records(folder)}
+    found = [(run, known[run.row, run.seed]) for run in runs if (run.row, run.seed) in known]
+    assert len(found) >= len(runs) - 1  # the time on a GPU ended before one
+    assert all(record['fingerprint'] == run.fingerprint for run, record in found)
 
 
 def test_a_page_quotes_or_links_the_tables(folder):
