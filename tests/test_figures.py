@@ -5,6 +5,7 @@ written here once more with what the records say, and must be on its page.
 """
 
 import re
+import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -342,6 +343,16 @@ def weights() -> Iterator[str]:
         yield f'{held}, and {share_of_time}'
 
 
+def costs() -> Iterator[str]:
+    seconds = {'deeplabv3': [], 'lovasz': [], 'lovasz_bal': []}
+    for record in LOSSES_ON_CLOTHES.records():
+        if record['environment']['device'] == 'cuda:0':
+            seconds[record['row']].append(record['seconds_per_iteration'])
+    medians = {row: statistics.median(times) for row, times in seconds.items()}
+    yield f'with BAL + Lovász took {medians["lovasz_bal"]:.2f} s'
+    yield f'one with cross entropy {medians["deeplabv3"]:.2f} s'
+
+
 def metrics() -> Iterator[str]:
     calls = named_times('boundary_metric-amd-epyc-x1')
     all_three = [time for name, time in calls.items() if name.endswith('classes present')]
@@ -443,6 +454,7 @@ PAGES: dict[str, Callable[[], Iterator[str]]] = {
     'docs/pyramid_atrous_conv.md': pyramid,
     'docs/results.md': results,
     'docs/study_records.md': study_records,
+    'docs/training_costs.md': costs,
     'docs/use_pac.md': use_pac,
 }
 
