@@ -86,12 +86,12 @@ def test_options_have_a_name_and_a_value(capsys):
 
 
 def commands_of_the_plan() -> list[str]:
-    page = (ROOT / 'docs' / 'study_plan.md').read_text()
-    return re.findall(r'python tools/run_study\.py (.*--cfg-options "custom_hooks=.*)', page)
+    page = (ROOT / 'docs' / 'study_plan.md').read_text().replace('\\\n', '')
+    return re.findall(r'python tools/run_study\.py (.*--cfg-options .*"custom_hooks=.*)', page)
 
 
 def test_the_hooks_of_the_plan_reach_its_runs():
-    assert len(commands_of_the_plan()) == 2
+    assert len(commands_of_the_plan()) == 4
     for words in commands_of_the_plan():
         args = commands.parse_args('run_study', shlex.split(words))
         cli.read_options(args)

@@ -36,7 +36,9 @@ def main(args: argparse.Namespace) -> None:
     if args.dry_run:
         runs = planned(args, study, get_device() if args.amp else None)
         base = next((run for run in runs if run.row == study.baseline), runs[0])
-        print(f'{list_runs(runs, paths)}\n\n{list_settings(runs, base)}')
+        print(list_runs(runs, paths))
+        print('Whether a record is of your data is compared when the study runs.\n')
+        print(list_settings(runs, base))
         return
     if not args.report:
         if not any(results.glob('*.json')):  # else its tables are those of an earlier report

@@ -113,7 +113,8 @@ class StudyRunner:
     def start(self) -> None:
         """Take over the records of other studies, say what is left, and hand that to the pool.
 
-        Files beside the records of any study on this data set that hold no record are named.
+        Files beside the records of any study on this data set that hold no record are named, and so
+        is why data cannot be read, with which records would have to be compared.
         ValueError: a record belongs to a run with other settings or data, or its file holds none.
         If the data of all runs that are left has problems, the first is raised.
         """
@@ -127,6 +128,12 @@ class StudyRunner:
         if problems and len(problems) == len(left):
             raise problems[0]
         print(self._overview(left, len(taken)), flush=True)
+        unread = [run.problem for run in self.runs if run.problem and run not in left]
+        if unread:
+            print(
+                f'whether the records of {len(unread)} runs are of your data is not known, since '
+                f'it cannot be read: {one_sentence(unread[0])}'
+            )
         broken: dict[str, list[Run]] = defaultdict(list)
         for run in left:
             if run.problem:

@@ -275,6 +275,22 @@ def test_a_record_of_other_data_is_not_taken_over(tools, tmp_path, recorded, rea
             run_all(runner)
 
 
+def test_records_that_cannot_be_compared_with_the_data_are_said(tools, tmp_path, capsys):
+    runner = runner_of(tmp_path, 'base', seeds=2)
+    run_all(runner)
+    problem = FileNotFoundError('test_dataloader: data_root x does not exist')
+    runner.runs = [replace(run, problem=problem) for run in runner.runs]
+    capsys.readouterr()
+    run_all(runner)
+    overview, said, *more = capsys.readouterr().out.splitlines()
+    assert '2 finished, 0 taken over from other studies, 0 left' in overview
+    assert said == (
+        'whether the records of 2 runs are of your data is not known, since it cannot be read: '
+        f'{problem}'
+    )
+    assert (more, runner.failed) == ([], [])
+
+
 def test_runs_that_cannot_be_trained_are_said_once(tools, tmp_path, capsys):
     problem = FileNotFoundError('test_dataloader: data_root x does not exist')
     bad = [replace(run, problem=problem) for run in plan('bad', seeds=2)]
