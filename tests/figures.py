@@ -54,14 +54,18 @@ class StudyTable:
 
     def seeds(self, row: str, measure: str = MIOU) -> str:
         """How many it would take to decide, as the report says."""
-        sentence = rf'^- {re.escape(row)}, {re.escape(measure)}: .* about (\d+) seeds'
-        return re.search(sentence, self.text, re.MULTILINE)[1]
+        return re.search(r' about (\d+) seeds', self.verdict(row, measure))[1]
 
     def decided(self, row: str, measure: str) -> str | None:
         """'better', 'worse', or None, as the report says."""
-        sentence = rf'^- {re.escape(row)}, {re.escape(measure)}: .* seeds: (better|worse)$'
-        found = re.search(sentence, self.text, re.MULTILINE)
+        found = re.search(' seeds: (better|worse)$', self.verdict(row, measure))
         return found and found[1]
+
+    def verdict(self, row: str, measure: str) -> str:
+        """The report's sentence."""
+        start = f'- {row}, {measure}: '
+        (line,) = (line for line in self.text.splitlines() if line.startswith(start))
+        return line.removeprefix(start)
 
     def rank_correlation(self) -> str:
         return re.search(r'over rows\): (\S+ \([^)]+\)), \d+ rows', self.text)[1]

@@ -9,6 +9,7 @@ import pytest
 
 from mmseg_pacbal.apps import cli
 from mmseg_pacbal.apps.commands import parse_args
+from mmseg_pacbal.apps.study.command import planned
 from mmseg_pacbal.apps.study.plan import load_study, plan_runs
 from mmseg_pacbal.apps.study.records import read_records
 from mmseg_pacbal.apps.study.report import full_report, to_csv
@@ -81,8 +82,7 @@ def test_commands_of_the_readme_take_the_records_over(arguments):
     cli.read_options(args)
     study = load_study(args.study, args.dataset)
     folder = ROOT / 'results' / study.name / args.dataset
-    rows, seeds = args.rows or study.rows, args.seeds or study.seeds
-    runs = plan_runs(study, rows, seeds, args.cfg_options or {})
+    runs = planned(args, study, amp=None)
     known = {(record['row'], record['seed']): record for record in read_records(folder)}
     found = [(run, known[run.row, run.seed]) for run in runs if (run.row, run.seed) in known]
     assert len(found) >= len(runs) - 1  # the time on a GPU ended before one

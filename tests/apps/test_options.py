@@ -7,7 +7,8 @@ import pytest
 from mmengine.config import DictAction
 
 from mmseg_pacbal.apps import cli, commands
-from mmseg_pacbal.apps.study.plan import load_study, plan_runs
+from mmseg_pacbal.apps.study.command import planned
+from mmseg_pacbal.apps.study.plan import load_study
 from tests.environments import ROOT
 
 HOOK = dict(type='ChannelsLastHook')
@@ -96,5 +97,5 @@ def test_the_hooks_of_the_plan_reach_its_runs():
         args = commands.parse_args('run_study', shlex.split(words))
         cli.read_options(args)
         study = load_study(args.study, args.dataset)
-        for run in plan_runs(study, study.rows, args.seeds or study.seeds, args.cfg_options):
+        for run in planned(args, study, amp=None):
             assert run.cfg.custom_hooks == [HOOK]
