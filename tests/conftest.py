@@ -2,6 +2,7 @@
 
 import gc
 import os
+import random
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,11 +21,22 @@ DATA = Path(__file__).resolve().parents[2] / 'shared' / 'data'
 torch.set_num_threads(int(os.environ.get('MMSEG_PACBAL_TEST_THREADS', '1')))
 
 # Arrays and random tensors begin elsewhere in memory from one to the next; see docs/machines.md.
-if os.environ.get('MMSEG_PACBAL_TEST_MEMORY') == 'moved':
+MOVED = os.environ.get('MMSEG_PACBAL_TEST_MEMORY') == 'moved'
+if MOVED:
     from tests import moved_memory
 
     moved_memory.move()
     moved_memory.move_torch()
+
+
+@pytest.hookimpl(tryfirst=True)  # before the fixtures
+def pytest_runtest_setup() -> None:
+    """Draw the same numbers and places in memory, whatever ran before, in this process or not."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    if MOVED:
+        moved_memory.move()
 
 
 def _refuse_other_machines(event: str, arguments: tuple) -> None:

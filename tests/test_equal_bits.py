@@ -99,7 +99,7 @@ def check_bits(name: str, calls: int) -> None:
 @needs_mmseg
 @pytest.mark.parametrize(
     'calls',  # the first three times at every place in a line of memory
-    [48, pytest.param(1500, marks=pytest.mark.slow)],
+    [48, pytest.param(1500, marks=pytest.mark.long)],
 )
 @pytest.mark.parametrize(
     ('ipp', 'names'),

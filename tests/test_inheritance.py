@@ -178,7 +178,7 @@ def test_mim_trains(installed, tmp_path):
     assert (tmp_path / 'run' / 'iter_2.pth').is_file()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_maintained_fork(wheel, tmp_path):
     """With the fork in place of the stock packages configs parse, train and test."""
     environment = Environment(tmp_path / 'environment', without=('mmengine', 'mmseg'))

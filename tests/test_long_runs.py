@@ -67,7 +67,7 @@ def train_and_measure(folder: str) -> list[tuple[int, int, int]]:
     return log.records
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(not Path('/proc/self/statm').exists(), reason='resident memory is not listed')
 def test_memory_of_a_long_run_does_not_grow(tmp_path):
     with ProcessPoolExecutor(1, mp_context=get_context('spawn')) as pool:

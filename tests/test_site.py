@@ -104,8 +104,9 @@ def test_code_of_the_repository_is_a_page(site):
     assert 'pac_voc.py' in shown and 'ResNet + PAC + BAL' in shown
 
 
-@pytest.mark.parametrize('size', [PHONE, DESKTOP], ids=['phone', 'desktop'])
-@pytest.mark.parametrize('scheme', ['light', 'dark'])
+@pytest.mark.parametrize(
+    ('size', 'scheme'), [(PHONE, 'light'), (DESKTOP, 'dark')], ids=['phone', 'desktop']
+)
 def test_pages_fit_the_screen(site, size, scheme):
     with chromium() as browser:
         viewport = dict(width=size[0], height=size[1])

@@ -96,7 +96,7 @@ def test_a_command_that_fails_is_an_error(tmp_path):
         TUTORIAL['run'](tmp_path, tmp_path / 'fails.ipynb')
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_tutorial_runs_and_learns(tmp_path):
     need('nbclient', 'nbformat', 'ipykernel', 'onnx', 'onnxscript', 'onnxruntime')
     cells = {cell['id']: cell for cell in TUTORIAL['run'](tmp_path)}

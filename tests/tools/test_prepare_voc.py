@@ -278,7 +278,7 @@ def test_check_of_the_real_sample(capsys):
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_true_counts(tmp_path, monkeypatch):
     """As many images as the real archives have, each of 8x6 pixels."""
     everything = [f'2008_{index:06}' for index in range(1464 + 1449 + 9118)]

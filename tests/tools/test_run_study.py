@@ -135,6 +135,7 @@ def test_a_signal_ends_with_75_and_a_checkpoint(number, study):
 
 
 @pytest.mark.skipif(importlib.util.find_spec('ray') is None, reason='Ray is not installed')
+@pytest.mark.long
 def test_ray_writes_the_same_records(study):
     environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
     for name, options in (('here', []), ('ray', ['--ray', 'local'])):
@@ -152,6 +153,7 @@ def test_ray_writes_the_same_records(study):
         assert here[key] == ray[key], key
 
 
+@pytest.mark.long
 def test_two_processes_train_in_bfloat16(study):
     done(study, '--rows', 'base', '--processes', '2', '--amp')
     folder = first(study)

@@ -114,6 +114,7 @@ def test_a_run_whose_node_dies_continues_on_another(cluster, start, tmp_path):
     assert whats(tmp_path, kept) == ['train from 0', 'trained', 'test']
 
 
+@pytest.mark.long
 def test_a_driver_that_is_killed_is_started_again(start, tmp_path):
     (tmp_path / 'tools' / 'hold').touch()
     process = start()
@@ -127,6 +128,7 @@ def test_a_driver_that_is_killed_is_started_again(start, tmp_path):
     assert all(continued(tmp_path, run) for run in RUNS), calls(tmp_path)
 
 
+@pytest.mark.long
 def test_two_studies_on_one_record_folder_share_the_runs(start, tmp_path):
     both = [start(), start()]
     assert [process.wait(timeout=300) for process in both] == [0, 0]

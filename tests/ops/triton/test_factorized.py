@@ -27,7 +27,7 @@ needs_triton = pytest.mark.skipif(
 
 
 @pytest.mark.skipif(INTERPRETED, reason='this is the interpreter')
-@pytest.mark.parametrize('chosen', ['not slow', pytest.param('slow', marks=pytest.mark.slow)])
+@pytest.mark.parametrize('chosen', ['not slow', pytest.param('slow', marks=pytest.mark.long)])
 def test_in_the_interpreter(chosen):
     """Triton reads the variable when it is imported, so a process of its own sets it."""
     here = Path(__file__)
