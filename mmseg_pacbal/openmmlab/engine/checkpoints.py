@@ -21,6 +21,8 @@ from ...files import find_checkpoints
 # length; ours is this label and the digest of all bytes before the digest.
 LABEL = b'sha256:'
 DIGEST_BYTES = 64
+# Of an entry so marked torch reads no data, and leaves in a tensor what lies in memory (2.13).
+MSDOS_FOLDER = 0x10
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -47,7 +49,8 @@ def is_intact(path: str | Path) -> bool:
         if rest[-len(LABEL) :] == LABEL:
             return digest == hashlib.sha256(rest).hexdigest().encode()
         with zipfile.ZipFile(path) as archive:
-            if not _ends_without_comment(content) or archive.testzip() is not None:
+            folders = any(entry.external_attr & MSDOS_FOLDER for entry in archive.infolist())
+            if folders or not _ends_without_comment(content) or archive.testzip() is not None:
                 return False
         CheckpointLoader.load_checkpoint(str(path), map_location='cpu', logger='silent')
     except RefusedCheckpointError:

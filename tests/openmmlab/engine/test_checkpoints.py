@@ -2,7 +2,9 @@
 
 import io
 import os
+import re
 import shutil
+import zipfile
 
 import pytest
 import torch
@@ -139,7 +141,19 @@ def test_an_earlier_checkpoint_is_loaded_to_see(work_dir):
     assert is_intact(path)
     for _ in flips(path, range(8 * content.index(b'PK\1\2'), 8 * len(content), 5)):
         if is_intact(path):
-            torch.load(path, weights_only=True)
+            assert torch.equal(torch.load(path, weights_only=True)['weight'], torch.arange(1000.0))
+
+
+def test_an_entry_that_turned_into_a_folder_is_found(work_dir):
+    """torch reads no data of a folder: it would load what lies in memory."""
+    path = work_dir / 'iter_2.pth'
+    with zipfile.ZipFile(path) as archive:
+        count = len(archive.infolist())
+    content = path.read_bytes()
+    starts = [found.start() for found in re.finditer(rb'PK\x01\x02', content)]
+    assert len(starts) == count
+    bits = [8 * (start + 38) + 4 for start in starts]  # of the external attributes
+    assert [bit for bit in flips(path, bits) if is_intact(path)] == []
 
 
 def test_a_copied_folder_continues_from_its_own_files(work_dir, tmp_path):
