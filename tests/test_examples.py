@@ -38,7 +38,9 @@ def test_example_is_short_and_marks_what_is_new(path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('case', CASES)
+@pytest.mark.parametrize(
+    'case', [pytest.param(c, marks=[pytest.mark.long] if '--devices' in c else []) for c in CASES]
+)
 def test_example_learns(case):
     if importlib.util.find_spec(CASES[case]) is None:
         pytest.skip(f'{CASES[case]} is not installed')
