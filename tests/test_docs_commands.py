@@ -103,9 +103,13 @@ def check_pytest(words: list[str], markers: list[str]) -> None:
     """What pytest is given exists, and the markers are those of pyproject.toml."""
     p = argparse.ArgumentParser(exit_on_error=False)
     p.add_argument('places', nargs='*')
-    p.add_argument('-m', choices=[line.partition(':')[0] for line in markers])
+    p.add_argument('-m', default='')
+    p.add_argument('-n', type=int)  # of pytest-xdist
     p.add_argument('-k')
-    for place in p.parse_known_args(words)[0].places:
+    given = p.parse_known_args(words)[0]
+    known = {line.partition(':')[0] for line in markers} | {'and', 'or', 'not'}
+    assert set(re.findall(r'\w+', given.m)) <= known, given.m
+    for place in given.places:
         assert place == '...' or (ROOT / place.partition('::')[0]).exists(), place
 
 
