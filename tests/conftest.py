@@ -30,13 +30,13 @@ if MOVED:
 
 
 @pytest.hookimpl(tryfirst=True)  # before the fixtures
-def pytest_runtest_setup() -> None:
-    """Draw the same numbers and places in memory, whatever ran before, in this process or not."""
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Draw the same numbers and a test's own places in memory, whatever this process ran before."""
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
     if MOVED:
-        moved_memory.move()
+        moved_memory.move(seed=item.nodeid)
 
 
 def _refuse_other_machines(event: str, arguments: tuple) -> None:

@@ -29,13 +29,14 @@ _libc.malloc_usable_size.restype = SIZE
 _places = itertools.repeat(0)
 
 
-def move(offset: int | None = None) -> None:
+def move(offset: int | None = None, seed: int | str = 0) -> None:
     """Have every further array of this thread begin ``offset`` bytes after a multiple of 64.
 
-    Without an offset each array begins at another multiple of 8, in a random order that repeats.
+    Without an offset each array begins at another multiple of 8, in the random order of ``seed``,
+    which repeats.
     """
     global _places
-    drawn = random.Random(0).choices(range(0, LINE, 8), k=997)
+    drawn = random.Random(seed).choices(range(0, LINE, 8), k=997)
     _places = itertools.cycle(drawn) if offset is None else itertools.repeat(offset)
     _use_handler()
 
